@@ -1,0 +1,336 @@
+"""Compact Convolutional Transformer layers, for every Keras 3 backend.
+
+Source: Hassani et al., arXiv:2104.05704, and the authors' code. Shapes: b pictures, h x w pixels, c channels, n tokens
+of width d, e heads of width k.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class CCTLayer(keras.layers.Layer):
+    """A layer whose `get_config` is its constructor's arguments, each kept as the attribute of that name."""
+
+    arguments: tuple[str, ...] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {name: getattr(self, name) for name in self.arguments}
+
+
+def dense(units: int, *, initialization: str, dtype: Any, name: str, use_bias: bool = True, activation=None):
+    """A linear layer with the initial weights of the paper's code, or Keras's own.
+
+    PyTorch's trunc_normal_ cuts at +-2, not at two deviations: at 0.02 that is a plain normal distribution.
+    """
+    kernel = keras.initializers.RandomNormal(stddev=0.02) if initialization == "paper" else "glorot_uniform"
+    return keras.layers.Dense(
+        units, use_bias=use_bias, activation=activation, kernel_initializer=kernel, dtype=dtype, name=name
+    )
+
+
+def gelu(x):
+    """Exact (erf) GELU."""
+    return ops.gelu(x, approximate=False)
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class Standardize(CCTLayer):
+    """Raw pictures, (b, h, w, c) of 0..255, to zero mean and unit deviation for each channel.
+
+    Args:
+        mean: for each channel, in units of 0..1.
+        std: likewise.
+    """
+
+    arguments = ("mean", "std")
+
+    def __init__(self, mean: list[float], std: list[float], **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.mean, self.std = list(mean), list(std)
+
+    def call(self, images_bhwc):
+        scale = 1.0 / (255.0 * np.asarray(self.std, "float32"))
+        shift = -np.asarray(self.mean, "float32") / np.asarray(self.std, "float32")
+        x = ops.cast(images_bhwc, "float32")
+        return ops.cast(x * scale + shift, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class ConvTokenizer(CCTLayer):
+    """Convolution, ReLU, max-pooling 3x3 with stride 2, `len(widths)` times; then one token for each position, row by row.
+
+    Args:
+        widths: channels of each convolution; the last is the width of the tokens.
+        kernel: size of the convolutions.
+        stride: of the convolutions.
+        padding: "same": symmetric, `kernel // 2`; "valid": none, as in the Keras example, which also pools "same".
+        use_bias: of the convolutions.
+    """
+
+    arguments = ("widths", "kernel", "stride", "padding", "use_bias", "initialization")
+
+    def __init__(
+        self,
+        widths: list[int],
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        padding: str = "same",
+        use_bias: bool = False,
+        initialization: str = "paper",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.widths, self.kernel, self.stride, self.padding = list(widths), kernel, stride, padding
+        self.use_bias, self.initialization = use_bias, initialization
+
+    def build(self, input_shape) -> None:
+        # PyTorch's kaiming_normal_ is not truncated, Keras's he_normal is.
+        distribution = "untruncated_normal" if self.initialization == "paper" else "truncated_normal"
+        self.convolutions = []
+        for i, width in enumerate(self.widths):
+            convolution = keras.layers.Conv2D(
+                width,
+                self.kernel,
+                strides=self.stride,
+                # With an odd kernel and stride 1 "same" is symmetric; with a stride it is not, so pad by hand.
+                padding="same" if self.padding == "same" and self.stride == 1 else "valid",
+                use_bias=self.use_bias,
+                activation="relu",
+                kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_in", distribution),
+                data_format="channels_last",
+                dtype=self.dtype_policy,
+                name=f"convolution_{i}",
+            )
+            convolution.build((*input_shape[:-1], self.widths[i - 1]) if i else input_shape)
+            self.convolutions.append(convolution)
+
+    def call(self, images_bhwc):
+        x = images_bhwc
+        margin = max(1, self.kernel // 2)
+        for convolution in self.convolutions:
+            if self.padding == "same" and convolution.padding == "valid":
+                x = ops.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
+            x = convolution(x)
+            # Zeros pad as well as minus infinity would: nothing is below zero after the ReLU.
+            x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+            x = ops.max_pool(
+                x, 3, strides=2, padding="valid" if self.padding == "same" else "same", data_format="channels_last"
+            )
+        return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class Positions(CCTLayer):
+    """Adds to each token, of (b, n, d), what says where it stands.
+
+    Args:
+        kind: "learnable": a trained table; "sinusoidal": sines and cosines in alternate dimensions.
+    """
+
+    arguments = ("kind", "initialization")
+
+    def __init__(self, kind: str = "learnable", *, initialization: str = "paper", **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.kind, self.initialization = kind, initialization
+
+    def build(self, input_shape) -> None:
+        if self.kind == "learnable":
+            paper = self.initialization == "paper"
+            initializer = keras.initializers.RandomNormal(stddev=0.2) if paper else "uniform"
+            self.table = self.add_weight(shape=(1, *input_shape[1:]), initializer=initializer, name="table")
+
+    def call(self, tokens_bnd):
+        if self.kind == "learnable":
+            return tokens_bnd + ops.cast(self.table, tokens_bnd.dtype)
+        return tokens_bnd + ops.cast(sinusoids(*tokens_bnd.shape[1:]), tokens_bnd.dtype)
+
+
+def sinusoids(count: int, width: int) -> np.ndarray:
+    """Position table of (1, count, width), float32: sine in even dimensions, cosine in odd ones (Vaswani et al., 2017)."""
+    dimension = np.arange(width)
+    angle = np.arange(count)[:, None] / 10000.0 ** (2 * (dimension // 2) / width)
+    return np.where(dimension % 2, np.cos(angle), np.sin(angle)).astype("float32")[None]
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class StochasticDepth(CCTLayer):
+    """Drops a residual branch, of (b, ...), for whole pictures at random in training, each layer by its own draws.
+
+    Huang et al., arXiv:1603.09382. The branch is scaled by 1 / (1 - rate) where it is kept.
+    """
+
+    arguments = ("rate", "seed")
+
+    def __init__(self, rate: float, *, seed: int | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.rate, self.seed = rate, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, branch, training: bool = False):
+        if not training or not self.rate:
+            return branch
+        shape = (ops.shape(branch)[0], *[1] * (len(branch.shape) - 1))
+        kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) >= self.rate
+        return branch * ops.cast(ops.where(kept, 1 / (1 - self.rate), 0.0), branch.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class Attention(CCTLayer):
+    """Self-attention over tokens of (b, n, d) with one projection to queries, keys and values."""
+
+    arguments = ("heads", "head_width", "qkv_bias", "dropout", "attention_dropout", "initialization")
+
+    def __init__(
+        self,
+        heads: int,
+        head_width: int,
+        *,
+        qkv_bias: bool = False,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        initialization: str = "paper",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.heads, self.head_width, self.qkv_bias = heads, head_width, qkv_bias
+        self.dropout, self.attention_dropout, self.initialization = dropout, attention_dropout, initialization
+
+    def build(self, input_shape) -> None:
+        inner = self.heads * self.head_width
+        options = {"initialization": self.initialization, "dtype": self.dtype_policy}
+        self.qkv = dense(3 * inner, use_bias=self.qkv_bias, name="qkv", **options)
+        self.qkv.build(input_shape)
+        self.projection = dense(input_shape[-1], name="projection", **options)
+        self.projection.build((*input_shape[:-1], inner))
+        self.drop_weights = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+        self.drop_output = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+
+    def call(self, tokens_bnd, training: bool = False):
+        n = tokens_bnd.shape[1]
+        qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.heads, self.head_width))
+        query_bnek, key_bnek, value_bnek = ops.split(qkv, 3, axis=2)
+        if training and self.attention_dropout:
+            logits = ops.einsum("bnek,bmek->benm", query_bnek * self.head_width**-0.5, key_bnek)
+            weights = ops.cast(ops.softmax(ops.cast(logits, "float32")), self.compute_dtype)
+            mixed_bnek = ops.einsum("benm,bmek->bnek", self.drop_weights(weights, training=True), value_bnek)
+        else:
+            mixed_bnek = ops.dot_product_attention(query_bnek, key_bnek, value_bnek)
+        output = self.projection(ops.reshape(mixed_bnek, (-1, n, self.heads * self.head_width)))
+        return self.drop_output(output, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class EncoderBlock(CCTLayer):
+    """One transformer layer on tokens of (b, n, d).
+
+    Args:
+        norm: "stream": the second norm replaces the stream, as in the authors' code; "pre": it feeds the MLP only.
+        mlp: "linear": hidden GELU layer, then a linear one; "gelu": both are GELU layers with dropout.
+        stochastic_depth: rate at which this layer's two branches are dropped.
+    """
+
+    arguments = (
+        "heads",
+        "head_width",
+        "hidden",
+        "norm",
+        "mlp",
+        "qkv_bias",
+        "dropout",
+        "attention_dropout",
+        "stochastic_depth",
+        "epsilon",
+        "initialization",
+    )
+
+    def __init__(
+        self,
+        heads: int,
+        head_width: int,
+        hidden: int,
+        *,
+        norm: str = "stream",
+        mlp: str = "linear",
+        qkv_bias: bool = False,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
+        epsilon: float = 1e-5,
+        initialization: str = "paper",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.heads, self.head_width, self.hidden, self.norm, self.mlp = heads, head_width, hidden, norm, mlp
+        self.qkv_bias, self.dropout, self.attention_dropout = qkv_bias, dropout, attention_dropout
+        self.stochastic_depth, self.epsilon, self.initialization = stochastic_depth, epsilon, initialization
+
+    def build(self, input_shape) -> None:
+        policy = self.dtype_policy
+        options = {"initialization": self.initialization, "dtype": policy}
+        self.norm_1 = keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=policy, name="norm_1")
+        self.attention = Attention(
+            self.heads,
+            self.head_width,
+            qkv_bias=self.qkv_bias,
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            name="attention",
+            **options,
+        )
+        self.norm_2 = keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=policy, name="norm_2")
+        self.dense_1 = dense(self.hidden, activation=gelu, name="dense_1", **options)
+        self.dense_2 = dense(
+            input_shape[-1], activation=gelu if self.mlp == "gelu" else None, name="dense_2", **options
+        )
+        for layer in (self.norm_1, self.attention, self.norm_2, self.dense_1):
+            layer.build(input_shape)
+        self.dense_2.build((*input_shape[:-1], self.hidden))
+        self.drop_1 = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.drop_2 = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.depth_1 = StochasticDepth(self.stochastic_depth, dtype=policy)
+        self.depth_2 = StochasticDepth(self.stochastic_depth, dtype=policy)
+
+    def call(self, tokens_bnd, training: bool = False):
+        x = tokens_bnd
+        x = x + self.depth_1(self.attention(self.norm_1(x), training=training), training=training)
+        normed = self.norm_2(x)
+        if self.norm == "stream":
+            x = normed
+        branch = self.drop_1(self.dense_1(normed), training=training)
+        branch = self.drop_2(self.dense_2(branch), training=training)
+        return x + self.depth_2(branch, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class SequencePool(CCTLayer):
+    """Tokens of (b, n, d) to one of (b, d): their mean under weights that a linear layer and a softmax give."""
+
+    arguments = ("initialization",)
+
+    def __init__(self, *, initialization: str = "paper", **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.initialization = initialization
+
+    def build(self, input_shape) -> None:
+        self.score = dense(1, initialization=self.initialization, dtype=self.dtype_policy, name="score")
+        self.score.build(input_shape)
+
+    def call(self, tokens_bnd):
+        weights_bn1 = ops.softmax(ops.cast(self.score(tokens_bnd), "float32"), axis=1)
+        return ops.sum(ops.cast(weights_bn1, tokens_bnd.dtype) * tokens_bnd, axis=1)

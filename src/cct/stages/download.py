@@ -1,0 +1,22 @@
+"""Bring the file that `data.source` describes into `data/raw`."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from cct import data, download, params
+from cct.errors import command
+
+
+@command
+def main() -> None:
+    descriptor = Path(params.load(Path("params.yaml"), "data").source)
+    source = data.read_source(descriptor)
+    cached = download.fetch(source, base=descriptor.parent)
+    folder = Path("data/raw")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(cached, folder / source.file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

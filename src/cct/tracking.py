@@ -1,0 +1,217 @@
+"""One MLflow run for one run of the pipeline: a view of the files that DVC holds, never their master.
+
+A stage opens a `Tracker`, and every call on it is allowed to fail: the first failure prints one warning and silences the
+rest, and the stage goes on to finish its files. No identifier of MLflow's is written into a file, because DVC would hash
+it; `evaluate` and `plot` find the run of `train` by the digest of the model and the name of the experiment.
+"""
+
+import functools
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from cct.params import flatten, read_yaml
+
+EXPERIMENT = "cct"
+# MLflow's own patience with a dead server is seven retries and two minutes each.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+
+
+def root() -> Path:
+    """The repository of the user, also where DVC runs an experiment in a folder of its own."""
+    named = os.environ.get("DVC_ROOT")
+    here = Path(named) if named else Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here).resolve()
+
+
+def digest(path: Path) -> str:
+    """Sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def origin() -> dict[str, str]:
+    """Where a run comes from: name, experiment, commit, whether the work tree differed from it."""
+    top = root()
+    commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git(top, "rev-parse", "HEAD")
+    experiment = os.environ.get("DVC_EXP_NAME", "")
+    branch = _git(top, "rev-parse", "--abbrev-ref", "HEAD")
+    return {
+        "name": experiment or (f"{branch}@{commit[:7]}" if commit else top.name),
+        "experiment": experiment,
+        "commit": commit,
+        "dirty": str(bool(_git(top, "status", "--porcelain", "--untracked-files=no"))).lower(),
+    }
+
+
+def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
+    """A row of the history under MLflow's names: `train_loss` becomes `train/loss`, and so on."""
+    return {
+        "train/loss": row["train_loss"],
+        "train/accuracy": row["train_accuracy"],
+        "train/learning_rate": row["learning_rate"],
+        "val/loss": row["val_loss"],
+        "val/accuracy": row["val_accuracy"],
+    }
+
+
+def final_metrics(summary: Mapping[str, Any]) -> dict[str, float | None]:
+    """`metrics.json` under MLflow's names: `test/accuracy`, `test_class/cat`, `model/macs`."""
+    return (
+        {f"test/{name}": value for name, value in summary["test"].items()}
+        | {f"test_class/{name}": value for name, value in summary["per_class"].items()}
+        | {f"model/{name}": summary["model"][name] for name in ("parameters", "macs")}
+    )
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _forgiving(method: Callable) -> Callable:
+    @functools.wraps(method)
+    def wrapper(self: "Tracker", *args, **kwargs) -> None:
+        if self.client is None:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # whatever a tracker throws, it is not worth a run
+            self.give_up(error)
+
+    return wrapper
+
+
+class Tracker:
+    """Writes into one run, of which `run_id` is the identifier, or nowhere where tracking failed."""
+
+    def __init__(self, *, stage: str, meta: Mapping[str, Any], model_sha256: str | None = None) -> None:
+        """Open the run that this stage belongs to.
+
+        Args:
+            stage: "train" starts a run; any other stage goes on with the run that trained the model, or starts one and
+                says so in a tag where there is none (DVC restored the training from its cache).
+            meta: of the data, as `cct.data.read_meta` returns it.
+            model_sha256: of the model file, for all stages but "train".
+        """
+        self.client, self.run_id, self.stage = None, None, stage
+        try:
+            self._open(meta, model_sha256)
+        except Exception as error:
+            self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """Say once that there is no tracking, and do none from here on."""
+        self.client = None
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        print(f"warning: not tracked in MLflow from here on: {reason[:300]}", file=sys.stderr)
+
+    def _open(self, meta: Mapping[str, Any], model_sha256: str | None) -> None:
+        for name, value in PATIENCE.items():
+            os.environ.setdefault(name, value)
+        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        import mlflow
+
+        top = root()
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{top / 'mlflow.db'}"
+        mlflow.set_tracking_uri(uri)
+        client = mlflow.MlflowClient()
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+        (top / ".cct").mkdir(exist_ok=True)
+        with FileLock(top / ".cct" / "mlflow.lock"):  # two processes that create one SQLite store destroy it
+            found = client.get_experiment_by_name(name)
+            if found:
+                experiment_id = found.experiment_id
+            else:
+                local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
+                experiment_id = client.create_experiment(name, artifact_location=local)
+        source = origin()
+        tags = {f"cct.{key}": value for key, value in source.items()} | {"cct.data_digest": meta["digest"]}
+        runs = []
+        if model_sha256:
+            runs = client.search_runs(
+                [experiment_id],
+                f"tags.`cct.model_sha256` = '{model_sha256}' AND tags.`cct.name` = '{source['name']}'",
+                order_by=["attributes.start_time DESC"],
+                max_results=1,
+            )
+            tags["cct.model_sha256"] = model_sha256
+            if not runs:
+                tags["cct.training"] = "restored from DVC's cache"
+        if runs:
+            self.run_id = runs[0].info.run_id
+            client.update_run(self.run_id, status="RUNNING")
+        else:
+            tags["mlflow.runName"] = source["name"]
+            self.run_id = client.create_run(experiment_id, tags=tags).info.run_id
+            parameters = [
+                mlflow.entities.Param(key, str(value)) for key, value in flatten(read_yaml(Path("params.yaml"))).items()
+            ]
+            client.log_batch(self.run_id, params=parameters)
+        self.client = client
+
+    @_forgiving
+    def metrics(self, values: Mapping[str, float | None], *, step: int = 0) -> None:
+        """Log all values of one step in one call; None is left out."""
+        from mlflow.entities import Metric
+        from mlflow.utils.time import get_current_time_millis
+
+        now = get_current_time_millis()
+        points = [Metric(key, float(value), now, step) for key, value in values.items() if value is not None]
+        self.client.log_batch(self.run_id, metrics=points)
+
+    @_forgiving
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags, each under `cct.`."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.run_id, tags=[RunTag(f"cct.{key}", str(value)) for key, value in values.items()])
+
+    @_forgiving
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file, or what is in a folder, into the run."""
+        copy = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
+        copy(self.run_id, str(path), folder)
+
+    @_forgiving
+    def model(self, model: Any) -> None:
+        """Log a Keras model as the run's model, for `mlflow.keras.load_model` and `mlflow.pyfunc.load_model`."""
+        import mlflow.keras
+
+        shape = (-1, *model.input_shape[1:])
+        from mlflow.types import Schema, TensorSpec
+
+        import keras
+        import numpy as np
+
+        signature = mlflow.models.ModelSignature(
+            inputs=Schema([TensorSpec(np.dtype("uint8"), shape, "images")]),
+            outputs=Schema([TensorSpec(np.dtype("float32"), (-1, model.output_shape[-1]), "logits")]),
+        )
+        with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
+            # Requirements are given because finding them out takes ten seconds in a process of its own.
+            mlflow.keras.log_model(
+                model, name="model", signature=signature, pip_requirements=[f"keras=={keras.version()}", "tensorflow"]
+            )
+
+    @_forgiving
+    def close(self, *, failed: bool = False) -> None:
+        """End the run; a later stage of the same pipeline run opens it again."""
+        self.client.set_terminated(self.run_id, status="FAILED" if failed else "FINISHED")
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self.close(failed=kind is not None)
