@@ -1,0 +1,297 @@
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cct import plots
+from cct.errors import CCTError
+from cct.params import ParamsError, parse
+from cct.plots import PlotError, PlotParams
+
+NAMES = ["cat", "dog", "$5_bill", "a very long name of a class, with a comma"]
+
+
+def make_history(epochs: int = 12) -> dict[str, np.ndarray]:
+    epoch = np.arange(1, epochs + 1)
+    return {
+        "epoch": epoch,
+        "train_loss": 2 / epoch,
+        "train_accuracy": 1 - 0.5 / epoch,
+        "val_loss": 2.2 / epoch,
+        "val_accuracy": 1 - 0.625 / epoch,
+        "learning_rate": np.full(epochs, 1e-3),
+        "chosen": (epoch == max(epochs - 1, 1)).astype(int),
+    }
+
+
+def make_predictions() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(2)
+    probabilities_nk = rng.dirichlet(np.ones(len(NAMES)), size=60)
+    return {
+        "labels_n": rng.integers(len(NAMES), size=60),
+        "predicted_n": probabilities_nk.argmax(axis=1),
+        "probabilities_nk": probabilities_nk,
+    }
+
+
+def make_figures() -> dict:
+    rng = np.random.default_rng(3)
+    images_nhwc = rng.integers(256, size=(60, 8, 8, 3), dtype=np.uint8)
+    matrix_kk = rng.integers(50, size=(4, 4))
+    return {
+        "curves": plots.training_curves(make_history()),
+        "rate": plots.learning_rate(make_history()),
+        "confusion": plots.confusion(matrix_kk, NAMES),
+        "mistakes": plots.mistakes(images_nhwc, **make_predictions(), class_names=NAMES, count=3),
+        "per_class": plots.per_class_accuracy({"cat": 0.5, "dog": 0.75, "cow": None}, 0.6, low=0.5, high=0.7),
+    }
+
+
+def texts(axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def history_csv(path: Path, **replaced: list) -> Path:
+    columns = {name: list(values) for name, values in make_history(3).items()} | replaced
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def predictions_csv(path: Path, *rows: str, header: str = "index,true,predicted,p_cat,p_dog") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 300])
+def test_training_curves_mark_the_chosen_epoch(epochs):
+    history = make_history(epochs)
+    chosen = max(epochs - 1, 1)
+    loss, accuracy = plots.training_curves(history).axes
+    for axes, name, value in [
+        (loss, "loss", f"{2.2 / chosen:.3f}"),
+        (accuracy, "accuracy", f"{100 - 62.5 / chosen:.1f} %"),
+    ]:
+        mark, train, validation, dot = axes.lines
+        assert list(mark.get_xdata()) == [chosen, chosen]
+        np.testing.assert_array_equal(train.get_ydata(), history[f"train_{name}"])
+        np.testing.assert_array_equal(validation.get_ydata(), history[f"val_{name}"])
+        assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (chosen, history[f"val_{name}"][chosen - 1])
+        legend = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert legend == ["train", "validation", f"epoch {chosen}, chosen: {value}"]
+
+
+def test_a_diverged_history_is_still_drawn(tmp_path):
+    history = make_history() | {"train_loss": np.full(12, np.nan), "val_loss": np.full(12, np.inf)}
+    plots.save(plots.training_curves(history), tmp_path / "a.png", dpi=50)
+
+
+def test_confusion_shows_the_shares_of_each_row():
+    axes = plots.confusion(np.array([[99, 1, 0], [300, 699, 1], [0, 0, 0]]), ["a", "b", "c"]).axes[0]
+    assert texts(axes) == ["99", "1", "30", "70", "<1"]
+    shares_kk = axes.images[0].get_array()
+    np.testing.assert_allclose(shares_kk[:2], [[0.99, 0.01, 0], [0.3, 0.699, 0.001]])
+    assert np.ma.getmaskarray(np.ma.masked_invalid(shares_kk))[2].all()
+
+
+def test_confusion_of_many_classes_has_no_text_and_fewer_names():
+    assert len(texts(plots.confusion(np.eye(25, dtype=int), [str(i) for i in range(25)]).axes[0])) == 25
+    axes = plots.confusion(np.eye(100, dtype=int), [f"class {i}" for i in range(100)]).axes[0]
+    assert not texts(axes)
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"class {i}" for i in range(0, 100, 4)]
+
+
+def test_mistakes_are_the_most_confident_first():
+    images_nhwc = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
+    probabilities_nk = np.array([[0.6, 0.4], [0.3, 0.7], [0.002, 0.998], [0.97, 0.03], [0.2, 0.8]])
+    figure = plots.mistakes(
+        images_nhwc,
+        np.array([0, 0, 0, 1, 0], dtype=np.uint8),
+        predicted_n=probabilities_nk.argmax(axis=1),
+        probabilities_nk=probabilities_nk,
+        class_names=["cat", "dog"],
+        count=3,
+    )
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == ["cat → dog, >99 %", "dog → cat, 97 %", "cat → dog, 80 %"]
+    assert [axes.images[0].get_array()[0, 0] for axes in shown] == [2, 3, 4]
+    assert all(axes.images[0].get_cmap().name == "gray" for axes in shown)
+    assert figure.get_suptitle() == "The 3 most confident of 4 mistakes among 5 test images: true → predicted"
+
+
+def test_no_mistakes_are_said_so():
+    labels_n = np.zeros(7, dtype=int)
+    figure = plots.mistakes(
+        np.zeros((7, 8, 8, 3), np.uint8),
+        labels_n,
+        predicted_n=labels_n,
+        probabilities_nk=np.eye(2)[labels_n],
+        class_names=["a", "b"],
+        count=9,
+    )
+    assert texts(figure) == ["No mistakes among 7 test images"]
+
+
+def test_per_class_bars_are_sorted():
+    figure = plots.per_class_accuracy({"a": 0.25, "b": None, "c": 1.0, "d": 0.5}, 0.6, low=0.55, high=0.65)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "d", "a", "b"]
+    assert [bar.get_width() for bar in axes.patches[:3]] == [1.0, 0.5, 0.25]
+    assert texts(axes) == ["100.0 %", "50.0 %", "25.0 %", "no image"]
+    assert "60.0 % (confidence interval 55.0 % to 65.0 %)" in figure.legends[0].get_texts()[0].get_text()
+
+
+def test_drawing_leaves_no_trace(tmp_path):
+    import matplotlib
+
+    before = matplotlib.rcParams.copy()
+    plots.save(plots.learning_rate(make_history()), tmp_path / "a.png", dpi=50)
+    assert matplotlib.rcParams.copy() == before
+
+
+def test_the_font_is_the_bundled_one():
+    import matplotlib
+    from matplotlib.font_manager import findfont
+
+    assert Path(findfont(plots.STYLE["font.family"])).is_relative_to(matplotlib.get_data_path())
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_two_processes_write_equal_bytes(tmp_path):
+    """Also with another hash seed, another user's matplotlibrc and no display."""
+    (tmp_path / "matplotlibrc").write_text("font.size: 30\nsavefig.dpi: 33\nbackend: svg\naxes.facecolor: red\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_plots as t; from pathlib import Path\n"
+        "for n, f in t.make_figures().items(): t.plots.save(f, Path(sys.argv[2]) / (n + '.png'), dpi=60)\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    base = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MPLBACKEND")}
+    base |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / name)], env=base | extra
+        )
+        for name, extra in {
+            "one": {"PYTHONHASHSEED": "1"},
+            "two": {"PYTHONHASHSEED": "2", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")},
+        }.items()
+    ]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert len(digests(tmp_path / "one")) == 5
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_a_png_holds_no_software_or_date(tmp_path):
+    path = tmp_path / "new" / "a.png"
+    plots.save(plots.learning_rate(make_history()), path, dpi=50)
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert not any(word in content for word in (b"tEXt", b"iTXt", b"tIME", b"Software"))
+    assert int.from_bytes(content[16:20], "big") == 8 * 50
+    assert os.listdir(path.parent) == ["a.png"]
+
+
+def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    figure = plots.learning_rate(make_history())
+
+    def broken(partial: Path, **_) -> None:
+        partial.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(figure, "savefig", broken)
+    with pytest.raises(OSError, match="disk full"):
+        plots.save(figure, path, dpi=50)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_history_is_read(tmp_path):
+    history = plots.read_history(history_csv(tmp_path / "h.csv", note=["x", "y", "z"]))
+    expected = make_history(3)
+    assert history.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(history[name], values)
+        assert history[name].dtype == (np.int64 if name in ("epoch", "chosen") else np.float64)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "message"),
+    [
+        ({"chosen": [0, 0, 0]}, "exactly one epoch"),
+        ({"chosen": [1, 0, 1]}, "exactly one epoch"),
+        ({"chosen": [2, 0, -1]}, "exactly one epoch"),
+        ({"val_loss": [1, 2, "x"]}, r"h\.csv, line 4: val_loss = 'x': must be a number"),
+        ({"epoch": [1, 2, 2.5]}, r"line 4: epoch = '2\.5': must be a whole number"),
+        ({"epoch": [1, 2, "3,4"]}, "line 4: 8 values for 7 columns"),
+    ],
+)
+def test_a_bad_history_is_refused(tmp_path, replaced, message):
+    with pytest.raises(PlotError, match=message):
+        plots.read_history(history_csv(tmp_path / "h.csv", **replaced))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read"),
+        (b"", "no rows"),
+        (b"epoch,chosen\n", "no rows"),
+        (b"epoch,chosen\n1,1\n", "has no column train_loss, .*; it has: epoch, chosen"),
+        (b"\xff\xfe\n", "cannot read"),
+        (b'epoch\n"1\n', "cannot read"),
+    ],
+)
+def test_what_is_no_history_is_refused(tmp_path, content, message):
+    path = tmp_path / "h.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PlotError, match=message):
+        plots.read_history(path)
+    assert issubclass(PlotError, CCTError)
+
+
+def test_predictions_are_read(tmp_path):
+    path = predictions_csv(
+        tmp_path / "p.csv",
+        '7,dog,"a,b",0.250000,0.750000',
+        '9,"a,b","a,b",0.9,0.1',
+        header='index,true,predicted,"p_a,b",p_dog',
+    )
+    index_n, labels_n, predicted_n, probabilities_nk, class_names = plots.read_predictions(path)
+    assert class_names == ["a,b", "dog"]
+    assert (index_n.tolist(), labels_n.tolist(), predicted_n.tolist()) == ([7, 9], [1, 0], [0, 0])
+    assert index_n.dtype == labels_n.dtype == predicted_n.dtype == np.int64
+    np.testing.assert_array_equal(probabilities_nk, [[0.25, 0.75], [0.9, 0.1]])
+
+
+@pytest.mark.parametrize(
+    ("row", "header", "message"),
+    [
+        ("1,cat,cow,0.5,0.5", "index,true,predicted,p_cat,p_dog", r"line 2: predicted = 'cow' has no column"),
+        ("1,cow,cat,0.5,0.5", "index,true,predicted,p_cat,p_dog", r"line 2: true = 'cow' has no column"),
+        ("1,cat,dog,0.5,half", "index,true,predicted,p_cat,p_dog", "line 2: p_dog = 'half': must be a number"),
+        ("1,cat,dog", "index,true,predicted", "no column p_<class>"),
+        ("1,cat,0.5", "index,true,p_cat", "no column predicted"),
+        ("1,cat,dog,0.5", "index,true,predicted,p_cat,p_dog", "line 2: 4 values for 5 columns"),
+    ],
+)
+def test_bad_predictions_are_refused(tmp_path, row, header, message):
+    with pytest.raises(PlotError, match=message):
+        plots.read_predictions(predictions_csv(tmp_path / "p.csv", row, header=header))
+
+
+@pytest.mark.parametrize("wrong", [{"dpi": 49}, {"dpi": 601}, {"mistakes": 0}, {"mistakes": 101}, {"dpi": "100"}])
+def test_params_are_checked(wrong, tmp_path):
+    good = {"dpi": 100, "mistakes": 20}
+    assert parse(PlotParams, good, where=tmp_path).dpi == 100
+    with pytest.raises(ParamsError, match=next(iter(wrong))):
+        parse(PlotParams, good | wrong, where=tmp_path)
