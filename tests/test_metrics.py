@@ -76,7 +76,13 @@ def test_top_k_counts_nan_as_a_miss():
     ("correct", "total", "confidence", "low", "high"),
     [
         (9, 10, 0.95, 0.5958, 0.9821),
-        (81, 263, 0.95, 0.2553, 0.3662),  # this and the next three: Newcombe 1998, Statistics in Medicine 17, table I
+        (
+            81,
+            263,
+            0.95,
+            0.2553,
+            0.3662,
+        ),  # this and the next three: the examples of Newcombe 1998, Statistics in Medicine 17
         (15, 148, 0.95, 0.0624, 0.1605),
         (0, 20, 0.95, 0, 0.1611),
         (1, 29, 0.95, 0.0061, 0.1718),
@@ -162,9 +168,8 @@ def test_summary_is_plain_json_and_agrees_with_its_parts(scored):
     summary = metrics.summarise(logits_nk, labels_n, class_names=names, confidence=0.95)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     test = summary["test"]
-    assert list(test) == [
-        *("loss", "accuracy", "accuracy_low", "accuracy_high", "top_5_accuracy", "calibration_error", "images")
-    ]
+    names_of_test = "loss accuracy accuracy_low accuracy_high top_5_accuracy calibration_error images"
+    assert " ".join(test) == names_of_test
     assert test["images"] == 500
     assert test["accuracy"] == oracle.accuracy_score(labels_n, logits_nk.argmax(axis=1))
     assert test["accuracy_low"] < test["accuracy"] < test["accuracy_high"] < test["top_5_accuracy"] < 1

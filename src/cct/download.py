@@ -27,7 +27,7 @@ import requests
 import tenacity
 from filelock import FileLock, Timeout
 from tqdm import tqdm
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, IncompleteRead, ReadTimeoutError
 
 from cct.errors import CCTError
 
@@ -182,7 +182,7 @@ class _Transfer:
             raise _Failed(f"{error}, {ATTEMPTS} times") from error
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        backoff = min(BACKOFF_S * 2 ** (self.idle - 1), BACKOFF_MAX_S)
+        backoff = min(BACKOFF_S * 2 ** max(self.idle - 1, 0), BACKOFF_MAX_S)
         return max(backoff, min(state.outcome.exception().after, RETRY_AFTER_MAX_S))
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
@@ -199,7 +199,8 @@ class _Transfer:
                 return
             if have - self.best >= PROGRESS * self.source.size:
                 self.best, self.idle = have, 0
-            self.idle += 1
+            else:
+                self.idle += 1
             raise
 
     def _request(self) -> None:
@@ -211,7 +212,9 @@ class _Transfer:
             raise _Failed(_why(error)) from error
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             raise _Transient(_why(error)) from error
-        except (requests.RequestException, HTTPError, ValueError) as error:
+        except ValueError as error:  # whose text may be a part of the URL, of its password too
+            raise _Failed("it, or one that it redirects to, or that of the proxy is not a valid http(s) URL") from error
+        except (requests.RequestException, HTTPError) as error:
             raise _Failed(_why(error)) from error
         with response:
             start = self._first_byte(response, have)
@@ -247,7 +250,8 @@ def _received(response: requests.Response) -> Iterator[bytes]:
     try:
         yield from response.raw.stream(CHUNK, decode_content=False)
     except (HTTPError, OSError) as error:
-        raise _Transient(_why(error)) from error
+        if not isinstance(error.__cause__, IncompleteRead):  # of that, the caller has better numbers
+            raise _Transient(_why(error)) from error
 
 
 def _copy(path: Path, part: Path, source: Source) -> None:
@@ -309,7 +313,7 @@ def _local(url: str, base: Path) -> Path:
     if mark:
         host, _, path = rest.partition("/")
         if host not in ("", "localhost"):
-            raise _Failed(f"names the host {host!r}; a path on this machine is written file:///path")
+            raise _Failed("names a host; a path on this machine is written file:///path")
         return Path(url2pathname(f"/{path}"))
     try:
         return (base / Path(url).expanduser()).absolute()

@@ -188,7 +188,7 @@ class StochasticDepth(CCTLayer):
 class Attention(CCTLayer):
     """Self-attention over tokens of (b, n, d) with one projection to queries, keys and values."""
 
-    arguments = ("heads", "head_width", "qkv_bias", "dropout", "attention_dropout", "initialization")
+    arguments = ("heads", "head_width", "qkv_bias", "projection_dropout", "attention_dropout", "initialization")
 
     def __init__(
         self,
@@ -196,14 +196,15 @@ class Attention(CCTLayer):
         head_width: int,
         *,
         qkv_bias: bool = False,
-        dropout: float = 0.0,
+        projection_dropout: float = 0.0,
         attention_dropout: float = 0.0,
         initialization: str = "paper",
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.heads, self.head_width, self.qkv_bias = heads, head_width, qkv_bias
-        self.dropout, self.attention_dropout, self.initialization = dropout, attention_dropout, initialization
+        self.projection_dropout, self.attention_dropout = projection_dropout, attention_dropout
+        self.initialization = initialization
 
     def build(self, input_shape) -> None:
         inner = self.heads * self.head_width
@@ -213,7 +214,7 @@ class Attention(CCTLayer):
         self.projection = dense(input_shape[-1], name="projection", **options)
         self.projection.build((*input_shape[:-1], inner))
         self.drop_weights = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
-        self.drop_output = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+        self.drop_output = keras.layers.Dropout(self.projection_dropout, dtype=self.dtype_policy)
 
     def call(self, tokens_bnd, training: bool = False):
         n = tokens_bnd.shape[1]
@@ -250,6 +251,7 @@ class EncoderBlock(CCTLayer):
         "mlp",
         "qkv_bias",
         "dropout",
+        "projection_dropout",
         "attention_dropout",
         "stochastic_depth",
         "epsilon",
@@ -266,6 +268,7 @@ class EncoderBlock(CCTLayer):
         mlp: str = "linear",
         qkv_bias: bool = False,
         dropout: float = 0.0,
+        projection_dropout: float = 0.0,
         attention_dropout: float = 0.0,
         stochastic_depth: float = 0.0,
         epsilon: float = 1e-5,
@@ -274,7 +277,8 @@ class EncoderBlock(CCTLayer):
     ) -> None:
         super().__init__(**kwargs)
         self.heads, self.head_width, self.hidden, self.norm, self.mlp = heads, head_width, hidden, norm, mlp
-        self.qkv_bias, self.dropout, self.attention_dropout = qkv_bias, dropout, attention_dropout
+        self.qkv_bias, self.dropout, self.projection_dropout = qkv_bias, dropout, projection_dropout
+        self.attention_dropout = attention_dropout
         self.stochastic_depth, self.epsilon, self.initialization = stochastic_depth, epsilon, initialization
 
     def build(self, input_shape) -> None:
@@ -285,7 +289,7 @@ class EncoderBlock(CCTLayer):
             self.heads,
             self.head_width,
             qkv_bias=self.qkv_bias,
-            dropout=self.dropout,
+            projection_dropout=self.projection_dropout,
             attention_dropout=self.attention_dropout,
             name="attention",
             **options,

@@ -72,7 +72,7 @@ def top_k_accuracy(probabilities_nk: np.ndarray, labels_n: np.ndarray, k: int) -
     return float((beaten_n >= classes - k).mean())
 
 
-def wilson_interval(correct: int, total: int, *, confidence: float) -> tuple[float, float]:
+def wilson_interval(correct: int, total: int, confidence: float) -> tuple[float, float]:
     """Wilson score interval of a proportion, as (low, high) within 0..1.
 
     Unlike the normal approximation it stays inside 0..1 and has a width at 0 and at 100 %.
@@ -94,7 +94,7 @@ def wilson_interval(correct: int, total: int, *, confidence: float) -> tuple[flo
     return (centre - half if correct else 0.0), (centre + half if correct < total else 1.0)
 
 
-def confusion_matrix(labels_n: np.ndarray, predicted_n: np.ndarray, *, classes: int) -> np.ndarray:
+def confusion_matrix(labels_n: np.ndarray, predicted_n: np.ndarray, classes: int) -> np.ndarray:
     """Counts (classes, classes) as int64: rows are true classes, columns predicted ones.
 
     Raises:
@@ -106,7 +106,7 @@ def confusion_matrix(labels_n: np.ndarray, predicted_n: np.ndarray, *, classes: 
     return np.bincount(labels_n * classes + predicted_n, minlength=classes**2).reshape(classes, classes)
 
 
-def per_class_accuracy(labels_n: np.ndarray, predicted_n: np.ndarray, *, classes: int) -> np.ndarray:
+def per_class_accuracy(labels_n: np.ndarray, predicted_n: np.ndarray, classes: int) -> np.ndarray:
     """Share of each true class that was predicted right (its recall), shape (classes,); NaN for a class without images.
 
     Raises:
@@ -117,7 +117,7 @@ def per_class_accuracy(labels_n: np.ndarray, predicted_n: np.ndarray, *, classes
     return np.divide(matrix_kk.diagonal(), images_k, out=np.full(classes, np.nan), where=images_k > 0)
 
 
-def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarray, *, bins: int = 15) -> float:
+def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarray, bins: int = 15) -> float:
     """Mean distance between confidence and accuracy over equally wide bins of confidence, weighted by their images.
 
     The confidence is the highest probability; the m-th bin is ((m-1)/bins, m/bins].
@@ -135,7 +135,7 @@ def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarra
 
 
 def summarise(
-    logits_nk: np.ndarray, labels_n: np.ndarray, *, class_names: Sequence[str], confidence: float
+    logits_nk: np.ndarray, labels_n: np.ndarray, class_names: Sequence[str], confidence: float
 ) -> dict[str, Any]:
     """Everything a report says of a test split, ready for JSON: plain numbers of at most `DECIMALS` decimals.
 

@@ -51,7 +51,7 @@ def build(
     )(x)
     if a.positions != "none":
         x = Positions(a.positions, initialization=a.initialization, name="positions")(x)
-    if a.dropout and a.norm == "stream":  # the Keras example has none here
+    if a.dropout and a.dropout_places == "all":
         x = keras.layers.Dropout(a.dropout, name="dropout")(x)
     for i, rate in enumerate(np.linspace(0, a.stochastic_depth, a.layers)):
         x = EncoderBlock(
@@ -62,6 +62,7 @@ def build(
             mlp=a.mlp,
             qkv_bias=a.qkv_bias,
             dropout=a.dropout,
+            projection_dropout=a.dropout if a.dropout_places == "all" else 0.0,
             attention_dropout=a.attention_dropout,
             stochastic_depth=float(rate),
             epsilon=a.epsilon,

@@ -151,7 +151,9 @@ def confusion(matrix_kk: np.ndarray, class_names: Sequence[str]) -> "Figure":
         share = share_kk[row, column]
         text = f"{100 * share:.0f}"
         axes.text(
-            *(column, row, "<1" if text == "0" else text),
+            column,
+            row,
+            "<1" if text == "0" else text,
             ha="center",
             va="center",
             fontsize=10 if classes <= 15 else 9,
@@ -164,7 +166,6 @@ def confusion(matrix_kk: np.ndarray, class_names: Sequence[str]) -> "Figure":
 def mistakes(
     images_nhwc: np.ndarray,
     labels_n: np.ndarray,
-    *,
     predicted_n: np.ndarray,
     probabilities_nk: np.ndarray,
     class_names: Sequence[str],
@@ -215,7 +216,7 @@ def mistakes(
 
 
 @_styled
-def per_class_accuracy(per_class: Mapping[str, float | None], overall: float, *, low: float, high: float) -> "Figure":
+def per_class_accuracy(per_class: Mapping[str, float | None], overall: float, low: float, high: float) -> "Figure":
     """A bar for each class, the best on top, and the overall accuracy with its confidence interval.
 
     Args:
@@ -233,11 +234,9 @@ def per_class_accuracy(per_class: Mapping[str, float | None], overall: float, *,
         text = f"{known[name]:.1%}".replace("%", " %") if name in known else "no image"
         axes.text(1.01, place, text, va="center", fontsize=9)  # a column of its own: beside its bar the line crosses it
     axes.axvspan(low, high, color=ORANGE, alpha=0.4, linewidth=0, zorder=0.5)
-    line = axes.axvline(overall, color=ORANGE, linewidth=2)
-    figure.legend(
-        *([line], [f"all classes: {overall:.1%} (confidence interval {low:.1%} to {high:.1%})".replace("%", " %")]),
-        loc="outside upper center",
-    )
+    interval = f"all classes: {overall:.1%} (confidence interval {low:.1%} to {high:.1%})".replace("%", " %")
+    line = axes.axvline(overall, color=ORANGE, linewidth=2, label=interval)
+    figure.legend(handles=[line], loc="outside upper center")
     axes.set_yticks(range(len(names)), [_short(name, 28) for name in names])
     axes.tick_params(axis="y", length=0, labelsize=10 if len(names) <= 25 else 9)
     axes.set(xlabel="accuracy", xlim=(0, 1), ylim=(len(names) - 0.4, -0.6), xticks=np.linspace(0, 1, 6))
@@ -246,7 +245,7 @@ def per_class_accuracy(per_class: Mapping[str, float | None], overall: float, *,
     return figure
 
 
-def save(figure: "Figure", path: Path, *, dpi: int) -> None:
+def save(figure: "Figure", path: Path, dpi: int) -> None:
     """Write a PNG whose bytes depend on the figure and `dpi` alone, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -339,7 +338,9 @@ def _curves(axes: "Axes", history: History, quantity: str, title: str, form: str
     axes.plot(epochs, train, color=ORANGE, label="train", **_marker(history))
     axes.plot(epochs, validation, color=BLUE, label="validation", **_marker(history))
     axes.plot(
-        *(epochs[chosen], validation[chosen], "o"),
+        epochs[chosen],
+        validation[chosen],
+        "o",
         color=BLUE,
         markersize=8,
         markeredgecolor="white",

@@ -16,6 +16,7 @@ from keras import ops
 from tqdm import tqdm
 
 from cct import augment as augmentation
+from cct import layers as _layers  # noqa: F401  registers the layers that a saved model is made of
 from cct.errors import CCTError
 from cct.recipe import AugmentParams, TrainParams, learning_rate
 
@@ -241,6 +242,7 @@ def train(
         steps_per_epoch=steps,
         validation_data=Slices(validation, batch_size=recipe.batch_size, classes=classes),
         callbacks=[Guard(), progress, best, recorder],
+        shuffle=False,  # the batches are
         verbose=0,
     )
     return [{**row, "chosen": int(row["epoch"] == best.epoch + 1)} for row in recorder.rows]

@@ -46,6 +46,7 @@ class Architecture(BaseModel):
     initialization: Literal["paper", "keras"] = "paper"
     standardize: bool = True
     dropout: Rate = 0.0
+    dropout_places: Literal["all", "mlp"] = "all"
     attention_dropout: Rate = 0.1
     stochastic_depth: Rate = 0.1
     epsilon: float = 1e-5
@@ -144,6 +145,7 @@ KERAS_EXAMPLE = {
     "initialization": "keras",
     "standardize": False,
     "dropout": 0.1,
+    "dropout_places": "mlp",
 }
 
 

@@ -1,6 +1,5 @@
 """Measure the model on the test split, the only stage that looks at it."""
 
-import csv
 import json
 import sys
 from pathlib import Path
