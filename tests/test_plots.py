@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from cct import plots
-from cct.errors import CCTError
 from cct.params import ParamsError, parse
-from cct.plots import PlotError, PlotParams
+from cct.plots import PlotParams
 
 NAMES = ["cat", "dog", "$5_bill", "a very long name of a class, with a comma"]
 
@@ -53,18 +52,6 @@ def make_figures() -> dict:
 
 def texts(axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
-
-
-def history_csv(path: Path, **replaced: list) -> Path:
-    columns = {name: list(values) for name, values in make_history(3).items()} | replaced
-    lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def predictions_csv(path: Path, *rows: str, header: str = "index,true,predicted,p_cat,p_dog") -> Path:
-    path.write_text("\n".join([header, *rows]) + "\n")
-    return path
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 300])
@@ -212,81 +199,6 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
         plots.save(figure, path, dpi=50)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.png"]
-
-
-def test_history_is_read(tmp_path):
-    history = plots.read_history(history_csv(tmp_path / "h.csv", note=["x", "y", "z"]))
-    expected = make_history(3)
-    assert history.keys() == expected.keys()
-    for name, values in expected.items():
-        np.testing.assert_array_equal(history[name], values)
-        assert history[name].dtype == (np.int64 if name in ("epoch", "chosen") else np.float64)
-
-
-@pytest.mark.parametrize(
-    ("replaced", "message"),
-    [
-        ({"chosen": [0, 0, 0]}, "exactly one epoch"),
-        ({"chosen": [1, 0, 1]}, "exactly one epoch"),
-        ({"chosen": [2, 0, -1]}, "exactly one epoch"),
-        ({"val_loss": [1, 2, "x"]}, r"h\.csv, line 4: val_loss = 'x': must be a number"),
-        ({"epoch": [1, 2, 2.5]}, r"line 4: epoch = '2\.5': must be a whole number"),
-        ({"epoch": [1, 2, "3,4"]}, "line 4: 8 values for 7 columns"),
-    ],
-)
-def test_a_bad_history_is_refused(tmp_path, replaced, message):
-    with pytest.raises(PlotError, match=message):
-        plots.read_history(history_csv(tmp_path / "h.csv", **replaced))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot read"),
-        (b"", "no rows"),
-        (b"epoch,chosen\n", "no rows"),
-        (b"epoch,chosen\n1,1\n", "has no column train_loss, .*; it has: epoch, chosen"),
-        (b"\xff\xfe\n", "cannot read"),
-        (b'epoch\n"1\n', "cannot read"),
-    ],
-)
-def test_what_is_no_history_is_refused(tmp_path, content, message):
-    path = tmp_path / "h.csv"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(PlotError, match=message):
-        plots.read_history(path)
-    assert issubclass(PlotError, CCTError)
-
-
-def test_predictions_are_read(tmp_path):
-    path = predictions_csv(
-        tmp_path / "p.csv",
-        '7,dog,"a,b",0.250000,0.750000',
-        '9,"a,b","a,b",0.9,0.1',
-        header='index,true,predicted,"p_a,b",p_dog',
-    )
-    index_n, labels_n, predicted_n, probabilities_nk, class_names = plots.read_predictions(path)
-    assert class_names == ["a,b", "dog"]
-    assert (index_n.tolist(), labels_n.tolist(), predicted_n.tolist()) == ([7, 9], [1, 0], [0, 0])
-    assert index_n.dtype == labels_n.dtype == predicted_n.dtype == np.int64
-    np.testing.assert_array_equal(probabilities_nk, [[0.25, 0.75], [0.9, 0.1]])
-
-
-@pytest.mark.parametrize(
-    ("row", "header", "message"),
-    [
-        ("1,cat,cow,0.5,0.5", "index,true,predicted,p_cat,p_dog", r"line 2: predicted = 'cow' has no column"),
-        ("1,cow,cat,0.5,0.5", "index,true,predicted,p_cat,p_dog", r"line 2: true = 'cow' has no column"),
-        ("1,cat,dog,0.5,half", "index,true,predicted,p_cat,p_dog", "line 2: p_dog = 'half': must be a number"),
-        ("1,cat,dog", "index,true,predicted", "no column p_<class>"),
-        ("1,cat,0.5", "index,true,p_cat", "no column predicted"),
-        ("1,cat,dog,0.5", "index,true,predicted,p_cat,p_dog", "line 2: 4 values for 5 columns"),
-    ],
-)
-def test_bad_predictions_are_refused(tmp_path, row, header, message):
-    with pytest.raises(PlotError, match=message):
-        plots.read_predictions(predictions_csv(tmp_path / "p.csv", row, header=header))
 
 
 @pytest.mark.parametrize("wrong", [{"dpi": 49}, {"dpi": 601}, {"mistakes": 0}, {"mistakes": 101}, {"dpi": "100"}])

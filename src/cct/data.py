@@ -76,7 +76,7 @@ class Arrays(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where a CIFAR binary archive keeps its records: label bytes (the last one counts), then 3072 bytes in CHW order."""
+    """Where a CIFAR binary archive keeps its records: label bytes (the last one counts), then 3072 pixels, CHW."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -145,7 +145,7 @@ def _records(where: str, content: bytes, label_bytes: int, classes: int) -> tupl
     if not content or len(content) % size:
         offset = len(content) - len(content) % size
         raise DataError(
-            f"{where}: {len(content):,} bytes are not whole records of {size}; the one at offset {offset:,} is cut short"
+            f"{where}: {len(content):,} bytes are not whole records of {size}: the one at offset {offset:,} is cut off"
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
     labels = records[:, label_bytes - 1].astype(np.int64)

@@ -63,7 +63,7 @@ class Standardize(CCTLayer):
 
 @keras.saving.register_keras_serializable(package="cct")
 class ConvTokenizer(CCTLayer):
-    """Convolution, ReLU, max-pooling 3x3 with stride 2, `len(widths)` times; then one token for each position, row by row.
+    """Convolution, ReLU, max-pooling 3x3 with stride 2, `len(widths)` times; then a token for each place, row by row.
 
     Args:
         widths: channels of each convolution; the last is the width of the tokens.
@@ -153,7 +153,7 @@ class Positions(CCTLayer):
 
 
 def sinusoids(count: int, width: int) -> np.ndarray:
-    """Position table of (1, count, width), float32: sine in even dimensions, cosine in odd ones (Vaswani et al., 2017)."""
+    """Table of (1, count, width), float32: sine in even dimensions, cosine in odd ones (Vaswani et al., 2017)."""
     dimension = np.arange(width)
     angle = np.arange(count)[:, None] / 10000.0 ** (2 * (dimension // 2) / width)
     return np.where(dimension % 2, np.cos(angle), np.sin(angle)).astype("float32")[None]

@@ -35,11 +35,10 @@ def build(
     a = architecture
     grid(a, image_shape[0], image_shape[1])  # refuses what is too small, in words
     channels = image_shape[2]
-    use = a.standardize and mean is not None and std is not None
+    if not a.standardize or mean is None or std is None:
+        mean, std = [0.0] * channels, [1.0] * channels
     images = keras.Input(image_shape, dtype="uint8", name="images")
-    x = Standardize(list(mean) if use else [0.0] * channels, list(std) if use else [1.0] * channels, name="standardize")(
-        images
-    )
+    x = Standardize(list(mean), list(std), name="standardize")(images)
     x = ConvTokenizer(
         [a.convolution_width] * (a.convolutions - 1) + [a.width],
         kernel=a.kernel,

@@ -79,7 +79,7 @@ def describe(schema: type[BaseModel], content: Any, error: ValidationError, pref
             shown = f" = {problem['input']!r}" if problem["loc"] else ""
             lines.append(f"{path}{shown}: {problem['ctx']['error']}")
         else:
-            allowed = problem["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer").replace("a valid ", "a ")
+            allowed = problem["msg"].removeprefix("Input should be ").replace("valid ", "").replace("a int", "an int")
             lines.append(f"{path} = {problem['input']!r}: must be {allowed}")
     return lines
 

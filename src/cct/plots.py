@@ -1,11 +1,10 @@
-"""Figures of a run, from arrays to matplotlib figures, and the files they are read from and written to.
+"""Figures of a run, from arrays to matplotlib figures, and from those to files.
 
 Matplotlib is imported where a figure is made, because this module's schema is read by every stage. Only the
 object-oriented interface is used: no display, no pyplot, and a user's matplotlibrc changes nothing.
 """
 
 import contextlib
-import csv
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, ParamSpec
 import numpy as np
 from pydantic import Field
 
-from cct.errors import CCTError
 from cct.params import Section
 
 if TYPE_CHECKING:
@@ -45,22 +43,10 @@ STYLE = {
     "ytick.color": GREY,
     "ytick.labelcolor": "black",
 }
-HISTORY = {
-    "epoch": int,
-    "train_loss": float,
-    "train_accuracy": float,
-    "val_loss": float,
-    "val_accuracy": float,
-    "learning_rate": float,
-    "chosen": int,
-}
+
 
 History = Mapping[str, np.ndarray]
 Arguments = ParamSpec("Arguments")
-
-
-class PlotError(CCTError):
-    """A file that figures are made from is not what it must be."""
 
 
 class PlotParams(Section):
@@ -260,60 +246,6 @@ def save(figure: "Figure", path: Path, dpi: int) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_history(path: Path) -> dict[str, np.ndarray]:
-    """Read `history.csv`.
-
-    Returns:
-        The columns of `HISTORY`, one value an epoch: int64 for epoch (from 1) and chosen (one 1, else 0), float64 for
-        the losses (nats), the accuracies (0 to 1) and the learning rate. Other columns are left out.
-
-    Raises:
-        PlotError: it is absent, not CSV, without a column or a row, or a value is not a number or not possible.
-    """
-    header, rows = _read_csv(path)
-    places = _places(path, header, HISTORY)
-    history = {
-        name: np.array([_number(path, line, name, row[places[name]], kind) for line, row in rows])
-        for name, kind in HISTORY.items()
-    }
-    if sorted(history["chosen"]) != [0] * (len(rows) - 1) + [1]:
-        raise PlotError(f"{path}: column chosen must be 1 for exactly one epoch and 0 for the others")
-    return history
-
-
-def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Read `predictions.csv`, whose columns are index, true, predicted and one `p_<class>` for each class.
-
-    Returns:
-        index_n (int64: the image's place in the split), labels_n and predicted_n (int64: class indices in the order of
-        the columns), probabilities_nk (float64), class_names.
-
-    Raises:
-        PlotError: it is absent, not CSV, without a column or a row, or has a value that is not a number or no class.
-    """
-    header, rows = _read_csv(path)
-    places = _places(path, header, ["index", "true", "predicted"])
-    columns = [place for place, name in enumerate(header) if name.startswith("p_")]
-    if not columns:
-        raise PlotError(f"{path} has no column p_<class>; it has: {', '.join(header)}")
-    class_names = [header[place].removeprefix("p_") for place in columns]
-    label_of = {name: label for label, name in enumerate(class_names)}
-
-    def labels(column: str) -> np.ndarray:
-        for line, row in rows:
-            if row[places[column]] not in label_of:
-                raise PlotError(f"{path}, line {line}: {column} = {row[places[column]]!r} has no column p_<class>")
-        return np.array([label_of[row[places[column]]] for _, row in rows])
-
-    return (
-        np.array([_number(path, line, "index", row[places["index"]], int) for line, row in rows]),
-        labels("true"),
-        labels("predicted"),
-        np.array([[_number(path, line, header[i], row[i], float) for i in columns] for line, row in rows]),
-        class_names,
-    )
-
-
 @contextlib.contextmanager
 def _style() -> Iterator[None]:
     import matplotlib
@@ -379,36 +311,3 @@ def _short(name: str, length: int) -> str:
     """Cut from the middle: names often differ at their ends."""
     tail = (length - 1) // 2
     return name if len(name) <= length else f"{name[: length - 1 - tail]}…{name[-tail:]}"
-
-
-def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and the rows with their line numbers."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PlotError(f"cannot read {path}: {error}") from error
-    for line, row in rows:
-        if len(row) != len(header):
-            raise PlotError(f"{path}, line {line}: {len(row)} values for {len(header)} columns")
-    if not rows:
-        raise PlotError(f"{path} has no rows")
-    return header, rows
-
-
-def _places(path: Path, header: list[str], wanted: Sequence[str] | Mapping[str, type]) -> dict[str, int]:
-    missing = [name for name in wanted if name not in header]
-    if missing:
-        raise PlotError(f"{path} has no column {', '.join(missing)}; it has: {', '.join(header)}")
-    return {name: header.index(name) for name in wanted}
-
-
-def _number(path: Path, line: int, column: str, text: str, kind: type) -> int | float:
-    try:
-        return kind(text)
-    except ValueError:
-        raise PlotError(
-            f"{path}, line {line}: {column} = {text!r}: must be {'a whole' if kind is int else 'a'} number"
-        ) from None

@@ -1,7 +1,11 @@
 """Where and how numbers are computed: device, precision, threads, determinism. Called before anything is built."""
 
+import contextlib
 import os
 import platform
+import sys
+import tempfile
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
@@ -30,12 +34,13 @@ def configure(runtime: RuntimeParams, *, seed: int) -> str:
     Raises:
         CCTError: a GPU is asked for and none is there.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter hides our own first line
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if runtime.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    import keras
-    import tensorflow as tf
+    with _hushed():
+        import keras
+        import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if runtime.device == "gpu" and not gpus:
@@ -56,7 +61,27 @@ def configure(runtime: RuntimeParams, *, seed: int) -> str:
         place = f"GPU ({names})"
     else:
         place = f"CPU ({threads} threads)"
-    return f"tensorflow {tf.__version__}, keras {keras.version()}, python {platform.python_version()}: {place}, {runtime.precision}"
+    versions = f"tensorflow {tf.__version__}, keras {keras.version()}, python {platform.python_version()}"
+    return f"{versions}: {place}, {runtime.precision}"
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Hold back what C++ code writes to stderr, and let it out only if the block fails.
+
+    While it is imported TensorFlow writes lines that no setting silences, and they would hide our own first one.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as stderr:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            stderr.write(held.read())
+            raise
+        finally:
+            os.dup2(stderr.fileno(), 2)
 
 
 def jit_compile() -> bool:

@@ -1,8 +1,8 @@
 """One MLflow run for one run of the pipeline: a view of the files that DVC holds, never their master.
 
-A stage opens a `Tracker`, and every call on it is allowed to fail: the first failure prints one warning and silences the
-rest, and the stage goes on to finish its files. No identifier of MLflow's is written into a file, because DVC would hash
-it; `evaluate` and `plot` find the run of `train` by the digest of the model and the name of the experiment.
+A stage opens a `Tracker`, and every call on it is allowed to fail: the first failure prints one warning and silences
+the rest, and the stage goes on to finish its files. No identifier of MLflow's is written into a file, because DVC would
+hash it; `evaluate` and `plot` find the run of `train` by the digest of the model and the name of the experiment.
 """
 
 import functools
@@ -119,9 +119,10 @@ class Tracker:
     def _open(self, meta: Mapping[str, Any], model_sha256: str | None) -> None:
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
+        import mlflow
+
         for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration
             logging.getLogger(noisy).setLevel(logging.ERROR)
-        import mlflow
 
         top = root()
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{top / 'mlflow.db'}"
@@ -185,25 +186,21 @@ class Tracker:
         copy(self.run_id, str(path), folder)
 
     @_forgiving
-    def model(self, model: Any) -> None:
-        """Log a Keras model as the run's model, for `mlflow.keras.load_model` and `mlflow.pyfunc.load_model`."""
-        import mlflow.keras
+    def model(self, path: Path, meta: Mapping[str, Any], *, backend: str) -> None:
+        """Log a `.keras` file as the run's model, for `mlflow.pyfunc.load_model` and `mlflow.keras.load_model`."""
+        from mlflow.models import Model
 
-        shape = (-1, *model.input_shape[1:])
-        from mlflow.types import Schema, TensorSpec
+        from cct import serving
 
-        import keras
-        import numpy as np
-
-        signature = mlflow.models.ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype("uint8"), shape, "images")]),
-            outputs=Schema([TensorSpec(np.dtype("float32"), (-1, model.output_shape[-1]), "logits")]),
+        Model.log(
+            name="model",
+            flavor=serving,
+            run_id=self.run_id,
+            model_file=path,
+            classes=meta["classes"],
+            image_shape=meta["image_shape"],
+            backend=backend,
         )
-        with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
-            # Requirements are given because finding them out takes ten seconds in a process of its own.
-            mlflow.keras.log_model(
-                model, name="model", signature=signature, pip_requirements=[f"keras=={keras.version()}", "tensorflow"]
-            )
 
     @_forgiving
     def close(self, *, failed: bool = False) -> None:

@@ -20,8 +20,6 @@ from cct import layers as _layers  # noqa: F401  registers the layers that a sav
 from cct.errors import CCTError
 from cct.recipe import AugmentParams, TrainParams, learning_rate
 
-HISTORY = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "chosen")
-
 
 class TrainingError(CCTError):
     """Training cannot go on."""
@@ -54,7 +52,7 @@ def batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Shuffled, augmented batches of all `epochs`, one after another; the last of each epoch may be smaller.
 
-    One stream for all epochs, each batch a function of (seed, epoch, step): how far a backend reads ahead does not matter.
+    One stream for all epochs, each batch a function of (seed, epoch, step): how far a backend reads ahead is no matter.
     """
     count, targets = len(split.labels), np.eye(classes, dtype="float32")
     for epoch in epochs:
@@ -214,7 +212,7 @@ def train(
         say: gets the progress, line by line.
 
     Returns:
-        A row for each epoch, with the names in `HISTORY`; `chosen` is 1 for the epoch whose weights were kept, else 0.
+        A row for each epoch, with the columns of `cct.tables.HISTORY`.
 
     Raises:
         TrainingError: the loss is no longer a number.

@@ -67,7 +67,7 @@ class ModelParams(Section):
     width: Count | None = Field(None, description="width of a token")
     head_width: Count | None = Field(None, description="width of one head; width / heads where not given")
     mlp_ratio: Annotated[float, Field(gt=0)] | None = Field(None, description="hidden width of the MLP / width")
-    mlp: Literal["linear", "gelu"] | None = Field(None, description="what ends the MLP: a linear layer, or a GELU layer")
+    mlp: Literal["linear", "gelu"] | None = Field(None, description="what ends the MLP: a linear or a GELU layer")
     norm: Literal["stream", "pre"] | None = Field(
         None, description="second norm on the stream itself (the authors' code), or on the MLP's input only (pre-norm)"
     )

@@ -26,7 +26,7 @@ def main() -> None:
     summary = metrics.summarise(logits, labels, meta["classes"], confidence=evaluate.confidence)
     summary["model"] = {"parameters": network.count_params(), "macs": cost.macs, "sha256": sha256}
     Path("reports/metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    tables.write_predictions(Path("reports/predictions.csv"), logits, labels, meta["classes"])
+    tables.write_predictions(Path("reports/predictions.csv"), metrics.softmax(logits), labels, meta["classes"])
     test = summary["test"]
     print(
         f"test accuracy {test['accuracy']:.4f} ({test['accuracy_low']:.4f} to {test['accuracy_high']:.4f} with "

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from cct import data, metrics, params, plots, tracking
+from cct import data, metrics, params, plots, tables, tracking
 from cct.errors import command
 
 
@@ -14,8 +14,8 @@ def main() -> None:
     meta = data.read_meta(Path("data/processed"))
     images, _ = data.read_split(Path("data/processed"), "test")
     summary = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
-    history = plots.read_history(Path("reports/history.csv"))
-    _, labels, predicted, probabilities, names = plots.read_predictions(Path("reports/predictions.csv"))
+    history = tables.read_history(Path("reports/history.csv"))
+    _, labels, predicted, probabilities, names = tables.read_predictions(Path("reports/predictions.csv"))
     test = summary["test"]
     figures = {
         "training_curves": plots.training_curves(history),

@@ -38,7 +38,7 @@ def main() -> None:
         training.save(network, path)
         tables.write_history(Path("reports/history.csv"), history)
         tracker.metrics({"best/epoch": best["epoch"], "best/val_accuracy": best["val_accuracy"]})
-        tracker.model(training.load(path))
+        tracker.model(path, meta, backend="tensorflow")
         tracker.artifact(Path("params.yaml"))
         tracker.artifact(Path("reports/history.csv"), "reports")
         # Last: it is by this tag that the next stages know a run whose training is whole.

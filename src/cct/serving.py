@@ -1,0 +1,88 @@
+"""The model as MLflow keeps it: the `.keras` file itself, loadable as Keras model and as a function of raw pictures.
+
+`mlflow.pyfunc.load_model` needs nothing but the logged folder. `mlflow.keras.load_model` needs the layers registered
+first (`import cct.layers`), because Keras looks up classes of other packages only where they are registered.
+"""
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+DATA = "data"  # as the flavour mlflow.keras has it
+
+
+def save_model(
+    path: str, mlflow_model: Any, *, model_file: Path, classes: list[str], image_shape: list[int], backend: str
+) -> None:
+    """Write an MLflow model folder; `mlflow.models.Model.log` calls this.
+
+    Args:
+        path: the folder to make.
+        mlflow_model: the `mlflow.models.Model` that describes it.
+        model_file: a `.keras` file, copied byte for byte.
+        classes: names in the order of the logits.
+        image_shape: height, width, channels.
+        backend: Keras's.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    folder = Path(path, DATA)
+    folder.mkdir(parents=True)
+    shutil.copyfile(model_file, folder / "model.keras")
+    (folder / "classes.json").write_text(json.dumps(classes), encoding="utf-8")
+    mlflow_model.signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *image_shape), "images")]),
+        outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"p_{name}") for name in classes)]),
+    )
+    mlflow_model.add_flavor(
+        "keras", data=DATA, keras_version=version("keras"), keras_backend=backend, save_exported_model=False
+    )
+    shutil.copytree(Path(__file__).parent, Path(path, "code", "cct"), ignore=shutil.ignore_patterns("__pycache__"))
+    packages = ["keras", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "tensorflow", "tqdm"]
+    pins = "\n".join(f"{package}=={version(package)}" for package in packages)
+    Path(path, "requirements.txt").write_text(pins + "\n", encoding="utf-8")
+    mlflow.pyfunc.add_to_model(mlflow_model, loader_module="cct.serving", data=DATA, code="code")
+    mlflow_model.save(str(Path(path, "MLmodel")))
+
+
+class Classifier:
+    """What `mlflow.pyfunc.load_model` wraps."""
+
+    def __init__(self, folder: Path) -> None:
+        from cct import training
+
+        self.network = training.load(folder / "model.keras")
+        self.classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+
+    def predict(self, images_nhwc: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Label and probabilities of each picture.
+
+        Args:
+            images_nhwc: raw pixels 0..255, (n, height, width, channels), or a mapping whose one value that is.
+            params: none are known.
+
+        Returns:
+            A row each, with the columns `label` and `p_<class>`.
+        """
+        import keras
+
+        from cct import training
+
+        if isinstance(images_nhwc, dict):
+            (images_nhwc,) = images_nhwc.values()
+        logits = training.predict(self.network, np.asarray(images_nhwc, np.uint8), batch_size=256)
+        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+        table = pd.DataFrame(probabilities.astype(float), columns=[f"p_{name}" for name in self.classes])
+        table.insert(0, "label", [self.classes[k] for k in logits.argmax(axis=1)])
+        return table
+
+
+def _load_pyfunc(path: str) -> Classifier:
+    return Classifier(Path(path))
