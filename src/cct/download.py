@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import url2pathname
@@ -27,7 +28,7 @@ import requests
 import tenacity
 from filelock import FileLock, Timeout
 from tqdm import tqdm
-from urllib3.exceptions import HTTPError, IncompleteRead, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from cct.errors import CCTError
 
@@ -246,9 +247,13 @@ class _Transfer:
 
 
 def _received(response: requests.Response) -> Iterator[bytes]:
-    """The body's bytes as sent: a server that labels a .gz file "Content-Encoding: gzip" must not have it unpacked."""
+    """The body's bytes as they come (`read` would lose the start of a chunk whose end does not) and as they were sent.
+
+    A .gz file that a server labels "Content-Encoding: gzip" must not be unpacked, which is all that requests offers.
+    """
     try:
-        yield from response.raw.stream(CHUNK, decode_content=False)
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
+            yield chunk
     except (HTTPError, OSError) as error:
         if not isinstance(error.__cause__, IncompleteRead):  # of that, the caller has better numbers
             raise _Transient(_why(error)) from error
@@ -290,6 +295,7 @@ def _save(
             if excess := length > source.size:
                 break
             file.write(chunk)
+            file.flush()  # what was received outlives a kill
             report(len(chunk))
     if excess:
         part.unlink()

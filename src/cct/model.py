@@ -1,10 +1,17 @@
-"""From an architecture to a Keras model that takes raw uint8 pictures and returns logits."""
+"""Models from raw uint8 pictures to logits: built from an architecture, saved, loaded, applied."""
 
+import json
+import os
+import tempfile
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
+from keras import ops
 
+from cct.errors import CCTError
 from cct.layers import ConvTokenizer, EncoderBlock, Positions, SequencePool, Standardize, dense
 from cct.variants import Architecture, grid
 
@@ -73,3 +80,54 @@ def build(
     # The head stays in float32: a softmax over rounded logits loses what mixed precision was meant to keep.
     logits = dense(classes, initialization=a.initialization, dtype="float32", name="head")(x)
     return keras.Model(images, logits, name="cct")
+
+
+def predict(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: int) -> np.ndarray:
+    """Logits of (n, classes), float32."""
+    parts = [
+        ops.convert_to_numpy(model.predict_on_batch(np.asarray(images_nhwc[i : i + batch_size])))
+        for i in range(0, len(images_nhwc), batch_size)
+    ]
+    return np.concatenate(parts)
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Write a `.keras` file, atomically, whose bytes depend on the function alone.
+
+    Keras puts the date into the metadata and the zip, and Python's `id()` into the configuration; the rest of the file
+    is a function of the model. The optimizer is left out: the file is for prediction.
+    """
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)  # the same layers, not compiled
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        dated, undated = Path(folder, "dated.keras"), Path(folder, "undated.keras")
+        bare.save(dated)
+        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(undated, "w") as target:
+            for name in sorted(source.namelist()):
+                content = source.read(name)
+                if name.endswith(".json"):
+                    content = json.dumps(_undated(json.loads(content)), sort_keys=True).encode()
+                target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+        os.replace(undated, path)
+
+
+def load(path: Path) -> keras.Model:
+    """Read a model that `save` wrote, with Keras's safe mode on: nothing in the file is executed.
+
+    Raises:
+        CCTError: it is absent or not such a file.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise CCTError(f"{path} is not a model of this project: {str(error).splitlines()[0]}") from error
+
+
+def _undated(value):
+    if isinstance(value, dict):
+        return {
+            key: "" if key == "date_saved" else _undated(item)
+            for key, item in value.items()
+            if key != "shared_object_id"
+        }
+    return [_undated(item) for item in value] if isinstance(value, list) else value

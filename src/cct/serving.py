@@ -45,7 +45,7 @@ def save_model(
         "keras", data=DATA, keras_version=version("keras"), keras_backend=backend, save_exported_model=False
     )
     shutil.copytree(Path(__file__).parent, Path(path, "code", "cct"), ignore=shutil.ignore_patterns("__pycache__"))
-    packages = ["keras", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "tensorflow", "tqdm"]
+    packages = ["keras", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "tensorflow"]
     pins = "\n".join(f"{package}=={version(package)}" for package in packages)
     Path(path, "requirements.txt").write_text(pins + "\n", encoding="utf-8")
     mlflow.pyfunc.add_to_model(mlflow_model, loader_module="cct.serving", data=DATA, code="code")
@@ -56,9 +56,9 @@ class Classifier:
     """What `mlflow.pyfunc.load_model` wraps."""
 
     def __init__(self, folder: Path) -> None:
-        from cct import training
+        from cct import model
 
-        self.network = training.load(folder / "model.keras")
+        self.network = model.load(folder / "model.keras")
         self.classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
 
     def predict(self, images_nhwc: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -73,11 +73,11 @@ class Classifier:
         """
         import keras
 
-        from cct import training
+        from cct import model
 
         if isinstance(images_nhwc, dict):
             (images_nhwc,) = images_nhwc.values()
-        logits = training.predict(self.network, np.asarray(images_nhwc, np.uint8), batch_size=256)
+        logits = model.predict(self.network, np.asarray(images_nhwc, np.uint8), batch_size=256)
         probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
         table = pd.DataFrame(probabilities.astype(float), columns=[f"p_{name}" for name in self.classes])
         table.insert(0, "label", [self.classes[k] for k in logits.argmax(axis=1)])

@@ -9,10 +9,12 @@ import functools
 import hashlib
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from filelock import FileLock
@@ -29,6 +31,16 @@ def root() -> Path:
     named = os.environ.get("DVC_ROOT")
     here = Path(named) if named else Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here).resolve()
+
+
+def store() -> str:
+    """The tracking URI: `MLFLOW_TRACKING_URI`, or a SQLite file in the root of the repository."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+
+
+def redacted(text: str) -> str:
+    """`text` without the user names and passwords of the addresses in it."""
+    return re.sub(r"(\w+://)[^\s/@]+@", r"\1…@", text)
 
 
 def digest(path: Path) -> str:
@@ -114,7 +126,7 @@ class Tracker:
         """Say once that there is no tracking, and do none from here on."""
         self.client = None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        print(f"warning: not tracked in MLflow from here on: {reason[:300]}", file=sys.stderr)
+        print(f"warning: not tracked in MLflow from here on: {redacted(reason[:300])}", file=sys.stderr)
 
     def _open(self, meta: Mapping[str, Any], model_sha256: str | None) -> None:
         for name, value in PATIENCE.items():
@@ -125,8 +137,7 @@ class Tracker:
             logging.getLogger(noisy).setLevel(logging.ERROR)
 
         top = root()
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{top / 'mlflow.db'}"
-        mlflow.set_tracking_uri(uri)
+        mlflow.set_tracking_uri(store())
         client = mlflow.MlflowClient()
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         (top / ".cct").mkdir(exist_ok=True)
@@ -186,21 +197,11 @@ class Tracker:
         copy(self.run_id, str(path), folder)
 
     @_forgiving
-    def model(self, path: Path, meta: Mapping[str, Any], *, backend: str) -> None:
-        """Log a `.keras` file as the run's model, for `mlflow.pyfunc.load_model` and `mlflow.keras.load_model`."""
+    def model(self, flavor: ModuleType, **options) -> None:
+        """Log a model that `flavor.save_model` writes from `options`, as the run's model."""
         from mlflow.models import Model
 
-        from cct import serving
-
-        Model.log(
-            name="model",
-            flavor=serving,
-            run_id=self.run_id,
-            model_file=path,
-            classes=meta["classes"],
-            image_shape=meta["image_shape"],
-            backend=backend,
-        )
+        Model.log(name="model", flavor=flavor, run_id=self.run_id, **options)
 
     @_forgiving
     def close(self, *, failed: bool = False) -> None:

@@ -1,13 +1,8 @@
-"""Training and prediction: arrays and a model in, a history or logits out. Knows neither files nor trackers."""
+"""Training: a model and arrays in, a history out. Knows neither files nor trackers."""
 
-import json
 import math
-import os
-import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -16,7 +11,6 @@ from keras import ops
 from tqdm import tqdm
 
 from cct import augment as augmentation
-from cct import layers as _layers  # noqa: F401  registers the layers that a saved model is made of
 from cct.errors import CCTError
 from cct.recipe import AugmentParams, TrainParams, learning_rate
 
@@ -244,54 +238,3 @@ def train(
         verbose=0,
     )
     return [{**row, "chosen": int(row["epoch"] == best.epoch + 1)} for row in recorder.rows]
-
-
-def predict(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """Logits of (n, classes), float32."""
-    parts = [
-        ops.convert_to_numpy(model.predict_on_batch(np.asarray(images_nhwc[i : i + batch_size])))
-        for i in range(0, len(images_nhwc), batch_size)
-    ]
-    return np.concatenate(parts)
-
-
-def save(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file, atomically, whose bytes depend on the function alone.
-
-    Keras puts the date into the metadata and the zip, and Python's `id()` into the configuration; the rest of the file
-    is a function of the model. The optimizer is left out: the file is for prediction.
-    """
-    bare = keras.Model(model.inputs, model.outputs, name=model.name)  # the same layers, not compiled
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        dated, undated = Path(folder, "dated.keras"), Path(folder, "undated.keras")
-        bare.save(dated)
-        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(undated, "w") as target:
-            for name in sorted(source.namelist()):
-                content = source.read(name)
-                if name.endswith(".json"):
-                    content = json.dumps(_undated(json.loads(content)), sort_keys=True).encode()
-                target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
-        os.replace(undated, path)
-
-
-def load(path: Path) -> keras.Model:
-    """Read a model that `save` wrote, with Keras's safe mode on: nothing in the file is executed.
-
-    Raises:
-        CCTError: it is absent or not such a file.
-    """
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise CCTError(f"{path} is not a model of this project: {str(error).splitlines()[0]}") from error
-
-
-def _undated(value):
-    if isinstance(value, dict):
-        return {
-            key: "" if key == "date_saved" else _undated(item)
-            for key, item in value.items()
-            if key != "shared_object_id"
-        }
-    return [_undated(item) for item in value] if isinstance(value, list) else value

@@ -14,10 +14,10 @@ def main() -> None:
     meta, path = data.read_meta(Path("data/processed")), Path("models/model.keras")
     images, labels = data.read_split(Path("data/processed"), "test")
     print(runtime.configure(hardware, seed=0))
-    from cct import training  # after configure: importing Keras chooses the backend
+    from cct import model  # after configure: importing Keras chooses the backend
 
-    network = training.load(path)
-    logits = training.predict(network, images, batch_size=evaluate.batch_size)
+    network = model.load(path)
+    logits = model.predict(network, images, batch_size=evaluate.batch_size)
     height, width, channels = meta["image_shape"]
     cost = variants.cost(
         variants.resolve(architecture), height=height, width=width, channels=channels, classes=len(meta["classes"])

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from cct import data, params, runtime, tables, tracking, variants
+from cct import data, params, runtime, serving, tables, tracking, variants
 from cct.errors import command
 
 
@@ -35,10 +35,12 @@ def main() -> None:
         best = history[[row["chosen"] for row in history].index(1)]
         print(f"kept epoch {best['epoch']}: validation accuracy {best['val_accuracy']:.4f}")
         path = Path("models/model.keras")
-        training.save(network, path)
+        model.save(network, path)
         tables.write_history(Path("reports/history.csv"), history)
         tracker.metrics({"best/epoch": best["epoch"], "best/val_accuracy": best["val_accuracy"]})
-        tracker.model(path, meta, backend="tensorflow")
+        tracker.model(
+            serving, model_file=path, classes=meta["classes"], image_shape=meta["image_shape"], backend="tensorflow"
+        )
         tracker.artifact(Path("params.yaml"))
         tracker.artifact(Path("reports/history.csv"), "reports")
         # Last: it is by this tag that the next stages know a run whose training is whole.

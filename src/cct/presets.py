@@ -1,0 +1,42 @@
+"""Recipes as overlays on `params.yaml`: small files in `presets/` that hold only what differs."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from cct.params import ParamsError, flatten, read_yaml
+
+FOLDER = Path("presets")
+
+
+def names() -> list[str]:
+    """Every preset there is."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def title(name: str) -> str:
+    """The first line of its header."""
+    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].removeprefix("#").strip()
+
+
+def read(name: str) -> dict[str, Any]:
+    """What a preset sets, by the full name of the parameter.
+
+    Raises:
+        ParamsError: there is no such preset.
+    """
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names())}"
+        raise ParamsError(f"no preset {name!r} in {FOLDER}/; {hint}")
+    return flatten(read_yaml(FOLDER / f"{name}.yaml"))
+
+
+def overrides(name: str) -> list[str]:
+    """A preset as arguments of `dvc exp run`: -S, `train.epochs=30`, and so on."""
+    return [word for key, value in read(name).items() for word in ("-S", f"{key}={_written(value)}")]
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
