@@ -33,7 +33,8 @@ def demo(arguments: argparse.Namespace) -> None:
     """Run the pipeline on handwritten digits as a DVC experiment, beside the work tree, and fetch its reports."""
     name = time.strftime("demo-%Y%m%d-%H%M%S")
     start = time.monotonic()
-    _dvc("exp", "run", "--temp", "--name", name, *presets.overrides("demo"), *arguments.dvc)
+    chosen = [word for setting in arguments.set_param for word in ("-S", setting)]
+    _dvc("exp", "run", "--temp", "--name", name, *presets.overrides("demo"), *chosen)
     from dvc.api import DVCFileSystem
 
     DVCFileSystem(".", rev=name).get("reports", str(DEMO), recursive=True)
@@ -92,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     add(check).add_argument("file", type=Path, nargs="?", default=Path("params.yaml"), help="default: params.yaml")
     add(preset).add_argument("name", nargs="?", help="without one, all are listed")
     add(demo).add_argument(
-        "dvc", nargs=argparse.REMAINDER, help="more arguments for dvc exp run, such as -S train.epochs=60"
+        "-S", "--set-param", metavar="NAME=VALUE", action="append", default=[], help="as in dvc exp run: train.epochs=60"
     )
     add(ui).add_argument("--port", type=int, default=5000, help="default: 5000")
     return top

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import math
 import tarfile
 import zlib
 from pathlib import Path
@@ -112,16 +113,22 @@ def _read_cifar(path: Path, layout: Layout, *, classes: int) -> Arrays:
     batches: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     wanted = {*layout.train, *layout.test}
     try:
-        # A stream: members are read where they stand, and nothing is ever written to disk.
-        with tarfile.open(path, mode="r|gz") as archive:
-            for member in archive:
-                if member.name not in wanted:
-                    continue
-                if not member.isreg() or member.name in batches:
-                    raise DataError(f"{path}: {member.name} is not a plain file, or stands there twice")
-                content = archive.extractfile(member).read()
-                batches[member.name] = _records(f"{path}: {member.name}", content, layout.label_bytes, classes)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        # A stream: members are read where they stand, and nothing is ever written to disk. Unzipped by gzip, not by
+        # tarfile, which checks neither the CRC nor that the end is there.
+        with gzip.open(path) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    if member.name not in wanted:
+                        continue
+                    if not member.isreg():
+                        raise DataError(f"{path}: {member.name} is not a plain file")
+                    if member.name in batches:
+                        raise DataError(f"{path}: {member.name} stands there twice")
+                    content = archive.extractfile(member).read()
+                    batches[member.name] = _records(f"{path}: {member.name}", content, layout.label_bytes, classes)
+            while stream.read(1 << 20):
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
         done = f" after {', '.join(batches)}" if batches else ""
         raise DataError(f"{path}: damaged or not a .tar.gz archive{done}: {error}") from error
     missing = sorted(wanted - batches.keys())
@@ -129,13 +136,14 @@ def _read_cifar(path: Path, layout: Layout, *, classes: int) -> Arrays:
         raise DataError(f"{path}: {', '.join(missing)} missing from the archive")
 
     def join(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-        parts = [batches.pop(name) for name in names]
-        images = np.empty((sum(len(labels) for _, labels in parts), *CIFAR_SHAPE[1:], CIFAR_SHAPE[0]), np.uint8)
+        labels = np.concatenate([batches[name][1] for name in names])
+        images = np.empty((len(labels), *CIFAR_SHAPE[1:], CIFAR_SHAPE[0]), np.uint8)
         start = 0
-        for part, labels in parts:
-            images[start : start + len(labels)] = part.transpose(0, 2, 3, 1)
-            start += len(labels)
-        return images, np.concatenate([labels for _, labels in parts])
+        for name in names:
+            part, _ = batches.pop(name)  # its bytes are free as soon as they are copied
+            images[start : start + len(part)] = part.transpose(0, 2, 3, 1)
+            start += len(part)
+        return images, labels
 
     return Arrays(*join(layout.train), *join(layout.test))
 
@@ -161,12 +169,12 @@ def _records(where: str, content: bytes, label_bytes: int, classes: int) -> tupl
 def _read_digits(path: Path, *, classes: int) -> Arrays:
     try:
         with gzip.open(path, "rt", encoding="ascii") as lines:
-            table = np.loadtxt(lines, delimiter=",", ndmin=2)
+            table = np.loadtxt(lines, delimiter=",", ndmin=2, dtype=np.int64)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise DataError(f"{path}: damaged or not a gzipped table of numbers: {error}") from error
     if table.shape[1:] != (65,) or not len(table) or table[:, :64].min() < 0 or table[:, :64].max() > 16:
         raise DataError(f"{path}: expected rows of 64 pixels from 0 to 16 and a label, found a table of {table.shape}")
-    labels = table[:, 64].astype(np.int64)
+    labels = table[:, 64].copy()
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(f"{path}: labels from {labels.min()} to {labels.max()}, but there are {classes} classes")
     images = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
@@ -204,15 +212,16 @@ def stratified_split(labels: np.ndarray, fraction: float, *, seed: int) -> tuple
 
 def channel_statistics(images_nhwc: np.ndarray) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, in units of 0..1; exact, from counts of the 256 values."""
-    values = np.arange(256) / 255
+    values = np.arange(256)
     means, deviations = [], []
     for channel in range(images_nhwc.shape[-1]):
         counts = np.zeros(256, np.int64)
         for start in range(0, len(images_nhwc), 4096):  # bounds the memory that bincount's conversion takes
             counts += np.bincount(images_nhwc[start : start + 4096, ..., channel].ravel(), minlength=256)
-        mean = float(counts @ values / counts.sum())
-        means.append(mean)
-        deviations.append(float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum())))
+        # Python's integers until the last division: a constant channel has a deviation of 0, not of 1e-17.
+        n, total, squares = int(counts.sum()), int(counts @ values), int(counts @ values**2)
+        means.append(total / (255 * n))
+        deviations.append(math.sqrt(n * squares - total**2) / (255 * n))
     return means, deviations
 
 
@@ -226,8 +235,12 @@ def write_processed(folder: Path, source: Source, arrays: Arrays, preprocess: Pr
         The content of `meta.json`.
 
     Raises:
-        DataError: the split would leave a class empty, or a channel is constant.
+        DataError: a class has no training picture or would lose its last by the split, or a channel is constant.
     """
+    counts = np.bincount(arrays.train_labels, minlength=len(source.classes))
+    if not counts.all():
+        absent = ", ".join(source.classes[label] for label in np.flatnonzero(counts == 0))
+        raise DataError(f"{source.name}: no training picture of {absent}: the descriptor names too many classes")
     train, val = stratified_split(arrays.train_labels, preprocess.validation_fraction, seed=preprocess.seed)
     training_images = arrays.train_images[train]
     mean, std = channel_statistics(training_images)
@@ -278,5 +291,12 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
 
 def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (n, h, w, c), memory-mapped, and labels (n,) of one split."""
-    return np.load(folder / f"{split}_images.npy", mmap_mode="r"), np.load(folder / f"{split}_labels.npy")
+    """Pictures (n, h, w, c), memory-mapped, and labels (n,) of one split.
+
+    Raises:
+        DataError: they are not there.
+    """
+    try:
+        return np.load(folder / f"{split}_images.npy", mmap_mode="r"), np.load(folder / f"{split}_labels.npy")
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{folder}: the {split} split cannot be read ({error}): run dvc repro preprocess") from error

@@ -6,8 +6,9 @@ Each section has its schema beside the code that uses it, so that a new option o
 
 import difflib
 import importlib
+import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -49,39 +50,59 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ParamsError: the file is absent, unreadable, not YAML, has a key twice, or is not a mapping.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"cannot read {path}: {error}") from error
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = (error.problem or error.context or "cannot be parsed").splitlines()[0]
         raise ParamsError(f"{path}{place}: not valid YAML: {problem}") from error
+    except Exception as error:  # of int(), date() and others: 2026-02-30, control characters, endless nesting
+        problem = [*str(error).splitlines(), type(error).__name__][0]
+        raise ParamsError(f"{path}: not valid YAML: {problem}") from error
     if not isinstance(content, dict):
-        raise ParamsError(f"{path}: expected a mapping of names to values, found {type(content).__name__}")
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ParamsError(f"{path}: expected a mapping of names to values, found {found}")
     return content
 
 
 def describe(schema: type[BaseModel], content: Any, error: ValidationError, prefix: str = "") -> list[str]:
     """One line for each mistake: the path of the value, the value, what is allowed, the nearest valid name."""
     lines = []
+    valid = list(schema.model_fields)
     for problem in error.errors(include_url=False):
         path = ".".join([prefix, *map(str, problem["loc"])]).strip(".")
+        shown = _yaml(problem["input"])
+        field = schema.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
         if problem["type"] == "extra_forbidden":
-            valid = list(schema.model_fields)
             near = difflib.get_close_matches(str(problem["loc"][-1]), valid, n=1, cutoff=0.5)
             hint = f"did you mean {'.'.join([prefix, near[0]]).strip('.')}?" if near else f"valid: {', '.join(valid)}"
-            lines.append(f"{path} = {problem['input']!r}: unknown name; {hint}")
+            lines.append(f"{path} = {shown}: unknown name; {hint}")
+        elif problem["type"] == "invalid_key":
+            lines.append(f"{'.'.join([prefix, shown]).strip('.')}: a name must be a string; valid: {', '.join(valid)}")
         elif problem["type"] == "missing":
-            field = schema.model_fields.get(str(problem["loc"][-1]))
             lines.append(f"{path} is missing" + (f": {field.description}" if field and field.description else ""))
         elif problem["type"] == "value_error":  # raised by a validator of ours: the message says it all
-            shown = f" = {problem['input']!r}" if problem["loc"] else ""
-            lines.append(f"{path}{shown}: {problem['ctx']['error']}")
+            written = problem["loc"] and problem["loc"][0] in content  # not so a default that fits nothing else
+            subject = f"{path} = {shown}" if written else prefix
+            lines.append(": ".join(filter(None, [subject, str(problem["ctx"]["error"])])))
         else:
-            allowed = problem["msg"].removeprefix("Input should be ").replace("valid ", "").replace("a int", "an int")
-            lines.append(f"{path} = {problem['input']!r}: must be {allowed}")
+            allowed = re.sub(r"^\w+ should ", "must ", problem["msg"]).removesuffix(" after validation")
+            allowed = allowed.replace("a valid ", "a ").replace("a integer", "an integer")
+            if field and type(None) in get_args(field.annotation):
+                allowed += ", or null"
+            if problem["type"] == "string_pattern_mismatch" and field:
+                allowed += f" ({field.description})"
+            lines.append(f"{path} = {shown}: {allowed}")
     return lines
+
+
+def _yaml(value: Any) -> str:
+    """A value as people write it: Python's form, but for three words."""
+    return {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))
 
 
 def parse(schema: type[SectionT], content: Any, *, where: Path) -> SectionT:
@@ -115,15 +136,15 @@ def load(path: Path, *names: str) -> Any:
         if name not in SECTIONS:
             near = difflib.get_close_matches(str(name), SECTIONS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"valid: {', '.join(SECTIONS)}"
-            mistakes.append(f"{name}: unknown section; {hint}")
+            mistakes.append(f"{name if isinstance(name, str) else _yaml(name)}: unknown section; {hint}")
     for name, target in SECTIONS.items():
-        if name not in content:
-            mistakes.append(f"{name}: the section is missing; valid sections: {', '.join(SECTIONS)}")
-            continue
         module, _, attribute = target.partition(":")
         schema = getattr(importlib.import_module(module), attribute)
+        if name not in content:
+            mistakes.append(f"{name}: the section is missing; it has: {', '.join(schema.model_fields)}")
+            continue
         if not isinstance(content[name], dict):
-            mistakes.append(f"{name} = {content[name]!r}: must be a mapping of names to values")
+            mistakes.append(f"{name} = {_yaml(content[name])}: must be a mapping of names to values")
             continue
         try:
             sections[name] = schema.model_validate(content[name])

@@ -4,7 +4,7 @@ import math
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from cct.params import Section
 
@@ -31,15 +31,21 @@ class TrainParams(Section):
     early_stopping: int | None = Field(ge=1, description="epochs without a better validation accuracy, or null")
     seed: int = Field(ge=0, lt=2**32, description="of initial weights, order, augmentation and dropout")
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "TrainParams":
-        if self.minimum_learning_rate > self.learning_rate:
-            raise ValueError(
-                f"minimum_learning_rate {self.minimum_learning_rate} is above learning_rate {self.learning_rate}"
-            )
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs} must be below epochs {self.epochs}")
-        return self
+    # Validators of fields, which see the valid fields above theirs: one of the model would be silent while any field is
+    # wrong, and its mistakes would come to light one run later.
+    @field_validator("minimum_learning_rate")
+    @classmethod
+    def _not_above_peak(cls, rate: float, info: ValidationInfo) -> float:
+        if rate > (peak := info.data.get("learning_rate", rate)):
+            raise ValueError(f"must not be above train.learning_rate = {peak}")
+        return rate
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _below_epochs(cls, warmup: float, info: ValidationInfo) -> float:
+        if warmup >= (epochs := info.data.get("epochs", math.inf)):
+            raise ValueError(f"must be below train.epochs = {epochs}")
+        return warmup
 
 
 def learning_rate(train: TrainParams, epoch, xp: Any = np):

@@ -8,11 +8,17 @@ authors' repository. Nothing here imports Keras.
 
 import difflib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from cct.errors import CCTError
 from cct.params import Section
+
+
+class ModelError(CCTError, ValueError):
+    """A model cannot take pictures of this size."""
+
 
 # Encoder sizes of the paper by number of layers: heads, width, MLP ratio.
 SIZES = {2: (2, 128, 1), 4: (2, 128, 1), 6: (4, 256, 2), 7: (4, 256, 2), 14: (6, 384, 3)}
@@ -21,6 +27,15 @@ NAMES = (*(f"cct_{layers}_{kernel}" for layers in SIZES for kernel in KERNELS), 
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError("must be odd")
+    return size
+
+
+Kernel = Annotated[Count, AfterValidator(_odd)]
 
 
 class Architecture(BaseModel):
@@ -37,7 +52,7 @@ class Architecture(BaseModel):
     norm: Literal["stream", "pre"] = "stream"
     qkv_bias: bool = False
     convolutions: Count
-    kernel: Count
+    kernel: Kernel
     stride: Count = 1
     convolution_width: Count = 64
     convolution_bias: bool = False
@@ -51,12 +66,6 @@ class Architecture(BaseModel):
     stochastic_depth: Rate = 0.1
     epsilon: float = 1e-5
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Architecture":
-        if self.convolutions > 1 and self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} must be odd")
-        return self
-
 
 class ModelParams(Section):
     """`model` in `params.yaml`: a name, and any field of the architecture that shall differ from the name's."""
@@ -65,15 +74,19 @@ class ModelParams(Section):
     layers: Count | None = Field(None, description="encoder layers")
     heads: Count | None = Field(None, description="attention heads; they divide the width unless head_width is given")
     width: Count | None = Field(None, description="width of a token")
-    head_width: Count | None = Field(None, description="width of one head; width / heads where not given")
-    mlp_ratio: Annotated[float, Field(gt=0)] | None = Field(None, description="hidden width of the MLP / width")
+    head_width: Count | None = Field(
+        None, validate_default=True, description="width of one head; width / heads where not given"
+    )
+    mlp_ratio: Annotated[float, Field(gt=0)] | None = Field(
+        None, validate_default=True, description="hidden width of the MLP / width"
+    )
     mlp: Literal["linear", "gelu"] | None = Field(None, description="what ends the MLP: a linear or a GELU layer")
     norm: Literal["stream", "pre"] | None = Field(
         None, description="second norm on the stream itself (the authors' code), or on the MLP's input only (pre-norm)"
     )
     qkv_bias: bool | None = Field(None, description="biases in the projection to query, key and value")
     convolutions: Count | None = Field(None, description="convolution blocks in the tokenizer")
-    kernel: Count | None = Field(None, description="size of the convolutions, odd")
+    kernel: Kernel | None = Field(None, description="size of the convolutions, odd; their stride follows from it")
     convolution_width: Count | None = Field(None, description="channels of all convolutions but the last")
     convolution_bias: bool | None = Field(None, description="biases in the convolutions")
     positions: Literal["learnable", "sinusoidal", "none"] | None = Field(None, description="position embeddings")
@@ -82,40 +95,57 @@ class ModelParams(Section):
     stochastic_depth: Rate | None = Field(None, description="rate of the last layer, rising linearly from 0")
     epsilon: Annotated[float, Field(gt=0)] | None = Field(None, description="of the layer norms")
 
-    @model_validator(mode="after")
-    def _resolves(self) -> "ModelParams":
-        resolve(self)
-        return self
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in NAMES:
+            near = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.4)
+            nearest = f"nearest: {', '.join(near)}; " if near else ""
+            raise ValueError(f"unknown model name; {nearest}all: {', '.join(NAMES)}")
+        return name
+
+    # As in TrainParams: a field's validator sees the valid fields above its own, and is heard beside other mistakes.
+    @field_validator("head_width")
+    @classmethod
+    def _heads_divide(cls, head_width: int | None, info: ValidationInfo) -> int | None:
+        if {"name", "heads", "width"} <= info.data.keys():
+            fields = _fields(info.data | {"head_width": head_width})
+            if "head_width" not in fields and fields["width"] % fields["heads"]:
+                raise ValueError(
+                    f"heads {fields['heads']} do not divide width {fields['width']}: "
+                    "choose heads that do, or give head_width"
+                )
+        return head_width
+
+    @field_validator("mlp_ratio")
+    @classmethod
+    def _hidden_units(cls, mlp_ratio: float | None, info: ValidationInfo) -> float | None:
+        if {"name", "width"} <= info.data.keys():
+            fields = _fields(info.data | {"mlp_ratio": mlp_ratio})
+            if fields["width"] * fields["mlp_ratio"] < 1:
+                raise ValueError(
+                    f"leaves no unit of width {fields['width']} in the MLP: at least {1 / fields['width']}"
+                )
+        return mlp_ratio
 
 
 def resolve(params: ModelParams) -> Architecture:
-    """The architecture that `params` names, with its overrides.
-
-    Raises:
-        ValueError: unknown name, or fields that do not fit one another.
-    """
-    given = {key: value for key, value in params.model_dump().items() if key != "name" and value is not None}
-    fields = {**_named(params.name), **given}
-    if "head_width" not in fields:
-        if fields["width"] % fields["heads"]:
-            raise ValueError(
-                f"heads {fields['heads']} do not divide width {fields['width']}: "
-                "choose heads that do, or give head_width"
-            )
-        fields["head_width"] = fields["width"] // fields["heads"]
-    if fields["kernel"] % 2 == 0:
-        raise ValueError(f"kernel {fields['kernel']} must be odd")
-    return Architecture(**fields)
+    """The architecture that `params` names, with its overrides."""
+    fields = _fields(params.model_dump())
+    fields.setdefault("head_width", fields["width"] // fields["heads"])
+    # The authors' rule: 1 up to a kernel of 5, 2 for 7.
+    return Architecture(**fields, stride=max(1, fields["kernel"] // 2 - 1))
 
 
-def _named(name: str) -> dict:
-    match = re.fullmatch(r"cct_(\d+)_(\d+)x(\d+)", name)
-    if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.4)
-        raise ValueError(f"unknown model name {name!r}; nearest: {', '.join(near)}; all: {', '.join(NAMES)}")
+def _fields(given: dict[str, Any]) -> dict[str, Any]:
+    """What a valid `name` stands for, changed by what is given beside it."""
+    return _named(given["name"]) | {key: value for key, value in given.items() if key != "name" and value is not None}
+
+
+def _named(name: str) -> dict[str, Any]:
     if name == "keras_example":
         return KERAS_EXAMPLE
-    layers, kernel, convolutions = map(int, match.groups())
+    layers, kernel, convolutions = map(int, re.fullmatch(r"cct_(\d+)_(\d+)x(\d+)", name).groups())
     heads, width, mlp_ratio = SIZES[layers]
     return {
         "layers": layers,
@@ -123,7 +153,6 @@ def _named(name: str) -> dict:
         "width": width,
         "mlp_ratio": mlp_ratio,
         "kernel": kernel,
-        "stride": max(1, kernel // 2 - 1),
         "convolutions": convolutions,
     }
 
@@ -162,10 +191,10 @@ def grid(architecture: Architecture, height: int, width: int) -> list[tuple[int,
     """Rows and columns after each convolution and after each pooling, in turn.
 
     Raises:
-        ValueError: nothing is left of a picture this small.
+        ModelError: nothing is left of a picture this small.
     """
-    sizes = []
-    margin = max(1, architecture.kernel // 2) if architecture.convolution_padding == "same" else 0
+    sizes, picture = [], f"{height}x{width}"
+    margin = architecture.kernel // 2 if architecture.convolution_padding == "same" else 0
     for _ in range(architecture.convolutions):
         height, width = (
             (side + 2 * margin - architecture.kernel) // architecture.stride + 1 for side in (height, width)
@@ -177,13 +206,20 @@ def grid(architecture: Architecture, height: int, width: int) -> list[tuple[int,
             for side in (height, width)
         )
         sizes.append((height, width))
-        if min(height, width) < 1 or min(sizes[-2]) < 1:
-            raise ValueError(f"model: {architecture.convolutions} convolutions leave nothing of a picture this small")
+        if min(sizes[-2]) < 1:
+            raise ModelError(
+                f"model: {architecture.convolutions} convolutions of {architecture.kernel}x{architecture.kernel} "
+                f"without padding leave nothing of pictures as small as {picture}"
+            )
     return sizes
 
 
 def cost(architecture: Architecture, *, height: int, width: int, channels: int, classes: int) -> Cost:
-    """Tokens and multiply-adds for one picture of `height` x `width` x `channels`."""
+    """Tokens and multiply-adds for one picture of `height` x `width` x `channels`.
+
+    Raises:
+        ModelError: as `grid`.
+    """
     sizes = grid(architecture, height, width)
     macs, source = 0, channels
     for block in range(architecture.convolutions):
