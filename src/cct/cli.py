@@ -93,7 +93,12 @@ def parser() -> argparse.ArgumentParser:
     add(check).add_argument("file", type=Path, nargs="?", default=Path("params.yaml"), help="default: params.yaml")
     add(preset).add_argument("name", nargs="?", help="without one, all are listed")
     add(demo).add_argument(
-        "-S", "--set-param", metavar="NAME=VALUE", action="append", default=[], help="as in dvc exp run: train.epochs=60"
+        "-S",
+        "--set-param",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="as in dvc exp run: train.epochs=60",
     )
     add(ui).add_argument("--port", type=int, default=5000, help="default: 5000")
     return top

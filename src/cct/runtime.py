@@ -42,12 +42,12 @@ def configure(runtime: RuntimeParams, *, seed: int) -> str:
         import keras
         import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
-    if runtime.device == "gpu" and not gpus:
-        raise CCTError(
-            "runtime.device = 'gpu', but TensorFlow sees no GPU. Install its CUDA libraries (make setup EXTRA=gpu) "
-            "and check nvidia-smi, or set runtime.device to auto or cpu."
-        )
+        gpus = tf.config.list_physical_devices("GPU")
+        if runtime.device == "gpu" and not gpus:
+            raise CCTError(
+                "runtime.device = 'gpu', but TensorFlow sees no GPU. Install its CUDA libraries (make setup EXTRA=gpu) "
+                "and check nvidia-smi, or set runtime.device to auto or cpu."
+            )
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     threads = runtime.threads or len(os.sched_getaffinity(0))

@@ -201,7 +201,7 @@ class Tracker:
         """Log a model that `flavor.save_model` writes from `options`, as the run's model."""
         from mlflow.models import Model
 
-        Model.log(name="model", flavor=flavor, run_id=self.run_id, **options)
+        Model.log(artifact_path=None, name="model", flavor=flavor, run_id=self.run_id, **options)
 
     @_forgiving
     def close(self, *, failed: bool = False) -> None:
