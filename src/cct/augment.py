@@ -10,7 +10,7 @@ import numpy as np
 from cct.recipe import AugmentParams
 
 # One stream of random numbers for each purpose, so that a new one does not change the others.
-ORDER, GEOMETRY = range(2)
+ORDER, CROP, FLIP = range(3)
 
 
 class Draws(NamedTuple):
@@ -28,9 +28,8 @@ def stream(seed: int, epoch: int, purpose: int) -> np.random.Generator:
 
 def draw(augment: AugmentParams, *, seed: int, epoch: int, count: int) -> Draws:
     """Draw for `count` pictures at once; entry i belongs to picture i whatever its place in the epoch."""
-    generator = stream(seed, epoch, GEOMETRY)
-    row_n, column_n = generator.integers(0, 2 * augment.crop_padding + 1, (2, count))
-    flip_n = generator.random(count) < 0.5
+    row_n, column_n = stream(seed, epoch, CROP).integers(0, 2 * augment.crop_padding + 1, (2, count))
+    flip_n = stream(seed, epoch, FLIP).random(count) < 0.5
     return Draws(row_n, column_n, flip_n if augment.horizontal_flip else np.zeros(count, bool))
 
 

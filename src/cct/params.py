@@ -90,7 +90,7 @@ def describe(schema: type[BaseModel], content: Any, error: ValidationError, pref
             subject = f"{path} = {shown}" if written else prefix
             lines.append(": ".join(filter(None, [subject, str(problem["ctx"]["error"])])))
         else:
-            allowed = re.sub(r"^\w+ should ", "must ", problem["msg"]).removesuffix(" after validation")
+            allowed = re.sub(r"^\w+ should ", "must ", problem["msg"]).replace(" after validation", "")
             allowed = allowed.replace("a valid ", "a ").replace("a integer", "an integer")
             if field and type(None) in get_args(field.annotation):
                 allowed += ", or null"

@@ -62,7 +62,6 @@ def batches(
             yield images, targets[split.labels[chosen]]
 
 
-@keras.saving.register_keras_serializable(package="cct")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """`cct.recipe.learning_rate` at each step."""
 
@@ -71,9 +70,6 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         return learning_rate(self.train, ops.cast(step, "float32") / self.steps_per_epoch, ops)
-
-    def get_config(self) -> dict:
-        return {"train": self.train.model_dump(), "steps_per_epoch": self.steps_per_epoch}
 
 
 class BestEpoch(keras.callbacks.Callback):

@@ -209,7 +209,7 @@ def grid(architecture: Architecture, height: int, width: int) -> list[tuple[int,
         if min(sizes[-2]) < 1:
             raise ModelError(
                 f"model: {architecture.convolutions} convolutions of {architecture.kernel}x{architecture.kernel} "
-                f"without padding leave nothing of pictures as small as {picture}"
+                f"without padding leave nothing of a picture this small: {picture}"
             )
     return sizes
 

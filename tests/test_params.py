@@ -1,0 +1,319 @@
+"""`cct.params` on files as people write them: the committed one, the presets, and every mistake that was thought of."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from cct import errors, params
+from cct.params import SECTIONS, ParamsError, flatten, load, read_yaml
+
+ROOT = Path(__file__).parents[1]
+GOOD = (ROOT / "params.yaml").read_text(encoding="utf-8")
+# The file with every comment gone, so that a test names exactly the text it changes.
+BARE = re.sub(r"^ *#.*\n| *#.*", "", GOOD, flags=re.M)
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(path: Path) -> list[str]:
+    """The lines below the first one of the message, which counts them."""
+    with pytest.raises(ParamsError) as caught:
+        load(path)
+    head, *lines = str(caught.value).split("\n  ")
+    assert head == f"{path} has {len(lines)} mistake{'s' * (len(lines) > 1)}:"
+    return lines
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    assert BARE.count(f"  {old}\n") == 1, f"{old!r} is not one line of params.yaml"
+    return write(tmp_path, BARE.replace(f"  {old}\n", f"  {new}\n"))
+
+
+def set_(tmp_path: Path, key: str, value: str) -> Path:
+    """params.yaml with one value of `section.key` replaced, or added."""
+    section, name = key.split(".")
+    before, lines, after = re.fullmatch(rf"(.*^{section}:\n)((?:  [^\n]*\n)+)(.*)", BARE, re.M | re.S).groups()
+    lines = re.sub(rf"^  {name}: .*\n", "", lines, flags=re.M)
+    return write(tmp_path, f"{before}{lines}  {name}: {value}\n{after}")
+
+
+def test_the_committed_file_loads():
+    sections = load(ROOT / "params.yaml")
+    assert list(sections) == list(SECTIONS) == list(read_yaml(ROOT / "params.yaml"))
+    assert sections["train"].learning_rate == 0.001
+
+
+def test_sections_come_in_the_order_asked():
+    path = ROOT / "params.yaml"
+    plot, train = load(path, "plot", "train")
+    assert (type(plot).__name__, type(train).__name__) == ("PlotParams", "TrainParams")
+    assert load(path, "train") == train
+
+
+def test_sections_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        load(ROOT / "params.yaml", "train").epochs = 3
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
+def test_presets_fit_over_the_committed_file(preset, tmp_path):
+    content, overlay = read_yaml(ROOT / "params.yaml"), read_yaml(preset)
+    for section, values in overlay.items():
+        content[section] |= values
+    YAML(typ="safe").dump(content, tmp_path / "params.yaml")
+    sections = load(tmp_path / "params.yaml")
+    for section, values in overlay.items():
+        for key, value in values.items():
+            assert getattr(sections[section], key) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e-3", 1e-3), ("55e-5", 55e-5), ("0.001", 0.001), ("1", 1.0)])
+def test_numbers_are_numbers(text, value, tmp_path):
+    rate = load(set_(tmp_path, "train.learning_rate", text), "train").learning_rate
+    assert (rate, type(rate)) == (value, float)
+
+
+TRAIN = (
+    "epochs, batch_size, learning_rate, schedule, minimum_learning_rate, warmup_epochs, weight_decay, "
+    "decay_everything, label_smoothing, early_stopping, seed"
+)
+
+
+# key, value as written, line of the message
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("train.epohcs", "3", "train.epohcs = 3: unknown name; did you mean train.epochs?"),
+        ("train.zzzz", "3", f"train.zzzz = 3: unknown name; valid: {TRAIN}"),
+        ("train.epochs", "30.0", "train.epochs = 30.0: must be an integer"),
+        ("train.epochs", "true", "train.epochs = true: must be an integer"),
+        ("train.epochs", '"30"', "train.epochs = '30': must be an integer"),
+        ("train.epochs", "", "train.epochs = null: must be an integer"),
+        ("train.epochs", "[1, 2]", "train.epochs = [1, 2]: must be an integer"),
+        ("train.epochs", "{a: 1}", "train.epochs = {'a': 1}: must be an integer"),
+        ("train.epochs", "2026-01-31", "train.epochs = datetime.date(2026, 1, 31): must be an integer"),
+        ("train.epochs", "100001", "train.epochs = 100001: must be less than or equal to 100000"),
+        ("train.batch_size", "0", "train.batch_size = 0: must be greater than or equal to 1"),
+        ("train.seed", "4294967296", "train.seed = 4294967296: must be less than 4294967296"),
+        ("train.seed", "-1", "train.seed = -1: must be greater than or equal to 0"),
+        ("train.learning_rate", '"1e-3"', "train.learning_rate = '1e-3': must be a number"),
+        ("train.learning_rate", "1e-3x", "train.learning_rate = '1e-3x': must be a number"),
+        ("train.learning_rate", "true", "train.learning_rate = true: must be a number"),
+        ("train.learning_rate", ".nan", "train.learning_rate = nan: must be a finite number"),
+        ("train.learning_rate", "1e999", "train.learning_rate = inf: must be a finite number"),
+        ("train.learning_rate", "0", "train.learning_rate = 0: must be greater than 0"),
+        ("train.weight_decay", "1", "train.weight_decay = 1: must be less than 1"),
+        ("train.schedule", "cosin", "train.schedule = 'cosin': must be 'constant' or 'cosine'"),
+        ("train.early_stopping", "0", "train.early_stopping = 0: must be greater than or equal to 1, or null"),
+        ("train.early_stopping", "never", "train.early_stopping = 'never': must be an integer, or null"),
+        ("train.warmup_epochs", "30", "train.warmup_epochs = 30: must be below train.epochs = 30"),
+        (
+            "train.minimum_learning_rate",
+            "0.1",
+            "train.minimum_learning_rate = 0.1: must not be above train.learning_rate = 0.001",
+        ),
+        ("augment.horizontal_flip", "yes", "augment.horizontal_flip = 'yes': must be a boolean"),
+        ("augment.horizontal_flip", "1", "augment.horizontal_flip = 1: must be a boolean"),
+        ("augment.crop_padding", "65", "augment.crop_padding = 65: must be less than or equal to 64"),
+        ("data.source", '""', "data.source = '': must have at least 1 character"),
+        ("preprocess.validation_fraction", "1", "preprocess.validation_fraction = 1: must be less than 1"),
+        ("model.kernel", "4", "model.kernel = 4: must be odd"),
+        ("model.heads", "3", "model: heads 3 do not divide width 128: choose heads that do, or give head_width"),
+    ],
+)
+def test_one_mistake_is_one_line(key, value, line, tmp_path):
+    assert mistakes(set_(tmp_path, key, value)) == [line]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        (
+            "epochs: 30",
+            "epoch: 30",
+            [
+                "train.epochs is missing: passes over the training split",
+                "train.epoch = 30: unknown name; did you mean train.epochs?",
+            ],
+        ),
+        ("early_stopping: null", "", ["train.early_stopping is missing: "]),
+        ("epochs: 30", "epochs: 30\n  3: 4", [f"train.3: a name must be a string; valid: {TRAIN}"]),
+        ("epochs: 30", "epochs: 30\n  null: 4", [f"train.null: a name must be a string; valid: {TRAIN}"]),
+        ("epochs: 30", "epochs: 30\n  true: 4", [f"train.true: a name must be a string; valid: {TRAIN}"]),
+        ("epochs: 30", "epochs: 30\n  [a, b]: 4", [f"train.('a', 'b'): a name must be a string; valid: {TRAIN}"]),
+        ("dpi: 120\n  mistakes: 25", "", ["plot = null: must be a mapping of names to values"]),
+        ("dpi: 120\n  mistakes: 25", "- dpi", ["plot = ['dpi']: must be a mapping of names to values"]),
+    ],
+)
+def test_names(old, new, lines, tmp_path):
+    found = mistakes(changed(tmp_path, old, new))
+    assert len(found) == len(lines)
+    assert all(one.startswith(line) for one, line in zip(found, lines, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        (
+            "plot:",
+            "plots:",
+            ["plots: unknown section; did you mean plot?", "plot: the section is missing; it has: "],
+        ),
+        ("plot:", "zzz: 1\nplot:", [f"zzz: unknown section; valid: {', '.join(SECTIONS)}"]),
+        ("plot:", "1: 1\nplot:", [f"1: unknown section; valid: {', '.join(SECTIONS)}"]),
+        ("plot:", "~: 1\nplot:", [f"null: unknown section; valid: {', '.join(SECTIONS)}"]),
+        ("plot:", "plot: 3\nzzz:", ["zzz: unknown section; valid: data, ", "plot = 3: must be a mapping of names"]),
+    ],
+)
+def test_sections(old, new, lines, tmp_path):
+    found = mistakes(write(tmp_path, BARE.replace(f"{old}\n", f"{new}\n")))
+    assert len(found) == len(lines)
+    assert all(one.startswith(line) for one, line in zip(found, lines, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ": expected a mapping of names to values, found nothing"),
+        ("# only a comment\n", ": expected a mapping of names to values, found nothing"),
+        ("- data\n- train\n", ": expected a mapping of names to values, found a list"),
+        ("train", ": expected a mapping of names to values, found a str"),
+        ("a: 1\nb: [1\n", ", line 3, column 1: not valid YAML: "),
+        ("a: 1\n\tb: 2\n", ", line 2, column 1: not valid YAML: "),
+        ("a:\n  b: 1\n  b: 2\n", ', line 3, column 3: not valid YAML: found duplicate key "b"'),
+        ("a: 1\na: 1\n", ', line 2, column 1: not valid YAML: found duplicate key "a"'),
+        ("a: *b\n", ", line 1, column 4: not valid YAML: found undefined alias"),
+        ("{[a, {}]: 1}\n", ": not valid YAML: unhashable type: 'dict'"),
+        ("a: !!python/object/apply:os.getcwd []\n", ", line 1, column 4: not valid YAML: could not determine"),
+        ("a: 1\n---\nb: 2\n", ", line 2, column 1: not valid YAML: "),
+        ("a: \0\n", ": not valid YAML: unacceptable character #x0000"),
+        ("a: 2026-02-30\n", ": not valid YAML: day is out of range for month"),
+        ("a: !!int x\n", ": not valid YAML: invalid literal for int()"),
+        ("a: !!bool x\n", ": not valid YAML: "),
+        ("[" * 1000, ": not valid YAML: maximum recursion depth exceeded"),
+    ],
+)
+def test_what_is_not_a_mapping_is_refused_in_one_line(text, message, tmp_path):
+    path = write(tmp_path, text)
+    with pytest.raises(ParamsError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}{message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_unreadable_files_are_refused(tmp_path):
+    (tmp_path / "latin1.yaml").write_bytes("a: é".encode("latin-1"))
+    for path in (tmp_path, tmp_path / "absent.yaml", tmp_path / "latin1.yaml"):
+        with pytest.raises(ParamsError, match=f"^cannot read {re.escape(str(path))}: "):
+            read_yaml(path)
+
+
+def test_all_mistakes_at_once(tmp_path):
+    """Those between two fields too, beside others of the same section."""
+    text = BARE
+    for old, new in [
+        ("warmup_epochs: 2", "warmup_epochs: 99"),
+        ("minimum_learning_rate: 1e-5", "minimum_learning_rate: 1"),
+        ("label_smoothing: 0.1", "label_smoothing: 2"),
+        ("name: cct_2_3x2", "name: cct_2_3x2\n  heads: 3\n  mlp_ratio: 1e-9\n  kernel: 2\n  layers: 0"),
+        ("dpi: 120", "dpi: low"),
+        ("source: data", "sauce: data"),
+    ]:
+        assert text.count(f"  {old}") == 1
+        text = text.replace(f"  {old}", f"  {new}")
+    found = mistakes(write(tmp_path, text))
+    assert [re.split(" |:", line)[0] for line in found] == [
+        "data.source",
+        "data.sauce",
+        "model.layers",
+        "model",
+        "model.mlp_ratio",
+        "model.kernel",
+        "train.minimum_learning_rate",
+        "train.warmup_epochs",
+        "train.label_smoothing",
+        "plot.dpi",
+    ]
+
+
+def test_a_field_that_is_wrong_is_not_compared_with_others(tmp_path):
+    path = changed(tmp_path, "epochs: 30", "epochs: many")
+    assert mistakes(path) == ["train.epochs = 'many': must be an integer"]
+
+
+@pytest.mark.parametrize("key", flatten(read_yaml(ROOT / "params.yaml")))
+def test_every_value_is_checked(key, tmp_path):
+    """Nothing in the file accepts a list; the line has path, value and what is allowed."""
+    (line,) = mistakes(set_(tmp_path, key, "[7]"))
+    assert re.fullmatch(rf"{re.escape(key)} = \[7\]: must be .+", line)
+
+
+def literals(annotation: Any) -> list[str]:
+    return [arg for arg in get_args(annotation) if isinstance(arg, str)]
+
+
+def test_comments_name_every_choice():
+    comments = dict(re.findall(r"^  (\w+): .*?# (.*)$", GOOD, re.M))
+    choices = {
+        key: literals(field.annotation)
+        for section in load(ROOT / "params.yaml").values()
+        for key, field in type(section).model_fields.items()
+        if literals(field.annotation) and key in comments
+    }
+    assert {"schedule", "device", "precision"} <= choices.keys()
+    for key, values in choices.items():
+        assert set(values) <= set(re.findall(r"\w+", comments[key])), key
+
+
+def test_every_field_is_described():
+    for name, section in load(ROOT / "params.yaml").items():
+        for key, field in type(section).model_fields.items():
+            assert field.description, f"{name}.{key}"
+
+
+def test_flatten():
+    assert flatten({"a": 1, "b": {"c": 2, "d": {"e": None}}}) == {"a": 1, "b.c": 2, "b.d.e": None}
+
+
+def test_checking_the_file_loads_nothing_heavy():
+    code = "import sys, pathlib, cct.params as p; p.load(pathlib.Path('params.yaml')); print(*sys.modules)"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    loaded = subprocess.check_output([sys.executable, "-c", code], env=env, text=True, cwd=ROOT).split()
+    assert "cct.plots" in loaded
+    assert not {"keras", "tensorflow", "mlflow", "matplotlib", "sklearn"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (None, 0, ""),
+        (ParamsError("two\n  lines"), 1, "error: two\n  lines\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_command_turns_mistakes_into_exit_codes(error, code, message, capsys):
+    @errors.command
+    def main(*, raised: BaseException | None) -> None:
+        if raised:
+            raise raised
+
+    assert main(raised=error) == code
+    assert capsys.readouterr() == ("", message)
+
+
+def test_command_hides_no_bug():
+    with pytest.raises(ZeroDivisionError):
+        errors.command(lambda: 1 // 0)()
+    assert errors.command(lambda: 3)() == 3
+    assert issubclass(params.ParamsError, errors.CCTError)

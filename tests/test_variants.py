@@ -1,0 +1,210 @@
+"""The table of models and what they cost. What they compute is tested in `test_model.py`."""
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cct.errors import CCTError
+from cct.params import ParamsError, parse
+from cct.variants import NAMES, SIZES, Architecture, ModelParams, cost, grid, resolve
+
+
+def params(name: str, **fields) -> ModelParams:
+    return parse(ModelParams, {"name": name, **fields}, where=Path("params.yaml"))
+
+
+def architecture(name: str, **fields) -> Architecture:
+    return resolve(params(name, **fields))
+
+
+def refusal(name: str, **fields) -> list[str]:
+    with pytest.raises(ParamsError) as caught:
+        params(name, **fields)
+    return str(caught.value).split("\n  ")[1:]
+
+
+def test_importing_is_light():
+    code = "import sys, cct.variants; print(*sys.modules)"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    loaded = subprocess.check_output([sys.executable, "-c", code], env=env, text=True).split()
+    assert not {"keras", "tensorflow", "mlflow", "numpy"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_resolves(name):
+    a = architecture(name)
+    assert a.heads * a.head_width in (a.width, 2 * a.width)
+    if name != "keras_example":
+        layers, kernel = name.removeprefix("cct_").split("_")
+        assert (a.layers, f"{a.kernel}x{a.convolutions}") == (int(layers), kernel)
+        assert (a.heads, a.width, a.mlp_ratio) == SIZES[a.layers]
+        assert a.stride == (2 if a.kernel == 7 else 1)
+
+
+def test_names_are_the_grammar():
+    kernels = ["3x1", "3x2", "7x1", "7x2"]
+    grammar = [f"cct_{layers}_{kernel}" for layers, kernel in itertools.product([2, 4, 6, 7, 14], kernels)]
+    assert sorted(NAMES) == sorted([*grammar, "keras_example"])
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("cct_2_3x3", "nearest: cct_2_3x2, cct_2_3x1, "),
+        ("cct_7_3x2_sine", "nearest: cct_7_3x2, "),
+        ("CCT_7_3x1", "nearest: cct_7_3x1, "),
+        ("keras", "nearest: keras_example; "),
+        ("cct_2_3x2\n", "nearest: cct_2_3x2, "),
+        ("resnet", "all: "),
+        ("", "all: "),
+    ],
+)
+def test_unknown_names_bring_the_nearest(name, near):
+    (line,) = refusal(name)
+    assert line.startswith(f"name = {name!r}: unknown model name; {near}")
+    assert line.endswith(f"all: {', '.join(NAMES)}")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("layers", 3),
+        ("heads", 8),
+        ("width", 64),
+        ("head_width", 5),
+        ("mlp_ratio", 2.5),
+        ("mlp", "gelu"),
+        ("norm", "pre"),
+        ("qkv_bias", True),
+        ("convolutions", 3),
+        ("kernel", 5),
+        ("convolution_width", 32),
+        ("convolution_bias", True),
+        ("positions", "sinusoidal"),
+        ("dropout", 0.2),
+        ("attention_dropout", 0.0),
+        ("stochastic_depth", 0.0),
+        ("epsilon", 1e-3),
+    ],
+)
+def test_one_override_changes_one_field(field, value):
+    plain, other = architecture("cct_2_3x2").model_dump(), architecture("cct_2_3x2", **{field: value}).model_dump()
+    changed = {key for key in plain if plain[key] != other[key]}
+    follows = {"heads": {"head_width"}, "width": {"head_width"}}.get(field, set())
+    assert changed == {field} | follows
+    assert other[field] == value
+
+
+def test_every_field_can_be_overridden():
+    tested = next(mark for mark in test_one_override_changes_one_field.pytestmark if mark.name == "parametrize")
+    assert {field for field, _ in tested.args[1]} == ModelParams.model_fields.keys() - {"name"}
+
+
+def test_null_is_the_names_own():
+    nulls = dict.fromkeys(ModelParams.model_fields.keys() - {"name"})
+    for name in NAMES:
+        assert architecture(name, **nulls) == architecture(name)
+
+
+def test_overrides_lead_from_one_name_to_another():
+    assert architecture("cct_6_3x1", layers=7, convolutions=2) == architecture("cct_7_3x2")
+    assert architecture("cct_2_3x2", kernel=7) == architecture("cct_2_7x2"), "the stride follows the kernel"
+
+
+@pytest.mark.parametrize(
+    ("fields", "lines"),
+    [
+        ({"heads": 3}, ["heads 3 do not divide width 128: choose heads that do, or give head_width"]),
+        ({"width": 129}, ["heads 2 do not divide width 129: choose heads that do, or give head_width"]),
+        ({"heads": 3, "layers": 0}, ["layers = 0: must be greater than or equal to 1, or null", "heads 3 do not "]),
+        ({"heads": 0}, ["heads = 0: must be greater than or equal to 1, or null"]),
+        ({"heads": True}, ["heads = true: must be an integer, or null"]),
+        ({"kernel": 2}, ["kernel = 2: must be odd"]),
+        ({"mlp_ratio": 0.001}, ["mlp_ratio = 0.001: leaves no unit of width 128 in the MLP: at least 0.0078125"]),
+        ({"mlp_ratio": 0}, ["mlp_ratio = 0: must be greater than 0, or null"]),
+        ({"stochastic_depth": 1.0}, ["stochastic_depth = 1.0: must be less than 1, or null"]),
+        ({"norm": "post"}, ["norm = 'post': must be 'stream' or 'pre', or null"]),
+        ({"stride": 2}, ["stride = 2: unknown name; valid: name, layers, "]),
+        ({"head": 4}, ["head = 4: unknown name; did you mean heads?"]),
+    ],
+)
+def test_refused(fields, lines):
+    found = refusal("cct_2_3x2", **fields)
+    assert len(found) == len(lines)
+    assert all(one.startswith(line) for one, line in zip(found, lines, strict=True)), found
+
+
+def test_heads_need_not_divide_where_their_width_is_given():
+    a = architecture("cct_2_3x2", heads=3, head_width=32)
+    assert (a.heads, a.head_width, a.width) == (3, 32, 128)
+    assert architecture("keras_example", heads=3).head_width == 128
+
+
+# Multiply-adds in G on 32x32x3 with 10 classes: table 8 of the paper.
+@pytest.mark.parametrize(
+    ("name", "giga", "tokens"),
+    [
+        ("cct_2_3x2", 0.033, 64),
+        ("cct_4_3x2", 0.046, 64),
+        ("cct_6_3x2", 0.241, 64),
+        ("cct_7_3x2", 0.275, 64),
+        ("cct_6_3x1", 0.813, 256),
+        ("cct_7_3x1", 0.947, 256),
+    ],
+)
+def test_costs_are_the_papers(name, giga, tokens):
+    price = cost(architecture(name), height=32, width=32, channels=3, classes=10)
+    assert price.macs / 1e9 == pytest.approx(giga, rel=0.01)
+    assert price.tokens == tokens
+
+
+def test_cost_by_hand():
+    a = architecture("cct_2_3x1", layers=3, width=8, heads=2, mlp_ratio=2, head_width=5)
+    price = cost(a, height=4, width=6, channels=1, classes=7)
+    tokens = 2 * 3
+    convolution = 4 * 6 * 9 * 1 * 8
+    block = tokens * (8 * 3 * 10 + 10 * 8 + 8 * 16 + 16 * 8)
+    assert price.tokens == tokens
+    assert price.macs == convolution + 3 * block + tokens * 8 + 8 * 7
+    assert price.attention_macs == 3 * 2 * tokens**2 * 10
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "side", "sides"),
+    [
+        ("cct_2_3x2", {}, 32, [32, 16, 16, 8]),
+        ("cct_2_3x2", {}, 33, [33, 17, 17, 9]),
+        ("cct_2_3x2", {}, 1, [1, 1, 1, 1]),
+        ("cct_2_3x1", {"kernel": 1}, 8, [8, 4]),
+        ("cct_2_3x1", {"kernel": 5}, 8, [8, 4]),
+        ("cct_14_7x2", {}, 224, [112, 56, 28, 14]),  # 196 tokens, as the authors' 22,367,273 parameters imply
+        ("keras_example", {}, 32, [30, 16, 14, 8]),
+        ("keras_example", {}, 33, [31, 17, 15, 9]),
+        ("keras_example", {"convolutions": 1}, 4, [2, 2]),
+    ],
+)
+def test_grid(name, fields, side, sides):
+    a = architecture(name, **fields)
+    assert grid(a, side, side) == [(size, size) for size in sides]
+
+
+def test_rows_and_columns_are_not_confused():
+    assert grid(architecture("cct_2_3x1"), 8, 12) == [(8, 12), (4, 6)]
+
+
+@pytest.mark.parametrize("size", [(2, 32), (32, 2), (1, 1), (4, 4)])
+def test_too_small_a_picture_is_refused_in_words(size):
+    a = architecture("keras_example")
+    picture = "x".join(map(str, size))
+    message = f"2 convolutions of 3x3 without padding leave nothing of a picture this small: {picture}"
+    for refused in (
+        lambda: grid(a, *size),
+        lambda: cost(a, height=size[0], width=size[1], channels=3, classes=10),
+    ):
+        with pytest.raises(CCTError) as caught:  # so that a stage ends with the message and no traceback
+            refused()
+        assert message in str(caught.value)
