@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -152,10 +153,12 @@ def repro(clone, demo):
 
 
 def test_repro_with_nothing_changed_is_quick(clone, repro):
-    start = time.perf_counter()
+    """Under three seconds. Processor time, so that a busy machine does not fail it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     output = clone.run("dvc", "repro")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "Data and pipelines are up to date." in output
-    assert time.perf_counter() - start < 3
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,18 @@ def test_repro_with_nothing_changed_is_quick(clone, repro):
 )
 def test_the_usual_commands_work(clone, repro, words, shown):
     assert shown in clone.run(*words)
+
+
+@pytest.mark.parametrize("stage", ["download", "preprocess", "plot"])
+def test_light_stages_never_import_tensorflow(clone, repro, stage):
+    code = f"""
+import sys
+from cct.stages import {stage}
+assert {stage}.main() == 0
+heavy = {{"tensorflow", "keras", "jax", "torch", "sklearn"}} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    assert clone.run(sys.executable, "-c", code)
 
 
 def test_repro_leaves_only_the_lock_and_the_edited_parameters(clone, repro):

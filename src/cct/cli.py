@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ def demo(arguments: argparse.Namespace) -> None:
     _dvc("exp", "run", "--temp", "--name", name, *presets.overrides("demo"), *chosen)
     from dvc.api import DVCFileSystem
 
+    shutil.rmtree(DEMO, ignore_errors=True)
     DVCFileSystem(".", rev=name).get("reports", str(DEMO), recursive=True)
     summary = json.loads((DEMO / "metrics.json").read_text(encoding="utf-8"))
     test, seconds = summary["test"], round(time.monotonic() - start)

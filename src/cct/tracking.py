@@ -137,7 +137,8 @@ class Tracker:
             logging.getLogger(noisy).setLevel(logging.ERROR)
 
         top = root()
-        mlflow.set_tracking_uri(store())
+        local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
+        mlflow.set_tracking_uri(store())  # sets MLFLOW_TRACKING_URI too
         client = mlflow.MlflowClient()
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         (top / ".cct").mkdir(exist_ok=True)
@@ -146,7 +147,6 @@ class Tracker:
             if found:
                 experiment_id = found.experiment_id
             else:
-                local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
                 experiment_id = client.create_experiment(name, artifact_location=local)
         source = origin()
         tags = {f"cct.{key}": value for key, value in source.items()} | {"cct.data_digest": meta["digest"]}
