@@ -144,10 +144,7 @@ class Tracker:
         (top / ".cct").mkdir(exist_ok=True)
         with FileLock(top / ".cct" / "mlflow.lock"):  # two processes that create one SQLite store destroy it
             found = client.get_experiment_by_name(name)
-            if found:
-                experiment_id = found.experiment_id
-            else:
-                experiment_id = client.create_experiment(name, artifact_location=local)
+            experiment_id = found.experiment_id if found else client.create_experiment(name, artifact_location=local)
         source = origin()
         tags = {f"cct.{key}": value for key, value in source.items()} | {"cct.data_digest": meta["digest"]}
         runs = []
