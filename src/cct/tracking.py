@@ -145,6 +145,7 @@ class Tracker:
         with FileLock(top / ".cct" / "mlflow.lock"):  # two processes that create one SQLite store destroy it
             found = client.get_experiment_by_name(name)
             experiment_id = found.experiment_id if found else client.create_experiment(name, artifact_location=local)
+        mlflow.set_experiment(experiment_id=experiment_id)  # where Model.log puts its files, not where the run is
         source = origin()
         tags = {f"cct.{key}": value for key, value in source.items()} | {"cct.data_digest": meta["digest"]}
         runs = []
