@@ -276,4 +276,5 @@ def test_mixed_precision_keeps_weights_and_logits_in_float32():
 
 def test_too_small_a_picture_is_refused_in_words():
     with pytest.raises(ValueError, match="leave nothing of a picture this small"):
-        built("cct_2_7x2", image_shape=(4, 4, 1))
+        built("keras_example", image_shape=(4, 4, 1))
+    assert built("cct_2_7x2", image_shape=(4, 4, 1)).get_layer("tokenizer").output.shape == (None, 1, 128)

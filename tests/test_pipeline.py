@@ -140,7 +140,7 @@ assert [classes[k] for k in logits.argmax(1)] == list(table["label"])
 
 @pytest.fixture(scope="module")
 def repro(clone, demo):
-    """`dvc repro` in the work tree, on what the demo's parameters say: DVC restores every stage from its cache."""
+    """`dvc repro` in the work tree, on the digits."""
     text = (clone.path / "params.yaml").read_text()
     for old, new in (
         ("source: data/sources/cifar10.yaml", "source: data/sources/digits.yaml"),

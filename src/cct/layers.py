@@ -108,7 +108,8 @@ class ConvTokenizer(CCTLayer):
                 dtype=self.dtype_policy,
                 name=f"convolution_{i}",
             )
-            convolution.build((*input_shape[:-1], self.widths[i - 1]) if i else input_shape)
+            # Sides are left open: Keras would refuse a picture smaller than the kernel, and it is padded first.
+            convolution.build((None, None, None, self.widths[i - 1] if i else input_shape[-1]))
             self.convolutions.append(convolution)
 
     def call(self, images_bhwc):
