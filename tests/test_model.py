@@ -158,6 +158,19 @@ def test_attention_is_the_textbook_one():
     np.testing.assert_allclose(array(layer(x)), expected, atol=1e-5)
 
 
+def test_keras_initial_weights_are_those_of_its_own_attention():
+    theirs = keras.layers.MultiHeadAttention(num_heads=2, key_dim=48)
+    theirs(tokens(1, 5, 32), tokens(1, 5, 32))
+    ours = layers.Attention(2, 48, qkv_bias=True, initialization="keras")
+    ours.build((None, 5, 32))
+    for kernel, other in (
+        (ours.qkv.kernel, theirs._query_dense.kernel),
+        (ours.projection.kernel, theirs._output_dense.kernel),
+    ):
+        assert array(kernel).max() == pytest.approx(array(other).max(), rel=0.02)
+        assert array(kernel).std() == pytest.approx(array(other).std(), rel=0.05)
+
+
 def test_attention_dropout_keeps_the_mean_and_leaves_inference_alone():
     x = np.repeat(tokens(1, 4, 8), 4000, axis=0)
     layer = layers.Attention(2, 4, attention_dropout=0.5, initialization="keras")

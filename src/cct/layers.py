@@ -20,12 +20,30 @@ class CCTLayer(keras.layers.Layer):
         return super().get_config() | {name: getattr(self, name) for name in self.arguments}
 
 
-def dense(units: int, *, initialization: str, dtype: Any, name: str, use_bias: bool = True, activation=None):
+def dense(
+    units: int,
+    *,
+    initialization: str,
+    dtype: Any,
+    name: str,
+    use_bias: bool = True,
+    activation=None,
+    fans: int | None = None,
+):
     """A linear layer with the initial weights of the paper's code, or Keras's own.
 
     PyTorch's trunc_normal_ cuts at +-2, not at two deviations: at 0.02 that is a plain normal distribution.
+
+    Args:
+        fans: for Keras's initial weights, the sum of inputs and outputs that Glorot's rule takes, where it is not the
+            layer's own.
     """
-    kernel = keras.initializers.RandomNormal(stddev=0.02) if initialization == "paper" else "glorot_uniform"
+    if initialization == "paper":
+        kernel = keras.initializers.RandomNormal(stddev=0.02)
+    elif fans is None:
+        kernel = keras.initializers.GlorotUniform()
+    else:
+        kernel = keras.initializers.RandomUniform(-((6 / fans) ** 0.5), (6 / fans) ** 0.5)
     return keras.layers.Dense(
         units, use_bias=use_bias, activation=activation, kernel_initializer=kernel, dtype=dtype, name=name
     )
@@ -208,11 +226,14 @@ class Attention(CCTLayer):
         self.initialization = initialization
 
     def build(self, input_shape) -> None:
-        inner = self.heads * self.head_width
+        heads, head_width, width = self.heads, self.head_width, input_shape[-1]
+        inner = heads * head_width
         options = {"initialization": self.initialization, "dtype": self.dtype_policy}
-        self.qkv = dense(3 * inner, use_bias=self.qkv_bias, name="qkv", **options)
+        # Keras's MultiHeadAttention keeps (d, e, k) and (e, k, d) kernels, of which Glorot's rule takes the first axis
+        # for a receptive field: queries, keys and values start several times smaller than from a plain matrix.
+        self.qkv = dense(3 * inner, use_bias=self.qkv_bias, fans=width * (heads + head_width), name="qkv", **options)
         self.qkv.build(input_shape)
-        self.projection = dense(input_shape[-1], name="projection", **options)
+        self.projection = dense(width, fans=heads * (head_width + width), name="projection", **options)
         self.projection.build((*input_shape[:-1], inner))
         self.drop_weights = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
         self.drop_output = keras.layers.Dropout(self.projection_dropout, dtype=self.dtype_policy)
