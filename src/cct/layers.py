@@ -226,14 +226,12 @@ class Attention(CCTLayer):
         self.initialization = initialization
 
     def build(self, input_shape) -> None:
-        heads, head_width, width = self.heads, self.head_width, input_shape[-1]
-        inner = heads * head_width
+        width, inner = input_shape[-1], self.heads * self.head_width
         options = {"initialization": self.initialization, "dtype": self.dtype_policy}
-        # Keras's MultiHeadAttention keeps (d, e, k) and (e, k, d) kernels, of which Glorot's rule takes the first axis
-        # for a receptive field: queries, keys and values start several times smaller than from a plain matrix.
-        self.qkv = dense(3 * inner, use_bias=self.qkv_bias, fans=width * (heads + head_width), name="qkv", **options)
+        # Glorot's rule for each of the three, as in Keras's MultiHeadAttention, not for all of them at once.
+        self.qkv = dense(3 * inner, use_bias=self.qkv_bias, fans=width + inner, name="qkv", **options)
         self.qkv.build(input_shape)
-        self.projection = dense(width, fans=heads * (head_width + width), name="projection", **options)
+        self.projection = dense(width, name="projection", **options)
         self.projection.build((*input_shape[:-1], inner))
         self.drop_weights = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
         self.drop_output = keras.layers.Dropout(self.projection_dropout, dtype=self.dtype_policy)
