@@ -8,6 +8,9 @@ LOCKS := requirements.lock $(if $(EXTRA),requirements-$(EXTRA).lock)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
+# An environment does not survive being moved: it is made anew then.
+$(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo repro test lint ui lock clean
 
@@ -48,11 +51,12 @@ $(READY): $(LOCKS) pyproject.toml
 	  "error: $(PYTHON) is `$(PYTHON) --version 2>&1`; Python 3.11 to 3.13 is needed: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
 	  "error: $(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || $(PYTHON) -m venv --clear .venv
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes $(addprefix -r ,$(LOCKS))
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@# DVC's experiments are commits, and need an author also where git has been told none.
-	echo 'import cct.identity' > `$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/cct-identity.pth
+	@# DVC without an activated environment, and where git has been told no user: see the module.
+	echo 'import cct.environment' > `$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/cct-environment.pth
+	@echo "$(CURDIR)" > .venv/home
 	@touch $@

@@ -226,7 +226,10 @@ def test_all_mistakes_at_once(tmp_path):
         ("warmup_epochs: 2", "warmup_epochs: 99"),
         ("minimum_learning_rate: 1e-5", "minimum_learning_rate: 1"),
         ("label_smoothing: 0.1", "label_smoothing: 2"),
-        ("name: cct_2_3x2", "name: cct_2_3x2\n  heads: 3\n  mlp_ratio: 1e-9\n  kernel: 2\n  layers: 0"),
+        ("heads: null", "heads: 3"),
+        ("mlp_ratio: null", "mlp_ratio: 1e-9"),
+        ("kernel: null", "kernel: 2"),
+        ("layers: null", "layers: 0"),
         ("dpi: 120", "dpi: low"),
         ("source: data", "sauce: data"),
     ]:

@@ -197,10 +197,11 @@ def test_repro_leaves_only_the_lock_and_the_edited_parameters(clone, repro):
 
 def test_a_second_run_adds_a_second_mlflow_run(clone, client, repro):
     before = {run.info.run_id for run in client.search_runs(["1"])}
-    clone.run("dvc", "exp", "run", "-S", "train.epochs=2", "-S", "train.seed=1")
+    clone.run("dvc", "exp", "run", "-S", "train.epochs=2", "-S", "train.seed=1", "-S", "model.layers=1")
     added = [run for run in client.search_runs(["1"]) if run.info.run_id not in before]
     assert len(added) == 1
     assert "test/accuracy" in added[0].data.metrics and added[0].data.params["train.seed"] == "1"
+    assert added[0].data.params["model.layers"] == "1"
 
 
 def test_a_typo_stops_everything_before_any_stage_works(clone, repro):

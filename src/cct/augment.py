@@ -1,6 +1,6 @@
 """Random changes of training pictures, each a function of (seed, epoch, picture) and of nothing else.
 
-Draws and pixels are NumPy on the host, so they are the same on every backend and in a resumed run.
+Draws and pixels are NumPy on the host, so they are the same on every backend.
 """
 
 from typing import NamedTuple

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from cct import __version__, params, presets, tracking
-from cct.errors import CCTError, command
+from cct import __version__, data, params, presets, tracking
+from cct.errors import CCTError, command, redact
 
 DEMO = Path("reports/demo")
 
@@ -18,13 +18,19 @@ DEMO = Path("reports/demo")
 def check(arguments: argparse.Namespace) -> None:
     """Check a parameter file, without running anything."""
     sections = params.load(arguments.file)
+    data.read_source(Path(sections["data"].source))
     print(f"{arguments.file}: {sum(len(s.model_fields_set) for s in sections.values())} parameters, no mistake")
 
 
 def preset(arguments: argparse.Namespace) -> None:
     """Print a preset as arguments of `dvc exp run`, or list the presets."""
     if arguments.name:
-        print(" ".join(presets.overrides(arguments.name)))
+        try:
+            print(" ".join(presets.overrides(arguments.name)))
+        except CCTError:
+            # In `dvc exp run $(cct preset NAME)` the shell drops our failure and DVC would run the defaults.
+            print(f"--no-such-preset={arguments.name}")
+            raise
         return
     for name in presets.names():
         print(f"{name:16}{presets.title(name)}")
@@ -56,7 +62,7 @@ def ui(arguments: argparse.Namespace) -> None:
     """Serve the MLflow UI on this machine only."""
     uri, address = tracking.store(), f"http://127.0.0.1:{arguments.port}"
     if uri.startswith(("http://", "https://")):
-        raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({tracking.redacted(uri)})")
+        raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({redact(uri)})")
     print(f"MLflow UI on {address} (Ctrl-C ends it)")
     # Without the job runner the server starts in a quarter of the time; nothing here uses it.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
@@ -73,9 +79,13 @@ def _dvc(*words: str) -> None:
     """
     binary = Path(sys.executable).with_name("dvc")
     with subprocess.Popen([binary, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for line in process.stdout:
-            if "No file hash info found for" not in line:
-                print(line, end="", flush=True)
+        try:
+            for line in process.stdout:
+                if "No file hash info found for" not in line:
+                    print(line, end="", flush=True)
+        except KeyboardInterrupt:  # DVC got it too, and clears its folder up before it ends
+            process.wait()
+            raise
     if process.returncode:
         raise CCTError(f"dvc {words[0]} {words[1]} ended with exit code {process.returncode}")
 

@@ -102,8 +102,10 @@ def read_arrays(source: Source, path: Path) -> Arrays:
     """Read the verified file of a source.
 
     Raises:
-        DataError: the content is not of the format that the descriptor names.
+        DataError: it is absent, or its content is not of the format that the descriptor names.
     """
+    if not path.is_file():
+        raise DataError(f"{path} is not there: run dvc repro download")
     if source.format == "digits-csv":
         return _read_digits(path, classes=len(source.classes))
     return _read_cifar(path, CIFAR[source.format], classes=len(source.classes))
@@ -187,7 +189,7 @@ def stratified_split(labels: np.ndarray, fraction: float, *, seed: int) -> tuple
 
     Args:
         labels: (n,).
-        fraction: between 0 and 1; of each class, and so of the whole, to the nearest picture.
+        fraction: between 0 and 1; of each class, to the nearest picture.
 
     Returns:
         Indices that stay and indices that were chosen, both ascending.

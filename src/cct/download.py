@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from cct.errors import CCTError
+from cct.errors import CCTError, redact
 
 if TYPE_CHECKING:
     from cct.data import Source  # a real import would cost NumPy's start
@@ -143,7 +143,7 @@ def _fetch(source: Source, *, base: Path, stored: Path, by_hand: Path) -> Path:
         f"    (it must have {source.size:,} bytes and sha256 {source.sha256})",
         "  run `make demo`, which needs no network",
     ]
-    raise DownloadError(_redact("\n".join(lines)))
+    raise DownloadError(redact("\n".join(lines)))
 
 
 def _download(url: str, part: Path, source: Source) -> None:
@@ -442,10 +442,5 @@ def _why(error: BaseException) -> str:
     return kind + (getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
-def _redact(text: str) -> str:
-    """Without the user and password of any URL, one whose password wrongly has a bare "/" or "#" included."""
-    return re.sub(r"(?<=://)(?:[^/\s]*|[^/:@\s]*:(?!\d+(?:[/?#\s]|$))\S*)@", "***@", text)
-
-
 def _say(text: str) -> None:
-    print(_redact(text), flush=True)
+    print(redact(text), flush=True)

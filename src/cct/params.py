@@ -86,8 +86,8 @@ def describe(schema: type[BaseModel], content: Any, error: ValidationError, pref
         elif problem["type"] == "missing":
             lines.append(f"{path} is missing" + (f": {field.description}" if field and field.description else ""))
         elif problem["type"] == "value_error":  # raised by a validator of ours: the message says it all
-            written = problem["loc"] and problem["loc"][0] in content  # not so a default that fits nothing else
-            subject = f"{path} = {shown}" if written else prefix
+            # null is no mistake by itself: it is what the other fields make of it.
+            subject = prefix if not problem["loc"] or problem["input"] is None else f"{path} = {shown}"
             lines.append(": ".join(filter(None, [subject, str(problem["ctx"]["error"])])))
         else:
             allowed = re.sub(r"^\w+ should ", "must ", problem["msg"]).replace(" after validation", "")

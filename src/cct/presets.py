@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from cct.params import ParamsError, flatten, read_yaml
+from cct.tracking import root
 
-FOLDER = Path("presets")
+
+def folder() -> Path:
+    """Where presets are, from whatever folder of the repository."""
+    return root() / "presets"
 
 
 def names() -> list[str]:
     """Every preset there is."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return sorted(path.stem for path in folder().glob("*.yaml"))
 
 
 def title(name: str) -> str:
     """The first line of its header."""
-    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].removeprefix("#").strip()
+    return (folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].removeprefix("#").strip()
 
 
 def read(name: str) -> dict[str, Any]:
@@ -29,8 +33,8 @@ def read(name: str) -> dict[str, Any]:
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names())}"
-        raise ParamsError(f"no preset {name!r} in {FOLDER}/; {hint}")
-    return flatten(read_yaml(FOLDER / f"{name}.yaml"))
+        raise ParamsError(f"no preset {name!r} in {folder()}; {hint}")
+    return flatten(read_yaml(folder() / f"{name}.yaml"))
 
 
 def overrides(name: str) -> list[str]:

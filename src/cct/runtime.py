@@ -50,7 +50,7 @@ def configure(runtime: RuntimeParams, *, seed: int) -> str:
             )
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    threads = runtime.threads or len(os.sched_getaffinity(0))
+    threads = runtime.threads or _cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     if runtime.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -63,6 +63,11 @@ def configure(runtime: RuntimeParams, *, seed: int) -> str:
         place = f"CPU ({threads} threads)"
     versions = f"tensorflow {tf.__version__}, keras {keras.version()}, python {platform.python_version()}"
     return f"{versions}: {place}, {runtime.precision}"
+
+
+def _cores() -> int:
+    """Cores that this process may use; macOS only tells how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

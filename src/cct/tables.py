@@ -1,8 +1,10 @@
 """The CSV files in `reports/`: written by `train` and `evaluate`, read by `plot`."""
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,18 @@ def write_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
         writer = csv.DictWriter(file, list(HISTORY), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read `metrics.json`, as `evaluate` wrote it.
+
+    Raises:
+        TableError: it is absent or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TableError(f"cannot read {path} ({error}): run dvc repro evaluate") from error
 
 
 def read_history(path: Path) -> dict[str, np.ndarray]:

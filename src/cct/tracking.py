@@ -9,7 +9,6 @@ import functools
 import hashlib
 import logging
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -19,9 +18,11 @@ from typing import Any
 
 from filelock import FileLock
 
+from cct.errors import redact
 from cct.params import flatten, read_yaml
 
 EXPERIMENT = "cct"
+CODE = ("--", ".", ":!params.yaml", ":!dvc.lock")
 # MLflow's own patience with a dead server is seven retries and two minutes each.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
@@ -38,11 +39,6 @@ def store() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
 
 
-def redacted(text: str) -> str:
-    """`text` without the user names and passwords of the addresses in it."""
-    return re.sub(r"(\w+://)[^\s/@]+@", r"\1…@", text)
-
-
 def digest(path: Path) -> str:
     """Sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -50,7 +46,7 @@ def digest(path: Path) -> str:
 
 
 def origin() -> dict[str, str]:
-    """Where a run comes from: name, experiment, commit, whether the work tree differed from it."""
+    """Where a run comes from: name, experiment, commit, and whether more than its parameters differed from that."""
     top = root()
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git(top, "rev-parse", "HEAD")
     experiment = os.environ.get("DVC_EXP_NAME", "")
@@ -59,7 +55,7 @@ def origin() -> dict[str, str]:
         "name": experiment or (f"{branch}@{commit[:7]}" if commit else top.name),
         "experiment": experiment,
         "commit": commit,
-        "dirty": str(bool(_git(top, "status", "--porcelain", "--untracked-files=no"))).lower(),
+        "dirty": str(bool(_git(Path.cwd(), "status", "--porcelain", "--untracked-files=no", *CODE))).lower(),
     }
 
 
@@ -125,8 +121,9 @@ class Tracker:
     def give_up(self, error: Exception) -> None:
         """Say once that there is no tracking, and do none from here on."""
         self.client = None
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        print(f"warning: not tracked in MLflow from here on: {redacted(reason[:300])}", file=sys.stderr)
+        lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
+        reason = lines[0] if lines else type(error).__name__
+        print(f"warning: not tracked in MLflow from here on: {redact(reason[:300])}", file=sys.stderr)
 
     def _open(self, meta: Mapping[str, Any], model_sha256: str | None) -> None:
         for name, value in PATIENCE.items():
@@ -140,7 +137,7 @@ class Tracker:
         local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
         mlflow.set_tracking_uri(store())  # sets MLFLOW_TRACKING_URI too
         client = mlflow.MlflowClient()
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         (top / ".cct").mkdir(exist_ok=True)
         with FileLock(top / ".cct" / "mlflow.lock"):  # two processes that create one SQLite store destroy it
             found = client.get_experiment_by_name(name)
@@ -148,27 +145,27 @@ class Tracker:
         mlflow.set_experiment(experiment_id=experiment_id)  # where Model.log puts its files, not where the run is
         source = origin()
         tags = {f"cct.{key}": value for key, value in source.items()} | {"cct.data_digest": meta["digest"]}
-        runs = []
+        parameters = {key: str(value) for key, value in flatten(read_yaml(Path("params.yaml"))).items()}
         if model_sha256:
-            runs = client.search_runs(
+            tags["cct.model_sha256"] = model_sha256
+            trained = client.search_runs(
                 [experiment_id],
                 f"tags.`cct.model_sha256` = '{model_sha256}' AND tags.`cct.name` = '{source['name']}'",
                 order_by=["attributes.start_time DESC"],
-                max_results=1,
             )
-            tags["cct.model_sha256"] = model_sha256
-            if not runs:
-                tags["cct.training"] = "restored from DVC's cache"
-        if runs:
-            self.run_id = runs[0].info.run_id
+            # Other parameters of a later stage make another run, or its metrics would contradict its parameters.
+            self.run_id = next((run.info.run_id for run in trained if run.data.params == parameters), None)
+            if trained and not self.run_id:
+                tags["cct.trained_in"] = trained[0].info.run_id
+            if not self.run_id:
+                tags["cct.training"] = "restored"
+        if self.run_id:
             client.update_run(self.run_id, status="RUNNING")
         else:
             tags["mlflow.runName"] = source["name"]
             self.run_id = client.create_run(experiment_id, tags=tags).info.run_id
-            parameters = [
-                mlflow.entities.Param(key, str(value)) for key, value in flatten(read_yaml(Path("params.yaml"))).items()
-            ]
-            client.log_batch(self.run_id, params=parameters)
+            client.log_batch(self.run_id, params=[mlflow.entities.Param(*item) for item in parameters.items()])
+            client.log_artifact(self.run_id, "params.yaml")
         self.client = client
 
     @_forgiving
@@ -202,12 +199,12 @@ class Tracker:
         Model.log(artifact_path=None, name="model", flavor=flavor, run_id=self.run_id, **options)
 
     @_forgiving
-    def close(self, *, failed: bool = False) -> None:
+    def close(self, status: str) -> None:
         """End the run; a later stage of the same pipeline run opens it again."""
-        self.client.set_terminated(self.run_id, status="FAILED" if failed else "FINISHED")
+        self.client.set_terminated(self.run_id, status=status)
 
     def __enter__(self) -> "Tracker":
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        self.close(failed=kind is not None)
+        self.close("FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED")

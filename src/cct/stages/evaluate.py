@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 from cct import data, metrics, params, runtime, tables, tracking, variants
-from cct.errors import command
+from cct.errors import command, writable
 
 
 @command
 def main() -> None:
     architecture, evaluate, hardware = params.load(Path("params.yaml"), "model", "evaluate", "runtime")
+    writable(Path("reports"))
     meta, path = data.read_meta(Path("data/processed")), Path("models/model.keras")
     images, labels = data.read_split(Path("data/processed"), "test")
     print(runtime.configure(hardware, seed=0))

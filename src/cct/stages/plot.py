@@ -1,6 +1,5 @@
 """Draw the figures."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ def main() -> None:
     options = params.load(Path("params.yaml"), "plot")
     meta = data.read_meta(Path("data/processed"))
     images, _ = data.read_split(Path("data/processed"), "test")
-    summary = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
+    summary = tables.read_metrics(Path("reports/metrics.json"))
     history = tables.read_history(Path("reports/history.csv"))
     _, labels, predicted, probabilities, names = tables.read_predictions(Path("reports/predictions.csv"))
     test = summary["test"]

@@ -4,12 +4,13 @@ import sys
 from pathlib import Path
 
 from cct import data, params, runtime, serving, tables, tracking, variants
-from cct.errors import command
+from cct.errors import command, writable
 
 
 @command
 def main() -> None:
     architecture, augment, recipe, hardware = params.load(Path("params.yaml"), "model", "augment", "train", "runtime")
+    writable(Path("models"), Path("reports"))
     folder, meta = Path("data/processed"), data.read_meta(Path("data/processed"))
     print(runtime.configure(hardware, seed=recipe.seed))
     from cct import model, training  # after configure: importing Keras chooses the backend
@@ -41,7 +42,6 @@ def main() -> None:
         tracker.model(
             serving, model_file=path, classes=meta["classes"], image_shape=meta["image_shape"], backend="tensorflow"
         )
-        tracker.artifact(Path("params.yaml"))
         tracker.artifact(Path("reports/history.csv"), "reports")
         # Last: it is by this tag that the next stages know a run whose training is whole.
         tracker.tags({"model_sha256": tracking.digest(path)})

@@ -1,0 +1,138 @@
+"""Runs in a real SQLite store. The pipeline's own runs are tested in `test_pipeline.py`."""
+
+import subprocess
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from cct import tracking
+from cct.tracking import Tracker
+
+META = {"digest": "d" * 64}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A git repository of DVC's whose store exists: making one takes seconds."""
+    path = tmp_path_factory.mktemp("repository")
+    (path / ".dvc").mkdir()
+    (path / "params.yaml").write_text("train:\n  epochs: 3\nevaluate:\n  confidence: 0.9\n")
+    for words in (["init", "-qb", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        subprocess.run(["git", "-C", str(path), *identity, *words], check=True)
+    return path
+
+
+@pytest.fixture
+def here(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+        monkeypatch.setenv(name, "")  # so that what MLflow sets in this process is taken back after the test
+    mlflow.set_tracking_uri(None)
+    return repository
+
+
+def client(path: Path) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(f"sqlite:///{path}/mlflow.db")
+
+
+def train(model: str) -> str:
+    """A run that trained a model of this digest; its identifier."""
+    with Tracker(stage="train", meta=META) as tracker:
+        tracker.metrics({"train/loss": 1.0, "nothing": None}, step=1)
+        tracker.metrics({"train/loss": 0.5}, step=2)
+        tracker.tags({"model_sha256": model})
+    return tracker.run_id
+
+
+def test_a_run_is_named_tagged_and_ended(here):
+    run = client(here).get_run(train("a" * 64))
+    assert run.info.status == "FINISHED"
+    commit = subprocess.check_output(["git", "-C", str(here), "rev-parse", "HEAD"], text=True).strip()
+    assert run.info.run_name == f"main@{commit[:7]}"
+    assert run.data.tags["cct.commit"] == commit and run.data.tags["cct.dirty"] == "false"
+    assert run.data.params == {"train.epochs": "3", "evaluate.confidence": "0.9"}
+    assert run.data.metrics == {"train/loss": 0.5}
+    assert run.info.artifact_uri.startswith((here / "mlartifacts").as_uri())
+
+
+def test_a_later_stage_goes_on_with_the_run_that_trained(here):
+    identifier = train("b" * 64)
+    with Tracker(stage="evaluate", meta=META, model_sha256="b" * 64) as tracker:
+        tracker.metrics({"test/accuracy": 0.75})
+    assert tracker.run_id == identifier
+    run = client(here).get_run(identifier)
+    assert run.info.status == "FINISHED" and run.data.metrics["test/accuracy"] == 0.75
+
+
+def test_other_parameters_make_another_run_with_a_link(here):
+    identifier = train("c" * 64)
+    before = (here / "params.yaml").read_text()
+    (here / "params.yaml").write_text(before.replace("0.9", "0.5"))
+    try:
+        with Tracker(stage="evaluate", meta=META, model_sha256="c" * 64) as tracker:
+            tracker.metrics({"test/accuracy": 0.75})
+    finally:
+        (here / "params.yaml").write_text(before)
+    run = client(here).get_run(tracker.run_id)
+    assert tracker.run_id != identifier
+    assert run.data.params["evaluate.confidence"] == "0.5"
+    assert run.data.tags["cct.training"] == "restored" and run.data.tags["cct.trained_in"] == identifier
+    assert run.data.tags["cct.dirty"] == "false", "parameters are recorded; dirty means that the code differed"
+    assert "test/accuracy" not in client(here).get_run(identifier).data.metrics
+
+
+def test_an_experiment_has_a_run_of_its_own(here, monkeypatch):
+    identifier = train("e" * 64)
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-duck")
+    with Tracker(stage="evaluate", meta=META, model_sha256="e" * 64) as tracker:
+        pass
+    assert tracker.run_id != identifier
+    assert client(here).get_run(tracker.run_id).info.run_name == "brave-duck"
+
+
+def test_the_store_is_in_the_repository_also_from_elsewhere(here, monkeypatch, tmp_path):
+    """As where DVC runs an experiment in a folder of its own."""
+    (tmp_path / "params.yaml").write_text("train:\n  epochs: 3\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(here))
+    identifier = train("f" * 64)
+    assert client(here).get_run(identifier).info.status == "FINISHED"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])
+def test_how_a_run_ended_is_recorded(here, error, status):
+    with pytest.raises(error), Tracker(stage="train", meta=META) as tracker:
+        raise error
+    assert client(here).get_run(tracker.run_id).info.status == status
+
+
+def test_a_server_that_cannot_be_reached_costs_one_warning(here, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with Tracker(stage="train", meta=META) as tracker:
+        tracker.metrics({"train/loss": 1.0})
+        tracker.artifact(Path("params.yaml"))
+        tracker.tags({"a": "b"})
+    said = capsys.readouterr().err
+    assert said.count("warning: not tracked in MLflow from here on: ") == 1
+    assert "secret" not in said and tracker.run_id is None
+
+
+def test_a_failure_half_way_costs_one_warning(here, capsys):
+    with Tracker(stage="train", meta=META) as tracker:
+        tracker.artifact(Path("no/such/file"))
+        tracker.metrics({"train/loss": 1.0})
+    assert capsys.readouterr().err.count("warning: ") == 1
+    assert client(here).get_run(tracker.run_id).data.metrics == {}
+
+
+def test_names_are_grouped():
+    row = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 2.0, "val_accuracy": 0.25, "learning_rate": 0.1}
+    assert tracking.epoch_metrics(row)["val/accuracy"] == 0.25
+    size = {"parameters": 1, "macs": 2, "sha256": ""}
+    summary = {"test": {"accuracy": 0.5}, "per_class": {"cat": None}, "model": size}
+    assert tracking.final_metrics(summary) == {
+        "test/accuracy": 0.5, "test_class/cat": None, "model/parameters": 1, "model/macs": 2
+    }  # fmt: skip
