@@ -2,8 +2,7 @@
 PYTHON ?= python3
 PORT ?= 5000
 BIN := .venv/bin
-READY := .venv/ready$(if $(EXTRA),-$(EXTRA))
-LOCKS := requirements.lock $(if $(EXTRA),requirements-$(EXTRA).lock)
+READY := .venv/ready $(addprefix .venv/ready-,$(EXTRA))
 # Stages find `python` here, and the caller's choice not to write bytecode would double every start.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
@@ -12,12 +11,12 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro test lint ui lock clean
+.PHONY: help setup demo repro test lint bench ui lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-7s %s\n", $$1, $$2}'
 
-setup: $(READY) ## Make the environment in .venv from requirements.lock (EXTRA=gpu or EXTRA=jax adds to it)
+setup: $(READY) ## Make the environment in .venv from requirements.lock (EXTRA=gpu, jax or torch adds to it)
 
 demo: $(READY) ## Run the whole pipeline on handwritten digits, in about a minute (ARGS="-S train.epochs=60" changes it)
 	@$(BIN)/cct demo $(ARGS)
@@ -25,19 +24,22 @@ demo: $(READY) ## Run the whole pipeline on handwritten digits, in about a minut
 repro: $(READY) ## Run what params.yaml describes: CIFAR-10 as committed
 	$(BIN)/dvc repro
 
-test: $(READY) ## Run the tests
+test: $(READY) .venv/ready-jax ## Run the tests
 	$(BIN)/pytest $(ARGS)
 
 lint: $(READY) ## Check the code
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
+bench: $(READY) ## Time training steps against the Keras example and vit-pytorch (TORCH_PYTHON= one that has it)
+	$(BIN)/python benchmarks/speed.py $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON)) $(ARGS)
+
 ui: $(READY) ## Open the MLflow UI on http://127.0.0.1:5000 (PORT=5001 for another port)
 	@$(BIN)/cct ui --port $(PORT)
 
 lock: $(READY) ## Pin the newest allowed versions in the lock files
 	$(BIN)/uv pip compile $(COMPILE) --upgrade -o requirements.lock
-	for extra in gpu jax; do $(BIN)/uv pip compile $(COMPILE) --extra $$extra -c requirements.lock \
+	for extra in gpu jax torch; do $(BIN)/uv pip compile $(COMPILE) --extra $$extra -c requirements.lock \
 	  $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock | sort -u) \
 	  -o requirements-$$extra.lock || exit; done
 COMPILE := pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -46,7 +48,7 @@ COMPILE := pyproject.toml --group dev --universal --python-version 3.11 --genera
 clean: ## Remove the environment, nothing else
 	rm -rf .venv
 
-$(READY): $(LOCKS) pyproject.toml
+.venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo \
 	  "error: $(PYTHON) is `$(PYTHON) --version 2>&1`; Python 3.11 to 3.13 is needed: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
@@ -54,9 +56,13 @@ $(READY): $(LOCKS) pyproject.toml
 	test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || $(PYTHON) -m venv --clear .venv
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes $(addprefix -r ,$(LOCKS))
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@# DVC without an activated environment, and where git has been told no user: see the module.
 	echo 'import cct.environment' > `$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/cct-environment.pth
 	@echo "$(CURDIR)" > .venv/home
+	@touch $@
+
+.venv/ready-%: requirements-%.lock .venv/ready
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock -r $<
 	@touch $@

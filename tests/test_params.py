@@ -86,7 +86,7 @@ def test_numbers_are_numbers(text, value, tmp_path):
 
 TRAIN = (
     "epochs, batch_size, learning_rate, schedule, minimum_learning_rate, warmup_epochs, weight_decay, "
-    "decay_everything, label_smoothing, early_stopping, seed"
+    "decay_everything, label_smoothing, early_stopping, init_from, seed"
 )
 
 

@@ -18,6 +18,7 @@ GOOD = {
     "decay_everything": False,
     "label_smoothing": 0.1,
     "early_stopping": None,
+    "init_from": None,
     "seed": 0,
 }
 

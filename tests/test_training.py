@@ -23,6 +23,7 @@ RECIPE = {
     "decay_everything": False,
     "label_smoothing": 0.1,
     "early_stopping": None,
+    "init_from": None,
     "seed": 0,
 }
 PLAIN = AugmentParams(crop_padding=0, horizontal_flip=False)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,21 +35,63 @@ def test_importing_is_light():
     assert not {"keras", "tensorflow", "mlflow", "numpy"} & set(loaded)
 
 
-@pytest.mark.parametrize("name", NAMES)
+NAMED = [name for name in NAMES if name != "custom"]
+CUSTOM = {"layers": 2, "heads": 2, "width": 8, "mlp_ratio": 1.5}
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_every_name_resolves(name):
     a = architecture(name)
     assert a.heads * a.head_width in (a.width, 2 * a.width)
-    if name != "keras_example":
-        layers, kernel = name.removeprefix("cct_").split("_")
-        assert (a.layers, f"{a.kernel}x{a.convolutions}") == (int(layers), kernel)
-        assert (a.heads, a.width, a.mlp_ratio) == SIZES[a.layers]
+    if name in ("keras_example", "vit"):
+        return
+    family, layers, rest = re.fullmatch(r"(cct|cvt|vit_lite)_(\d+)_(\w+)", name).groups()
+    assert a.layers == int(layers)
+    assert (a.heads, a.width, a.mlp_ratio) == SIZES[a.layers]
+    if family == "cct":
+        assert (a.tokenizer, a.pooling, f"{a.kernel}x{a.convolutions}") == ("convolutions", "sequence", rest)
         assert a.stride == (2 if a.kernel == 7 else 1)
+    else:
+        assert (a.tokenizer, a.patch) == ("patches", int(rest))
+        assert a.pooling == ("sequence" if family == "cvt" else "class_token")
 
 
 def test_names_are_the_grammar():
     kernels = ["3x1", "3x2", "7x1", "7x2"]
     grammar = [f"cct_{layers}_{kernel}" for layers, kernel in itertools.product([2, 4, 6, 7, 14], kernels)]
-    assert sorted(NAMES) == sorted([*grammar, "keras_example"])
+    sizes = itertools.product(["cvt", "vit_lite"], [2, 4, 6, 7], [2, 4, 8, 16])
+    grammar += [f"{family}_{layers}_{patch}" for family, layers, patch in sizes]
+    assert sorted(NAMES) == sorted([*grammar, "vit", "keras_example", "custom"])
+
+
+def test_custom_takes_every_field_and_needs_the_essential_ones():
+    a = architecture("custom", **CUSTOM, tokenizer="patches", patch=4, pooling="mean")
+    assert (a.layers, a.head_width, a.patch, a.pooling) == (2, 4, 4, "mean")
+    lines = refusal("custom", layers=2)
+    assert lines == [
+        f"{field} must be given, because the name is custom" for field in ("heads", "width", "mlp_ratio", "tokenizer")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "line"),
+    [
+        ("cvt_7_4", {"convolutions": 2}, "convolutions = 2: has no use: the tokenizer of cvt_7_4 is patches"),
+        ("vit", {"convolution_bias": True}, "convolution_bias = true: has no use: the tokenizer of vit is patches"),
+        ("cct_7_3x2", {"patch": 4}, "patch = 4: has no use: the tokenizer of cct_7_3x2 is convolutions"),
+        ("cct_7_3x1", {"convolution_width": 8}, "convolution_width = 8: has no use: the only convolution is as wide"),
+        ("cct_7_3x1", {"tokenizer": "patches"}, "patch must be given, because the tokenizer is patches"),
+        ("custom", {**CUSTOM, "tokenizer": "convolutions", "kernel": 3}, "convolutions must be given, because"),
+    ],
+)
+def test_a_field_without_a_use_is_refused_not_ignored(name, fields, line):
+    (found,) = refusal(name, **fields)
+    assert found.startswith(line)
+
+
+def test_another_tokenizer_makes_another_family():
+    assert architecture("cct_7_3x1", tokenizer="patches", patch=4) == architecture("cvt_7_4")
+    assert architecture("cvt_7_4", pooling="class_token") == architecture("vit_lite_7_4")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +128,7 @@ def test_unknown_names_bring_the_nearest(name, near):
         ("convolution_width", 32),
         ("convolution_bias", True),
         ("positions", "sinusoidal"),
+        ("pooling", "mean"),
         ("dropout", 0.2),
         ("attention_dropout", 0.0),
         ("stochastic_depth", 0.0),
@@ -101,12 +145,14 @@ def test_one_override_changes_one_field(field, value):
 
 def test_every_field_can_be_overridden():
     tested = next(mark for mark in test_one_override_changes_one_field.pytestmark if mark.name == "parametrize")
-    assert {field for field, _ in tested.args[1]} == ModelParams.model_fields.keys() - {"name"}
+    # A tokenizer of another kind changes more than a field; it has a test of its own.
+    elsewhere = {"name", "tokenizer", "patch"}
+    assert {field for field, _ in tested.args[1]} == ModelParams.model_fields.keys() - elsewhere
 
 
 def test_null_is_the_names_own():
     nulls = dict.fromkeys(ModelParams.model_fields.keys() - {"name"})
-    for name in NAMES:
+    for name in NAMED:
         assert architecture(name, **nulls) == architecture(name)
 
 
@@ -154,6 +200,10 @@ def test_heads_need_not_divide_where_their_width_is_given():
         ("cct_7_3x2", 0.275, 64),
         ("cct_6_3x1", 0.813, 256),
         ("cct_7_3x1", 0.947, 256),
+        ("cvt_6_4", 0.202, 64),
+        ("cvt_7_4", 0.236, 64),
+        ("vit_lite_6_4", 0.205, 65),
+        ("vit_lite_7_4", 0.239, 65),
     ],
 )
 def test_costs_are_the_papers(name, giga, tokens):

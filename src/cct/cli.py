@@ -9,10 +9,16 @@ import sys
 import time
 from pathlib import Path
 
-from cct import __version__, data, params, presets, tracking
+from cct import __version__, data, params, presets, runtime, tracking, variants
 from cct.errors import CCTError, command, redact
 
 DEMO = Path("reports/demo")
+# Mean and standard deviation of the channels that the authors' recipes standardise with.
+STATISTICS = {
+    "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+    "cifar100": ([0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761]),
+    "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+}
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -34,6 +40,33 @@ def preset(arguments: argparse.Namespace) -> None:
         return
     for name in presets.names():
         print(f"{name:16}{presets.title(name)}")
+
+
+def models(arguments: argparse.Namespace) -> None:
+    """Print every named model: parameters, multiply-adds, tokens, and what its authors published on CIFAR-10."""
+    height, width, channels = arguments.image
+    rows = variants.table(height=height, width=width, channels=channels, classes=arguments.classes)
+    print(f"{'name':15} {'parameters':>11} {'MACs':>9} {'tokens':>6}  published")
+    for row in rows:
+        published = f"{row.accuracy:.2f} % at {row.epochs} epochs" if row.accuracy else ""
+        print(f"{row.name:15} {row.parameters:11,} {row.macs / 1e9:7.3f} G {row.tokens:6}  {published}".rstrip())
+
+
+def import_checkpoint(arguments: argparse.Namespace) -> None:
+    """Turn an official PyTorch checkpoint into a .keras model, safely: every tensor is mapped, nothing is executed."""
+    given = {"name": arguments.model, "positions": arguments.positions}
+    chosen = params.parse(variants.ModelParams, given, where=Path("the command line"))
+    mean, std = STATISTICS[arguments.standardize]
+    runtime.configure(runtime.PLAIN, seed=0)
+    from cct import checkpoint, model  # after configure: importing Keras chooses the backend
+
+    tensors = checkpoint.read_torch(arguments.file)
+    architecture, shape = variants.resolve(chosen), tuple(arguments.image)
+    network = model.build(architecture, image_shape=shape, classes=arguments.classes, mean=mean, std=std)
+    checkpoint.convert(tensors, network, architecture, image_shape=shape)
+    out = arguments.out or arguments.file.with_suffix(".keras")
+    model.save(network, out)
+    print(f"{out}: {arguments.model}, {network.count_params():,} parameters, {len(tensors)} tensors imported")
 
 
 def demo(arguments: argparse.Namespace) -> None:
@@ -90,6 +123,12 @@ def _dvc(*words: str) -> None:
         raise CCTError(f"dvc {words[0]} {words[1]} ended with exit code {process.returncode}")
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments of `cct`."""
     top = argparse.ArgumentParser(prog="cct", description=__doc__.splitlines()[0])
@@ -98,12 +137,23 @@ def parser() -> argparse.ArgumentParser:
 
     def add(function, **options) -> argparse.ArgumentParser:
         text = function.__doc__.splitlines()[0]
-        added = commands.add_parser(function.__name__, help=text, description=text, **options)
+        added = commands.add_parser(function.__name__.replace("_", "-"), help=text, description=text, **options)
         added.set_defaults(function=function)
         return added
 
     add(check).add_argument("file", type=Path, nargs="?", default=Path("params.yaml"), help="default: params.yaml")
     add(preset).add_argument("name", nargs="?", help="without one, all are listed")
+    imported = add(import_checkpoint)
+    for each in (add(models), imported):
+        each.add_argument("--classes", type=_positive, default=10, help="default: 10")
+        each.add_argument(
+            "--image", type=_positive, nargs=3, default=(32, 32, 3), metavar=("H", "W", "C"), help="default: 32 32 3"
+        )
+    imported.add_argument("file", type=Path, help="a .pth file")
+    imported.add_argument("--model", required=True, help="its name, as cct models lists it: cct_7_3x1")
+    imported.add_argument("--positions", choices=["learnable", "sinusoidal", "none"], default="learnable")
+    imported.add_argument("--standardize", choices=list(STATISTICS), default="cifar10", help="default: cifar10")
+    imported.add_argument("--out", type=Path, help="default: FILE with the ending .keras")
     add(demo).add_argument(
         "-S",
         "--set-param",

@@ -146,6 +146,56 @@ class ConvTokenizer(CCTLayer):
 
 
 @keras.saving.register_keras_serializable(package="cct")
+class PatchTokenizer(CCTLayer):
+    """Pictures of (b, h, w, c) to a token for each square patch, row by row, by one linear map with bias."""
+
+    arguments = ("width", "patch", "initialization")
+
+    def __init__(self, width: int, patch: int, *, initialization: str = "paper", **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.width, self.patch, self.initialization = width, patch, initialization
+
+    def build(self, input_shape) -> None:
+        distribution = "untruncated_normal" if self.initialization == "paper" else "truncated_normal"
+        self.projection = keras.layers.Conv2D(
+            self.width,
+            self.patch,
+            strides=self.patch,
+            kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_in", distribution),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name="projection",
+        )
+        self.projection.build(input_shape)
+
+    def call(self, images_bhwc):
+        x = self.projection(images_bhwc)
+        return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class ClassToken(CCTLayer):
+    """Puts one trained token before the others: (b, n, d) to (b, n + 1, d)."""
+
+    def build(self, input_shape) -> None:
+        self.token = self.add_weight(shape=(1, 1, input_shape[-1]), initializer="zeros", name="token")
+
+    def call(self, tokens_bnd):
+        token = ops.broadcast_to(
+            ops.cast(self.token, tokens_bnd.dtype), (ops.shape(tokens_bnd)[0], 1, tokens_bnd.shape[-1])
+        )
+        return ops.concatenate([token, tokens_bnd], axis=1)
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class FirstToken(CCTLayer):
+    """Tokens of (b, n, d) to the first of them, (b, d)."""
+
+    def call(self, tokens_bnd):
+        return tokens_bnd[:, 0]
+
+
+@keras.saving.register_keras_serializable(package="cct")
 class Positions(CCTLayer):
     """Adds to each token, of (b, n, d), what says where it stands.
 

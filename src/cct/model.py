@@ -12,7 +12,17 @@ import numpy as np
 from keras import ops
 
 from cct.errors import CCTError
-from cct.layers import ConvTokenizer, EncoderBlock, Positions, SequencePool, Standardize, dense
+from cct.layers import (
+    ClassToken,
+    ConvTokenizer,
+    EncoderBlock,
+    FirstToken,
+    PatchTokenizer,
+    Positions,
+    SequencePool,
+    Standardize,
+    dense,
+)
 from cct.variants import Architecture, grid
 
 
@@ -40,21 +50,26 @@ def build(
         ValueError: the pictures are too small for the convolutions.
     """
     a = architecture
-    grid(a, image_shape[0], image_shape[1])  # refuses what is too small, in words
+    grid(a, *image_shape[:2])  # refuses what does not fit, in words
     channels = image_shape[2]
     if not a.standardize or mean is None or std is None:
         mean, std = [0.0] * channels, [1.0] * channels
     images = keras.Input(image_shape, dtype="uint8", name="images")
     x = Standardize(list(mean), list(std), name="standardize")(images)
-    x = ConvTokenizer(
-        [a.convolution_width] * (a.convolutions - 1) + [a.width],
-        kernel=a.kernel,
-        stride=a.stride,
-        padding=a.convolution_padding,
-        use_bias=a.convolution_bias,
-        initialization=a.initialization,
-        name="tokenizer",
-    )(x)
+    if a.tokenizer == "patches":
+        x = PatchTokenizer(a.width, a.patch, initialization=a.initialization, name="tokenizer")(x)
+    else:
+        x = ConvTokenizer(
+            [a.convolution_width] * (a.convolutions - 1) + [a.width],
+            kernel=a.kernel,
+            stride=a.stride,
+            padding=a.convolution_padding,
+            use_bias=a.convolution_bias,
+            initialization=a.initialization,
+            name="tokenizer",
+        )(x)
+    if a.pooling == "class_token":
+        x = ClassToken(name="class_token")(x)
     if a.positions != "none":
         x = Positions(a.positions, initialization=a.initialization, name="positions")(x)
     if a.dropout and a.dropout_places == "all":
@@ -76,7 +91,10 @@ def build(
             name=f"encoder_{i}",
         )(x)
     x = keras.layers.LayerNormalization(epsilon=a.epsilon, name="norm")(x)
-    x = SequencePool(initialization=a.initialization, name="pool")(x)
+    if a.pooling == "sequence":
+        x = SequencePool(initialization=a.initialization, name="pool")(x)
+    else:
+        x = (FirstToken if a.pooling == "class_token" else keras.layers.GlobalAveragePooling1D)(name="pool")(x)
     # The head stays in float32: a softmax over rounded logits loses what mixed precision was meant to keep.
     logits = dense(classes, initialization=a.initialization, dtype="float32", name="head")(x)
     return keras.Model(images, logits, name="cct")

@@ -29,6 +29,10 @@ class TrainParams(Section):
     decay_everything: bool = Field(description="true: decay norms, biases and positions too, as the Keras example does")
     label_smoothing: float = Field(ge=0, lt=1, description="from 0 to below 1")
     early_stopping: int | None = Field(ge=1, description="epochs without a better validation accuracy, or null")
+    init_from: str | None = Field(
+        pattern=r"^pretrained/[^/]+\.keras$",
+        description="a model in pretrained/ to start from, or null for random weights",
+    )
     seed: int = Field(ge=0, lt=2**32, description="of initial weights, order, augmentation and dropout")
 
     # Validators of fields, which see the valid fields above theirs: one of the model would be silent while any field is

@@ -6,6 +6,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Literal
 
 from pydantic import Field
@@ -17,12 +18,16 @@ from cct.params import Section
 class RuntimeParams(Section):
     """`runtime` in `params.yaml`."""
 
-    device: Literal["auto", "cpu", "gpu"] = Field(description="auto: the GPU if TensorFlow sees one; gpu: insist on it")
+    backend: Literal["tensorflow", "jax", "torch"] = Field(description="what Keras computes with")
+    device: Literal["auto", "cpu", "gpu"] = Field(description="auto: a GPU if the backend sees one; gpu: insist on it")
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         description="mixed_*: 16-bit arithmetic over 32-bit weights"
     )
     deterministic: bool = Field(description="equal bytes for equal runs; false may be faster")
     threads: int | None = Field(ge=1, le=1024, description="CPU threads, or null for one a core")
+
+
+PLAIN = RuntimeParams(backend="tensorflow", device="cpu", precision="float32", deterministic=True, threads=None)
 
 
 def configure(runtime: RuntimeParams, *, seed: int) -> str:
@@ -32,37 +37,86 @@ def configure(runtime: RuntimeParams, *, seed: int) -> str:
         One line that says where the numbers will be computed.
 
     Raises:
-        CCTError: a GPU is asked for and none is there.
+        CCTError: the backend is not installed, or a GPU is asked for and none is there.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    if runtime.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    threads = runtime.threads or _cores()
+    _environment(runtime, threads)
     with _hushed():
-        import keras
-        import tensorflow as tf
+        try:
+            import keras
 
-        gpus = tf.config.list_physical_devices("GPU")
+            gpus = SET_UP[runtime.backend](runtime, threads)
+        except ModuleNotFoundError as error:
+            raise CCTError(
+                f"runtime.backend = '{runtime.backend}', but {error.name} is not installed: make setup "
+                f"EXTRA={runtime.backend}, or set runtime.backend to tensorflow"
+            ) from error
         if runtime.device == "gpu" and not gpus:
             raise CCTError(
-                "runtime.device = 'gpu', but TensorFlow sees no GPU. Install its CUDA libraries (make setup EXTRA=gpu) "
-                "and check nvidia-smi, or set runtime.device to auto or cpu."
+                f"runtime.device = 'gpu', but {runtime.backend} sees no GPU. Install its CUDA libraries (README, On a "
+                "GPU) and check nvidia-smi, or set runtime.device to auto or cpu."
             )
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(runtime.precision)
+    place = f"GPU ({', '.join(gpus)})" if gpus else f"CPU ({threads} threads)"
+    versions = f"{runtime.backend} {version(runtime.backend)}, keras {keras.version()}"
+    return f"{versions}, python {platform.python_version()}: {place}, {runtime.precision}"
+
+
+def jit_compile(runtime: RuntimeParams) -> bool:
+    """Whether XLA compiles a step.
+
+    Always for JAX, never for PyTorch. For TensorFlow on a GPU only: on a CPU it halves the speed of the tokenizer,
+    whose max-pooling has a slow gradient there.
+    """
+    if runtime.backend == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_logical_devices("GPU"))
+    return runtime.backend == "jax"
+
+
+def _environment(runtime: RuntimeParams, threads: int) -> None:
+    """What the backends read when they are imported."""
+    os.environ["KERAS_BACKEND"] = runtime.backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if runtime.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["NPROC"] = str(threads)  # the size of JAX's thread pool on a CPU
+    if runtime.deterministic:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch asks for it
+
+
+def _tensorflow(runtime: RuntimeParams, threads: int) -> list[str]:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    threads = runtime.threads or _cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     if runtime.deterministic:
         tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy(runtime.precision)
-    if gpus:
-        names = ", ".join(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus)
-        place = f"GPU ({names})"
-    else:
-        place = f"CPU ({threads} threads)"
-    versions = f"tensorflow {tf.__version__}, keras {keras.version()}, python {platform.python_version()}"
-    return f"{versions}: {place}, {runtime.precision}"
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+
+
+def _jax(runtime: RuntimeParams, threads: int) -> list[str]:
+    import jax
+
+    return [device.device_kind for device in jax.devices() if device.platform == "gpu"]
+
+
+def _torch(runtime: RuntimeParams, threads: int) -> list[str]:
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(runtime.deterministic)
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+# Each sets up a backend and returns the names of the GPUs that it sees.
+SET_UP = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
 
 
 def _cores() -> int:
@@ -74,7 +128,7 @@ def _cores() -> int:
 def _hushed() -> Iterator[None]:
     """Hold back what C++ code writes to stderr, and let it out only if the block fails.
 
-    While it is imported TensorFlow writes lines that no setting silences, and they would hide our own first one.
+    While they are imported TensorFlow and JAX write lines that no setting silences and that would hide our own.
     """
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as stderr:
@@ -87,10 +141,3 @@ def _hushed() -> Iterator[None]:
             raise
         finally:
             os.dup2(stderr.fileno(), 2)
-
-
-def jit_compile() -> bool:
-    """XLA on a GPU; not on a CPU, where it halves the speed of the tokenizer (its max-pooling gradient is slow)."""
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
