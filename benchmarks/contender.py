@@ -1,0 +1,131 @@
+"""Times the training steps of one contender and prints them as JSON: `speed.py` starts one process for each turn.
+
+    python benchmarks/contender.py KIND MODEL PRECISION BATCH STEPS
+
+KIND: ours-tensorflow, ours-jax, ours-torch; example-tensorflow, example-jax; vit-pytorch; matmul (GFLOP/s instead).
+"""
+
+import importlib.util
+import json
+import os
+import sys
+import time
+import types
+from pathlib import Path
+
+WARMUP = 4
+
+
+def keras_steps(kind, name, precision, batch, steps):
+    from cct import runtime
+
+    backend = kind.split("-")[1]
+    options = runtime.RuntimeParams(
+        backend=backend, device="auto", precision=precision, deterministic=False, threads=None
+    )
+    runtime.configure(options, seed=0)
+    import keras
+    import numpy as np
+
+    if kind.startswith("ours"):
+        from cct import model
+        from cct.variants import ModelParams, resolve
+
+        architecture = resolve(ModelParams(name=name))
+        network = model.build(architecture, image_shape=(32, 32, 3), classes=10, mean=[0.5] * 3, std=[0.25] * 3)
+    else:
+        sys.path.insert(0, str(Path(__file__).parent))
+        import keras_example
+
+        network = keras_example.build()
+    network.compile(
+        keras.optimizers.AdamW(1e-3, weight_decay=1e-4),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
+        jit_compile=runtime.jit_compile(options),
+    )
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (batch, 32, 32, 3), dtype=np.uint8)
+    targets = np.eye(10, dtype="float32")[generator.integers(0, 10, batch)]
+    ends = []
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, step, logs=None):
+            float(logs["loss"])  # waits for the device
+            ends.append(time.perf_counter())
+
+    def stream():
+        while True:
+            yield images, targets
+
+    # `fit`, as users train, and not a bare step: what Keras spends around a step is spent by users too.
+    network.fit(stream(), steps_per_epoch=WARMUP + steps, callbacks=[Clock()], verbose=0, shuffle=False)
+    return network.count_params(), [b - a for a, b in zip(ends[WARMUP - 1 :], ends[WARMUP:], strict=False)]
+
+
+def torch_steps(name, precision, batch, steps):
+    import torch
+
+    # The package imports torchvision, which has no CPU build everywhere; its cct.py needs none of that.
+    folder = Path(importlib.util.find_spec("vit_pytorch").submodule_search_locations[0])
+    package = types.ModuleType("vit_pytorch")
+    package.__path__ = [str(folder)]
+    sys.modules["vit_pytorch"] = package
+    from vit_pytorch.cct import CCT
+
+    sizes = {"cct_2_3x2": (2, 2, 128, 1, 2), "cct_7_3x1": (7, 4, 256, 2, 1)}
+    layers, heads, width, ratio, convolutions = sizes[name]
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = CCT(
+        img_size=32, embedding_dim=width, n_conv_layers=convolutions, kernel_size=3, stride=1, padding=1,
+        pooling_kernel_size=3, pooling_stride=2, pooling_padding=1, num_layers=layers, num_heads=heads,
+        mlp_ratio=ratio, num_classes=10, positional_embedding="learnable",
+    ).to(device)  # fmt: skip
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-4)
+    loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+    images = torch.randn(batch, 3, 32, 32, device=device)
+    labels = torch.randint(0, 10, (batch,), device=device)
+    times = []
+    for _ in range(WARMUP + steps):
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "mixed_bfloat16"):
+            loss = loss_of(network(images), labels)
+        loss.backward()
+        optimizer.step()
+        loss.item()
+        times.append(time.perf_counter() - start)
+    return sum(p.numel() for p in network.parameters()), times[WARMUP:]
+
+
+def matmul_rate(precision):
+    """GFLOP/s of a 2048-cubed product in TensorFlow: the machine's practical ceiling."""
+    import tensorflow as tf
+
+    dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
+    a = tf.cast(tf.random.normal((2048, 2048)), dtype)
+    product = tf.function(lambda x: tf.matmul(x, x))
+    product(a)
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        product(a).numpy()
+        times.append(time.perf_counter() - start)
+    return 2 * 2048**3 / 1e9, times[2:]
+
+
+def main():
+    kind, name, precision = sys.argv[1:4]
+    batch, steps = map(int, sys.argv[4:6])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if kind == "matmul":
+        size, times = matmul_rate(precision)
+    elif kind == "vit-pytorch":
+        size, times = torch_steps(name, precision, batch, steps)
+    else:
+        size, times = keras_steps(kind, name, precision, batch, steps)
+    print(json.dumps({"size": size, "seconds": times}))
+
+
+if __name__ == "__main__":
+    main()
