@@ -100,13 +100,13 @@ def test_dvc_finds_python_and_an_author_where_there_is_none(tmp_path):
     """In a process of DVC's, started by its full path, with nothing activated and no git configuration."""
     dvc = Path(sys.executable).with_name("dvc")
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
-    code = "import os; print(os.environ['PATH'].split(':')[0], os.environ.get('GIT_COMMITTER_EMAIL'))"
+    code = "import os; print(os.environ['PATH'].split(':')[0], os.environ.get('GIT_COMMITTER_EMAIL'), sep='\\n')"
     script = tmp_path / "dvc"
     script.write_text(code)
     said = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True).stdout
-    assert said.split() == [str(dvc.parent), "dvc@localhost"]
+    assert said.splitlines() == [str(dvc.parent), "dvc@localhost"]
     other = tmp_path / "other.py"
     other.write_text(code)
     said = subprocess.run([sys.executable, other], env=environment, capture_output=True, text=True, check=True).stdout
-    assert said.split() == ["/usr/bin", "None"], "no other program is touched"
+    assert said.splitlines() == ["/usr/bin", "None"], "no other program is touched"
     assert os.environ.get("GIT_COMMITTER_EMAIL") is None
