@@ -2,6 +2,8 @@
 
 import math
 import os
+import subprocess
+import sys
 import zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -275,16 +277,15 @@ class TestFiles:
         with pytest.raises(CheckpointError, match=r"a\.pth: not a checkpoint"):
             checkpoint.read_torch(path)
 
-    def test_the_command_makes_a_model_of_a_file(self, tmp_path, capsys):
-        from cct import cli
-
+    def test_the_command_makes_a_model_of_a_file(self, tmp_path):
         tensors = official("cct_2_3x2", classes=7)
         self.torch.save({key: self.torch.tensor(value) for key, value in tensors.items()}, tmp_path / "a.pth")
-        assert cli.main(["import-checkpoint", str(tmp_path / "a.pth"), "--model", "cct_2_3x2", "--classes", "7"]) == 0
-        assert "283,336 parameters" in capsys.readouterr().out
+        words = [sys.executable, "-m", "cct.cli", "import-checkpoint", str(tmp_path / "a.pth"), "--model", "cct_2_3x2"]
+        done = subprocess.run([*words, "--classes", "7"], capture_output=True, text=True, check=True)
+        assert "283,336 parameters" in done.stdout
         images = pictures(2)
         expected = reference(tensors, images, heads=2, stride=1, patches=False)
         found = model.predict(model.load(tmp_path / "a.keras"), images, batch_size=2)
         np.testing.assert_allclose(found, expected, atol=1e-4)
-        assert cli.main(["import-checkpoint", str(tmp_path / "a.pth"), "--model", "cct_2_3x2"]) == 1
-        assert "shapes differ: classifier.fc.weight" in capsys.readouterr().err
+        refused = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert refused.returncode == 1 and "shapes differ: classifier.fc.weight" in refused.stderr
