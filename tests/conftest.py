@@ -1,4 +1,4 @@
-"""A clone of the work tree, as a user has it, to run the real tools in."""
+"""A clone of the work tree, as a user has it, to run the real tools in; and a history that training could have left."""
 
 import os
 import shutil
@@ -6,9 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+def make_history(epochs: int = 12) -> dict[str, np.ndarray]:
+    epoch = np.arange(1, epochs + 1)
+    return {
+        "epoch": epoch,
+        "train_loss": 2 / epoch,
+        "train_accuracy": 1 - 0.5 / epoch,
+        "val_loss": 2.2 / epoch,
+        "val_accuracy": 1 - 0.625 / epoch,
+        "learning_rate": np.full(epochs, 1e-3),
+        "chosen": (epoch == max(epochs - 1, 1)).astype(int),
+    }
 
 
 class Clone:

@@ -6,25 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_history
 
 from cct import plots
 from cct.params import ParamsError, parse
 from cct.plots import PlotParams
 
 NAMES = ["cat", "dog", "$5_bill", "a very long name of a class, with a comma"]
-
-
-def make_history(epochs: int = 12) -> dict[str, np.ndarray]:
-    epoch = np.arange(1, epochs + 1)
-    return {
-        "epoch": epoch,
-        "train_loss": 2 / epoch,
-        "train_accuracy": 1 - 0.5 / epoch,
-        "val_loss": 2.2 / epoch,
-        "val_accuracy": 1 - 0.625 / epoch,
-        "learning_rate": np.full(epochs, 1e-3),
-        "chosen": (epoch == max(epochs - 1, 1)).astype(int),
-    }
 
 
 def make_predictions() -> dict[str, np.ndarray]:

@@ -2,23 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_history
 
 from cct import tables
 from cct.errors import CCTError
 from cct.tables import TableError
-
-
-def make_history(epochs: int = 12) -> dict[str, np.ndarray]:
-    epoch = np.arange(1, epochs + 1)
-    return {
-        "epoch": epoch,
-        "train_loss": 2 / epoch,
-        "train_accuracy": 1 - 0.5 / epoch,
-        "val_loss": 2.2 / epoch,
-        "val_accuracy": 1 - 0.625 / epoch,
-        "learning_rate": np.full(epochs, 1e-3),
-        "chosen": (epoch == max(epochs - 1, 1)).astype(int),
-    }
 
 
 def history_csv(path: Path, **replaced: list) -> Path:

@@ -109,9 +109,7 @@ def convert(
             continue
         value = _oriented(left.pop(key))
         if path == "positions/table" and value.shape != tuple(variable.shape):
-            class_tokens = int(architecture.pooling == "class_token")
-            target = grid(architecture, *image_shape[:2])[-1]
-            value = interpolate_positions(value, target, class_tokens=class_tokens)
+            value = _fitted(value, architecture, image_shape)
         if value.shape != tuple(variable.shape):
             problems.append(f"shapes differ: {key} {value.shape}, {path} {tuple(variable.shape)}")
         values[path] = value
@@ -143,9 +141,7 @@ def start_from(
     for path in sorted(ours.keys() & values.keys()):
         shape = tuple(ours[path].shape)
         if path == "positions/table" and values[path].shape != shape and values[path].shape[2:] == shape[2:]:
-            target = grid(architecture, *image_shape[:2])[-1]
-            class_tokens = int(architecture.pooling == "class_token")
-            values[path] = interpolate_positions(values[path], target, class_tokens=class_tokens)
+            values[path] = _fitted(values[path], architecture, image_shape)
             notes.append("positions interpolated")
         if values[path].shape == shape:
             continue
@@ -181,6 +177,11 @@ def interpolate_positions(table_1nd: np.ndarray, target: tuple[int, int], *, cla
     rows, columns = (_bilinear(side, count) for count in target)
     resized = np.einsum("rs,sqd,cq->rcd", rows, grid_nd.reshape(side, side, -1), columns)
     return np.concatenate([first, resized.reshape(target[0] * target[1], -1)])[None].astype("float32")
+
+
+def _fitted(table_1nd: np.ndarray, architecture: Architecture, image_shape: tuple[int, ...]) -> np.ndarray:
+    target = grid(architecture, *image_shape[:2])[-1]
+    return interpolate_positions(table_1nd, target, class_tokens=int(architecture.pooling == "class_token"))
 
 
 def _bilinear(source: int, target: int) -> np.ndarray:
