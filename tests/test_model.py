@@ -153,23 +153,41 @@ def test_what_is_no_model_is_refused_in_words(tmp_path, content):
         model.load(path)
 
 
-def test_attention_is_the_textbook_one():
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("k", [6, 12, 15])
+def test_attention_is_the_textbook_one(k, bias):
+    """Heads narrower than the tokens, as wide, and wider: from there on the projections are folded."""
     x = tokens(2, 5, 12)
-    layer = layers.Attention(3, 6, qkv_bias=True)
+    layer = layers.Attention(3, k, qkv_bias=bias)
     layer(x)
     for variable in layer.trainable_variables:
         variable.assign(tokens(*variable.shape, seed=len(variable.shape)) / 3)
-    kernel, bias = (array(v) for v in layer.qkv.weights)
-    query, key, value = np.split(x @ kernel + bias, 3, axis=-1)
+    kernel, shift = array(layer.qkv.kernel), array(layer.qkv.bias) if bias else 0
+    query, key, value = np.split(x @ kernel + shift, 3, axis=-1)
     mixed = []
     for head in range(3):
-        part = slice(6 * head, 6 * head + 6)
-        logits = query[..., part] @ key[..., part].transpose(0, 2, 1) / np.sqrt(6)
+        part = slice(k * head, k * head + k)
+        logits = query[..., part] @ key[..., part].transpose(0, 2, 1) / np.sqrt(k)
         weights = np.exp(logits - logits.max(-1, keepdims=True))
         mixed.append(weights / weights.sum(-1, keepdims=True) @ value[..., part])
-    kernel, bias = (array(v) for v in layer.projection.weights)
-    expected = np.concatenate(mixed, -1) @ kernel + bias
-    np.testing.assert_allclose(array(layer(x)), expected, atol=1e-5)
+    kernel, shift = (array(v) for v in layer.projection.weights)
+    expected = np.concatenate(mixed, -1) @ kernel + shift
+    np.testing.assert_allclose(array(layer(x)), expected, atol=2e-5)
+
+
+def test_folded_attention_has_the_textbook_gradient():
+    x, weights = tokens(4, 5, 12), []
+    for path in ("_folded", "_textbook"):
+        layer = layers.Attention(2, 12, qkv_bias=True)
+        layer._folded = getattr(layer, path)
+        network = keras.Sequential([keras.Input((5, 12)), layer])
+        for variable in network.trainable_variables:
+            variable.assign(tokens(*variable.shape, seed=len(variable.shape)) / 3)
+        network.compile(keras.optimizers.SGD(1.0), "mse")
+        network.train_on_batch(x, tokens(4, 5, 12, seed=9))
+        weights.append(network.get_weights())
+    for folded, textbook in zip(*weights, strict=True):
+        np.testing.assert_allclose(folded, textbook, atol=1e-5)
 
 
 def test_keras_initial_weights_are_those_of_its_own_attention():
@@ -185,9 +203,12 @@ def test_keras_initial_weights_are_those_of_its_own_attention():
         assert array(kernel).std() == pytest.approx(array(other).std(), rel=0.05)
 
 
-def test_attention_dropout_keeps_the_mean_and_leaves_inference_alone():
+@pytest.mark.parametrize("k", [4, 8])
+def test_attention_dropout_keeps_the_mean_and_leaves_inference_alone(k):
     x = np.repeat(tokens(1, 4, 8), 4000, axis=0)
-    layer = layers.Attention(2, 4, attention_dropout=0.5, initialization="keras")
+    layer = layers.Attention(2, k, qkv_bias=True, attention_dropout=0.5, initialization="keras")
+    layer(x[:1])
+    layer.qkv.bias.assign(tokens(6 * k, seed=3))
     inference, training = array(layer(x)), array(layer(x, training=True))
     np.testing.assert_allclose(training.mean(0), inference[0], atol=0.1)
     assert np.abs(training - inference).max() > 0.2

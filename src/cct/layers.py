@@ -255,7 +255,13 @@ class StochasticDepth(CCTLayer):
 
 @keras.saving.register_keras_serializable(package="cct")
 class Attention(CCTLayer):
-    """Self-attention over tokens of (b, n, d) with one projection to queries, keys and values."""
+    """Self-attention over tokens of (b, n, d) with one projection to queries, keys and values.
+
+    Where a head is as wide as the tokens, as in the Keras example, two of the four projections are folded into the
+    others, which halves the multiplications for the same function: with x of (n, d), a head's scores are
+    (x Q)(x K)^T = x (Q K^T) x^T and its output is A (x V) O = (A x) (V O), where the products of two matrices of
+    weights cost next to nothing beside those with a batch of tokens.
+    """
 
     arguments = ("heads", "head_width", "qkv_bias", "projection_dropout", "attention_dropout", "initialization")
 
@@ -287,17 +293,49 @@ class Attention(CCTLayer):
         self.drop_output = keras.layers.Dropout(self.projection_dropout, dtype=self.dtype_policy)
 
     def call(self, tokens_bnd, training: bool = False):
+        fold = self.head_width >= tokens_bnd.shape[-1]
+        output = (self._folded if fold else self._textbook)(tokens_bnd, training and self.attention_dropout > 0)
+        return self.drop_output(output, training=training)
+
+    def _textbook(self, tokens_bnd, drop: bool):
         n = tokens_bnd.shape[1]
         qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.heads, self.head_width))
         query_bnek, key_bnek, value_bnek = ops.split(qkv, 3, axis=2)
-        if training and self.attention_dropout:
+        if drop:
             logits = ops.einsum("bnek,bmek->benm", query_bnek * self.head_width**-0.5, key_bnek)
             weights = ops.cast(ops.softmax(ops.cast(logits, "float32")), self.compute_dtype)
             mixed_bnek = ops.einsum("benm,bmek->bnek", self.drop_weights(weights, training=True), value_bnek)
         else:
             mixed_bnek = ops.dot_product_attention(query_bnek, key_bnek, value_bnek)
-        output = self.projection(ops.reshape(mixed_bnek, (-1, n, self.heads * self.head_width)))
-        return self.drop_output(output, training=training)
+        return self.projection(ops.reshape(mixed_bnek, (-1, n, self.heads * self.head_width)))
+
+    def _folded(self, tokens_bnd, drop: bool):
+        n, d = tokens_bnd.shape[1:]
+        e, k = self.heads, self.head_width
+        query_dek, key_dek, value_dek = ops.split(ops.reshape(self.qkv.kernel, (d, 3 * e, k)), 3, axis=1)
+        output_ekd = ops.reshape(self.projection.kernel, (e, k, d))
+        scores_ded = ops.einsum("dek,fek->def", query_dek * k**-0.5, key_dek)
+        outputs_edd = ops.einsum("dek,ekf->edf", value_dek, output_ekd)
+
+        half = ops.matmul(tokens_bnd, ops.reshape(scores_ded, (d, e * d)))
+        if self.qkv_bias:
+            query_ek, _, value_ek = ops.split(ops.reshape(self.qkv.bias, (3 * e, k)), 3, axis=0)
+            # The keys' biases add the same to all scores of a query, which the softmax does not see.
+            half = half + ops.reshape(ops.einsum("ek,fek->ef", query_ek * k**-0.5, key_dek), (e * d,))
+        logits = ops.matmul(ops.reshape(half, (-1, n * e, d)), ops.transpose(tokens_bnd, (0, 2, 1)))
+        weights_bnm = ops.cast(ops.softmax(ops.cast(logits, "float32")), self.compute_dtype)  # n * e rows
+        if drop:
+            weights_bnm = self.drop_weights(weights_bnm, training=True)
+        mixed = ops.reshape(ops.matmul(weights_bnm, tokens_bnd), (-1, n, e * d))
+        output = ops.matmul(mixed, ops.reshape(outputs_edd, (e * d, d))) + self.projection.bias
+        if self.qkv_bias:
+            bias_ed = ops.einsum("ek,ekd->ed", value_ek, output_ekd)
+            if drop:  # what is left of a query's weights does not sum to one
+                sums_bne = ops.reshape(ops.sum(weights_bnm, axis=-1), (-1, n, e))
+                output = output + ops.matmul(sums_bne, bias_ed)
+            else:
+                output = output + ops.sum(bias_ed, axis=0)
+        return output
 
     def compute_output_shape(self, input_shape):
         return input_shape
