@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# Tests run in as many processes as there are processors: threads of each would only be in each other's way.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
 def make_history(epochs: int = 12) -> dict[str, np.ndarray]:
@@ -81,3 +83,10 @@ def make_clone(tmp_path_factory):
         return Clone(base / "repository", base / "home")
 
     return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take minutes go first, so that no processor is left with one of them at the end."""
+    longest = ["test_resume.py", "test_pipeline.py", "test_repeat.py", "test_training.py", "test_backends.py"]
+    order = {name: place for place, name in enumerate(longest)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cct import cli, presets
-from cct.errors import CCTError, command, redact, writable
+from cct.errors import CCTError, command, redact
 
 ROOT = Path(__file__).parents[1]
 
@@ -81,14 +81,6 @@ def test_sigterm_ends_like_ctrl_c():
         run.send_signal(signal.SIGTERM)
         assert run.wait(10) == 130
         assert run.stderr.read() == "interrupted\n"
-
-
-def test_a_folder_that_cannot_be_written_is_found_out_at_once(tmp_path):
-    writable(tmp_path / "a/b")
-    assert list((tmp_path / "a/b").iterdir()) == []
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CCTError, match=r"cannot write into .*file/: "):
-        writable(tmp_path / "file")
 
 
 def test_addresses_lose_their_passwords():

@@ -215,7 +215,7 @@ def test_a_dead_server_costs_a_warning_not_a_run(clone, repro):
     start = time.perf_counter()
     output = clone.run(
         "dvc", "exp", "run", "--temp", "-S", "train.seed=9", "-S", "train.epochs=2",
-        MLFLOW_TRACKING_URI="http://someone:secret@127.0.0.1:9",
+        MLFLOW_TRACKING_URI="http://someone:secret@127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
     )  # fmt: skip
     assert "warning: not tracked in MLflow from here on" in output
     assert "secret" not in output

@@ -178,8 +178,8 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     path.write_bytes(b"old")
     figure = plots.learning_rate(make_history())
 
-    def broken(partial: Path, **_) -> None:
-        partial.write_bytes(b"half")
+    def broken(file, **_) -> None:
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(figure, "savefig", broken)

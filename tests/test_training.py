@@ -1,6 +1,8 @@
 """Training on a few hundred small pictures that can be learned."""
 
+import math
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -8,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from cct import model, recipe, training
+from cct import model, recipe, states, training
 from cct.recipe import AugmentParams, TrainParams
 from cct.variants import ModelParams, resolve
 
@@ -44,7 +46,7 @@ def network(seed: int = 0):
     return model.build(resolve(ModelParams(name="cct_2_3x1", width=32)), image_shape=(8, 8, 1), classes=4)
 
 
-def train(net, *, augment=PLAIN, on_epoch=lambda row: None, train_split=None, val_split=None, **changes):
+def train(net, *, augment=PLAIN, on_epoch=lambda row: None, train_split=None, val_split=None, saved=None, **changes):
     return training.train(
         net,
         train_split or split(200, 0),
@@ -52,6 +54,7 @@ def train(net, *, augment=PLAIN, on_epoch=lambda row: None, train_split=None, va
         recipe=TrainParams(**RECIPE | changes),
         augment=augment,
         jit_compile=False,
+        states=saved,
         on_epoch=on_epoch,
         say=lambda line: None,
     )
@@ -178,3 +181,114 @@ def test_progress_says_speed_and_time_left():
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (63, "1:03"), (3723, "1:02:03"), (59.7, "1:00")])
 def test_clock(seconds, text):
     assert training.clock(seconds) == text
+
+
+class Killed(BaseException):
+    pass
+
+
+class Fatal(states.States):
+    """States after the n-th of which the process dies."""
+
+    def __init__(self, top, count: float = math.inf) -> None:
+        super().__init__(top, "f" * 40)
+        self.count = count
+
+    def save(self, content, arrays) -> None:
+        super().save(content, arrays)
+        self.count -= 1
+        if self.count == 0:
+            raise Killed
+
+
+CHANGES = {"epochs": 3, "train_split": None, "augment": AugmentParams(crop_padding=1, horizontal_flip=True)}
+
+
+def random_network(seed: int = 0):
+    """With every kind of random number that a model draws while it is trained."""
+    keras.utils.set_random_seed(seed)
+    params = ModelParams(name="cct_2_3x1", width=32, dropout=0.1, attention_dropout=0.1, stochastic_depth=0.5)
+    return model.build(resolve(params), image_shape=(8, 8, 1), classes=4)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    net = random_network()
+    return train(net, **CHANGES), net.get_weights()
+
+
+def check_equal(net, history, undisturbed) -> None:
+    assert history == undisturbed[0]
+    for found, expected in zip(net.get_weights(), undisturbed[1], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("kills", [[1], [6, 1, 1, 5], [21]])
+def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, undisturbed, kills):
+    """7 steps an epoch and a state after each; each start makes all anew."""
+    monkeypatch.setenv("CCT_SAVE_SECONDS", "0")
+    for count in kills:
+        with pytest.raises(Killed), Fatal(tmp_path, count) as saved:
+            train(random_network(), saved=saved, **CHANGES)
+    with Fatal(tmp_path) as saved:
+        content = saved.latest.content
+        assert content["epoch"] * 7 + content["step"] == sum(kills)
+        seen = []
+        net = random_network(seed=5)  # whatever the process starts with, the state decides
+        history = train(net, saved=saved, on_epoch=seen.append, **CHANGES)
+    check_equal(net, history, undisturbed)
+    assert [row["epoch"] for row in seen] == [row["epoch"] for row in history][content["epoch"] :]
+
+
+def test_loss_scaling_and_early_stopping_go_on_too(tmp_path, monkeypatch):
+    """The state of mixed_float16's optimizer, and the count of epochs without a better one."""
+    monkeypatch.setenv("CCT_SAVE_SECONDS", "0")
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        changes = CHANGES | {"epochs": 9, "early_stopping": 1, "learning_rate": 1e-7, "minimum_learning_rate": 1e-7}
+        net = random_network()
+        expected = train(net, **changes), net.get_weights()
+        assert len(expected[0]) < 9
+        with pytest.raises(Killed), Fatal(tmp_path, 11) as saved:
+            train(random_network(), saved=saved, **changes)
+        for _ in range(2):  # the second time from the last state, where there is nothing left to do
+            with Fatal(tmp_path) as saved:
+                net = random_network(seed=5)
+                check_equal(net, train(net, saved=saved, **changes), expected)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize(
+    ("number", "place", "where"),
+    [(signal.SIGINT, (1, 2), "in epoch 2 after step 2"), (signal.SIGTERM, (2, 0), "after epoch 2")],
+)
+def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch, undisturbed, number, place, where):
+    class Asked(states.States):
+        def save(self, content, arrays) -> None:
+            if (content["epoch"], content["step"]) == place:
+                os.kill(os.getpid(), number)
+            super().save(content, arrays)
+
+    monkeypatch.setenv("CCT_SAVE_SECONDS", "0")
+    handler = signal.getsignal(number)
+    with (
+        pytest.raises(KeyboardInterrupt, match=f"^{where}; the same command goes on from there$"),
+        Asked(tmp_path, "f" * 40) as saved,
+    ):
+        train(random_network(), saved=saved, **CHANGES)
+    assert signal.getsignal(number) is handler
+    with states.States(tmp_path, "f" * 40) as saved:
+        assert (saved.latest.content["epoch"], saved.latest.content["step"]) == place
+        net = random_network()
+        check_equal(net, train(net, saved=saved, **CHANGES), undisturbed)
+
+
+def test_the_second_interrupt_is_at_once():
+    def twice(row) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("not reached")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), on_epoch=twice)

@@ -6,13 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-from cct import __version__, data, params, presets, runtime, tracking, variants
+from cct import __version__, clones, data, params, presets, runtime, tracking, variants
+from cct import verify as verification
 from cct.errors import CCTError, command, redact
+from cct.files import root
 
 DEMO = Path("reports/demo")
+MODEL = "models/model.keras"
 # Mean and standard deviation of the channels that the authors' recipes standardise with.
 STATISTICS = {
     "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
@@ -74,7 +78,7 @@ def demo(arguments: argparse.Namespace) -> None:
     name = time.strftime("demo-%Y%m%d-%H%M%S")
     start = time.monotonic()
     chosen = [word for setting in arguments.set_param for word in ("-S", setting)]
-    _dvc("exp", "run", "--temp", "--name", name, *presets.overrides("demo"), *chosen)
+    clones.dvc("exp", "run", "--temp", "--name", name, *presets.overrides("demo"), *chosen)
     from dvc.api import DVCFileSystem
 
     shutil.rmtree(DEMO, ignore_errors=True)
@@ -91,6 +95,32 @@ def demo(arguments: argparse.Namespace) -> None:
     )
 
 
+def verify(arguments: argparse.Namespace) -> int:
+    """Run the pipeline again in a temporary clone and compare all it writes with what is here, file by file."""
+    top = root()
+    names = verification.outputs(top)
+    with tempfile.TemporaryDirectory(prefix="cct-verify-") as folder:
+        first, second = top, Path(folder, "second")
+        if arguments.quick:
+            first = Path(folder, "first")
+            for clone in (first, second):
+                clones.make(top, clone)
+                clones.dvc("exp", "run", *presets.overrides("demo"), folder=clone)
+        elif arguments.against:
+            clones.fetch(top, arguments.against, names, second)
+        else:
+            clones.must_be_up_to_date(top)
+            clones.make(top, second)
+            clones.dvc("repro", folder=second)
+        findings = verification.compare(first, second, names, tolerance=arguments.tolerance)
+        differences = verification.machines(first / MODEL, second / MODEL)
+    width = max(len(finding.name) for finding in findings)
+    print(*(f"{finding.name:{width}}  {finding.text}" for finding in findings), sep="\n")
+    worst = max(finding.verdict for finding in findings)
+    print(verification.summary(findings, differences, arguments.tolerance))
+    return verification.EXIT[worst]
+
+
 def ui(arguments: argparse.Namespace) -> None:
     """Serve the MLflow UI on this machine only."""
     uri, address = tracking.store(), f"http://127.0.0.1:{arguments.port}"
@@ -102,25 +132,6 @@ def ui(arguments: argparse.Namespace) -> None:
     server = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(arguments.port)]
     options = ["--workers", "1", "--backend-store-uri", uri]
     sys.exit(subprocess.run([*server, *options], env=environment, check=False).returncode)
-
-
-def _dvc(*words: str) -> None:
-    """Run DVC and pass on what it says, but for its warnings that a first run has no outputs yet.
-
-    Raises:
-        CCTError: it failed; it has said why.
-    """
-    binary = Path(sys.executable).with_name("dvc")
-    with subprocess.Popen([binary, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            for line in process.stdout:
-                if "No file hash info found for" not in line:
-                    print(line, end="", flush=True)
-        except KeyboardInterrupt:  # DVC got it too, and clears its folder up before it ends
-            process.wait()
-            raise
-    if process.returncode:
-        raise CCTError(f"dvc {words[0]} {words[1]} ended with exit code {process.returncode}")
 
 
 def _positive(text: str) -> int:
@@ -162,14 +173,24 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="as in dvc exp run: train.epochs=60",
     )
+    verified = add(
+        verify,
+        epilog="Ends with 0 if all files are identical, 3 if they differ within the tolerance only, 1 otherwise.",
+    )
+    how = verified.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="run the demo twice instead, and compare those")
+    how.add_argument("--against", metavar="REV", help="run nothing: compare with a commit's or experiment's files")
+    verified.add_argument(
+        "--tolerance", type=float, default=1e-3, help="largest excusable difference of numbers (default: 0.001)"
+    )
     add(ui).add_argument("--port", type=int, default=5000, help="default: 5000")
     return top
 
 
 @command
-def main(words: list[str] | None = None) -> None:
+def main(words: list[str] | None = None) -> int | None:
     arguments = parser().parse_args(words)
-    arguments.function(arguments)
+    return arguments.function(arguments)
 
 
 if __name__ == "__main__":

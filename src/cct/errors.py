@@ -5,7 +5,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 
 class CCTError(Exception):
@@ -26,27 +25,11 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
         except (CCTError, OSError) as error:
             print(f"error: {redact(str(error))}", file=sys.stderr)
             return 1
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+        except KeyboardInterrupt as error:
+            print(f"interrupted {error}".strip(), file=sys.stderr)
             return 130
 
     return wrapper
-
-
-def writable(*folders: Path) -> None:
-    """Make folders, and find out now, not after hours of work, that nothing can be written there.
-
-    Raises:
-        CCTError: the first that cannot be made or written.
-    """
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".writable"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise CCTError(f"cannot write into {folder}/: {error.strerror}") from error
 
 
 def redact(text: str) -> str:

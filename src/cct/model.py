@@ -6,6 +6,7 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,6 +24,7 @@ from cct.layers import (
     Standardize,
     dense,
 )
+from cct.machine import ORIGIN
 from cct.variants import Architecture, grid
 
 
@@ -109,11 +111,14 @@ def predict(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: int) -> 
     return np.concatenate(parts)
 
 
-def save(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file, atomically, whose bytes depend on the function alone.
+def save(model: keras.Model, path: Path, *, origin: Any = None) -> None:
+    """Write a `.keras` file, atomically, whose bytes depend on the function and `origin` alone.
 
     Keras puts the date into the metadata and the zip, and Python's `id()` into the configuration; the rest of the file
     is a function of the model. The optimizer is left out: the file is for prediction.
+
+    Args:
+        origin: what JSON can hold, kept in the file's metadata, where Keras does not look.
     """
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # the same layers, not compiled
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +129,10 @@ def save(model: keras.Model, path: Path) -> None:
             for name in sorted(source.namelist()):
                 content = source.read(name)
                 if name.endswith(".json"):
-                    content = json.dumps(_undated(json.loads(content)), sort_keys=True).encode()
+                    value = _undated(json.loads(content))
+                    if name == "metadata.json" and origin is not None:
+                        value[ORIGIN] = origin
+                    content = json.dumps(value, sort_keys=True).encode()
                 target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
         os.replace(undated, path)
 

@@ -6,7 +6,7 @@ object-oriented interface is used: no display, no pyplot, and a user's matplotli
 
 import contextlib
 import functools
-import os
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import numpy as np
 from pydantic import Field
 
+from cct.files import write_atomically
 from cct.params import Section
 
 if TYPE_CHECKING:
@@ -233,17 +234,11 @@ def per_class_accuracy(per_class: Mapping[str, float | None], overall: float, lo
 
 def save(figure: "Figure", path: Path, dpi: int) -> None:
     """Write a PNG whose bytes depend on the figure and `dpi` alone, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with _style():
-            # Matplotlib's own name and version would otherwise be in the file.
-            figure.savefig(
-                partial, format="png", dpi=dpi, facecolor="white", backend="agg", metadata={"Software": None}
-            )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = io.BytesIO()
+    with _style():
+        # Matplotlib's own name and version would otherwise be in the file.
+        figure.savefig(content, format="png", dpi=dpi, facecolor="white", backend="agg", metadata={"Software": None})
+    write_atomically(path, content.getbuffer())
 
 
 @contextlib.contextmanager

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cct.files import root
 from cct.params import ParamsError, flatten, read_yaml
-from cct.tracking import root
 
 
 def folder() -> Path:

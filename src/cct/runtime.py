@@ -3,14 +3,16 @@
 import contextlib
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from cct import machine
 from cct.errors import CCTError
 from cct.params import Section
 
@@ -30,16 +32,16 @@ class RuntimeParams(Section):
 PLAIN = RuntimeParams(backend="tensorflow", device="cpu", precision="float32", deterministic=True, threads=None)
 
 
-def configure(runtime: RuntimeParams, *, seed: int) -> str:
+def configure(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
     """Set up Keras and its backend, once, before any layer is built.
 
     Returns:
-        One line that says where the numbers will be computed.
+        The kind of machine that computes: with equal ones, equal runs give equal bytes (see `cct.machine`).
 
     Raises:
         CCTError: the backend is not installed, or a GPU is asked for and none is there.
     """
-    threads = runtime.threads or _cores()
+    threads = runtime.threads or machine.cores()
     _environment(runtime, threads)
     with _hushed():
         try:
@@ -58,9 +60,44 @@ def configure(runtime: RuntimeParams, *, seed: int) -> str:
             )
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(runtime.precision)
-    place = f"GPU ({', '.join(gpus)})" if gpus else f"CPU ({threads} threads)"
-    versions = f"{runtime.backend} {version(runtime.backend)}, keras {keras.version()}"
-    return f"{versions}, python {platform.python_version()}: {place}, {runtime.precision}"
+    return {
+        "backend": runtime.backend,
+        "backend_version": version(runtime.backend),
+        "keras": keras.version(),
+        "numpy": version("numpy"),
+        "python": platform.python_version(),
+        "precision": runtime.precision,
+        "deterministic": runtime.deterministic,
+        "threads": threads,
+        "gpus": gpus,
+        "cpu_flags": machine.cpu()["flags"],
+    }
+
+
+def describe(kind: dict[str, Any]) -> str:
+    """One line that says where the numbers are computed."""
+    place = f"GPU ({', '.join(kind['gpus'])})" if kind["gpus"] else f"CPU ({kind['threads']} threads)"
+    versions = f"{kind['backend']} {kind['backend_version']}, keras {kind['keras']}, python {kind['python']}"
+    return f"{versions}: {place}, {kind['precision']}"
+
+
+@contextlib.contextmanager
+def determinism_explained(runtime: RuntimeParams) -> Iterator[None]:
+    """Turn a backend's refusal to compute something deterministically into one clear error.
+
+    Raises:
+        CCTError: an operation in the block has no deterministic form.
+    """
+    try:
+        yield
+    except Exception as error:
+        line = next((line for line in str(error).splitlines() if re.search("determinis", line, re.IGNORECASE)), None)
+        if not runtime.deterministic or line is None or isinstance(error, CCTError):
+            raise
+        raise CCTError(
+            f"{runtime.backend} cannot compute this deterministically ({line.strip()[:200]}): set "
+            "runtime.deterministic to false, with which equal runs need not give equal bytes, or runtime.device to cpu"
+        ) from error
 
 
 def jit_compile(runtime: RuntimeParams) -> bool:
@@ -117,11 +154,6 @@ def _torch(runtime: RuntimeParams, threads: int) -> list[str]:
 
 # Each sets up a backend and returns the names of the GPUs that it sees.
 SET_UP = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-
-
-def _cores() -> int:
-    """Cores that this process may use; macOS only tells how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

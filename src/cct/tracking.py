@@ -6,12 +6,11 @@ hash it; `evaluate` and `plot` find the run of `train` by the digest of the mode
 """
 
 import functools
-import hashlib
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from filelock import FileLock
 
 from cct.errors import redact
+from cct.files import root
 from cct.params import flatten, read_yaml
 
 EXPERIMENT = "cct"
@@ -27,22 +27,9 @@ CODE = ("--", ".", ":!params.yaml", ":!dvc.lock")
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
-def root() -> Path:
-    """The repository of the user, also where DVC runs an experiment in a folder of its own."""
-    named = os.environ.get("DVC_ROOT")
-    here = Path(named) if named else Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here).resolve()
-
-
 def store() -> str:
     """The tracking URI: `MLFLOW_TRACKING_URI`, or a SQLite file in the root of the repository."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
-
-
-def digest(path: Path) -> str:
-    """Sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def origin() -> dict[str, str]:
@@ -103,7 +90,9 @@ def _forgiving(method: Callable) -> Callable:
 class Tracker:
     """Writes into one run, of which `run_id` is the identifier, or nowhere where tracking failed."""
 
-    def __init__(self, *, stage: str, meta: Mapping[str, Any], model_sha256: str | None = None) -> None:
+    def __init__(
+        self, *, stage: str, meta: Mapping[str, Any], model_sha256: str | None = None, run_id: str | None = None
+    ) -> None:
         """Open the run that this stage belongs to.
 
         Args:
@@ -111,10 +100,11 @@ class Tracker:
                 says so in a tag where there is none (DVC restored the training from its cache).
             meta: of the data, as `cct.data.read_meta` returns it.
             model_sha256: of the model file, for all stages but "train".
+            run_id: the run that an interrupted training wrote into; it is gone on with if it is still there.
         """
         self.client, self.run_id, self.stage = None, None, stage
         try:
-            self._open(meta, model_sha256)
+            self._open(meta, model_sha256, run_id)
         except Exception as error:
             self.give_up(error)
 
@@ -125,13 +115,13 @@ class Tracker:
         reason = lines[0] if lines else type(error).__name__
         print(f"warning: not tracked in MLflow from here on: {redact(reason[:300])}", file=sys.stderr)
 
-    def _open(self, meta: Mapping[str, Any], model_sha256: str | None) -> None:
+    def _open(self, meta: Mapping[str, Any], model_sha256: str | None, run_id: str | None) -> None:
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
         import mlflow
 
-        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration
-            logging.getLogger(noisy).setLevel(logging.ERROR)
+        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration, and errors are said below
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
         top = root()
         local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
@@ -159,6 +149,9 @@ class Tracker:
                 tags["cct.trained_in"] = trained[0].info.run_id
             if not self.run_id:
                 tags["cct.training"] = "restored"
+        if run_id:
+            own = f"attributes.run_id = '{run_id}' AND tags.`cct.name` = '{source['name']}'"
+            self.run_id = next((run.info.run_id for run in client.search_runs([experiment_id], own)), None)
         if self.run_id:
             client.update_run(self.run_id, status="RUNNING")
         else:
@@ -177,6 +170,31 @@ class Tracker:
         now = get_current_time_millis()
         points = [Metric(key, float(value), now, step) for key, value in values.items() if value is not None]
         self.client.log_batch(self.run_id, metrics=points)
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """Log one row of the history."""
+        self.metrics(epoch_metrics(row), step=int(row["epoch"]))
+
+    @_forgiving
+    def history(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Log those rows of the history that the run does not have: a step logged twice would be there twice."""
+        logged = {point.step for point in self.client.get_metric_history(self.run_id, "val/accuracy")}
+        for row in rows:
+            if row["epoch"] not in logged:
+                self.epoch(row)
+
+    @_forgiving
+    def environment(self, record: Mapping[str, Any]) -> None:
+        """What computes (`cct.machine.record`): a file with all of it, and tags to filter by."""
+        kind = record["kind"]
+        self.client.log_dict(self.run_id, dict(record), "environment.json")
+        self.tags(
+            {
+                "backend": f"{kind['backend']} {kind['backend_version']}",
+                "device": ", ".join(kind["gpus"]) or record["cpu"],
+                "host": record["host"],
+            }
+        )
 
     @_forgiving
     def tags(self, values: Mapping[str, str]) -> None:

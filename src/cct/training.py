@@ -1,9 +1,13 @@
 """Training: a model and arrays in, a history out. Knows neither files nor trackers."""
 
+import contextlib
 import math
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -13,6 +17,10 @@ from tqdm import tqdm
 from cct import augment as augmentation
 from cct.errors import CCTError
 from cct.recipe import AugmentParams, TrainParams, learning_rate
+from cct.states import States
+
+# Seconds between two states within an epoch, which is what a killed run loses. No parameter: it changes no result.
+SAVE_SECONDS = "CCT_SAVE_SECONDS", 60.0
 
 
 class TrainingError(CCTError):
@@ -42,17 +50,26 @@ class Slices(keras.utils.PyDataset):
 
 
 def batches(
-    split: Split, *, batch_size: int, classes: int, augment: AugmentParams, seed: int, epochs: range
+    split: Split,
+    *,
+    batch_size: int,
+    classes: int,
+    augment: AugmentParams,
+    seed: int,
+    epochs: range,
+    first_step: int = 0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Shuffled, augmented batches of all `epochs`, one after another; the last of each epoch may be smaller.
 
     One stream for all epochs, each batch a function of (seed, epoch, step): how far a backend reads ahead is no matter.
+    The first epoch begins at `first_step`.
     """
     count, targets = len(split.labels), np.eye(classes, dtype="float32")
     for epoch in epochs:
         order = augmentation.stream(seed, epoch, augmentation.ORDER).permutation(count)
         draws = augmentation.draw(augment, seed=seed, epoch=epoch, count=count)
-        for start in range(0, count, batch_size):
+        first = first_step * batch_size if epoch == epochs.start else 0
+        for start in range(first, count, batch_size):
             chosen = order[start : start + batch_size]
             images = augmentation.apply(
                 split.images[chosen],
@@ -73,20 +90,17 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the best validation accuracy, the first of equals, and puts them back."""
+    """Keeps the weights of the epoch with the best validation accuracy, the first of equals."""
 
     def __init__(self, patience: int | None) -> None:
         super().__init__()
-        self.patience, self.accuracy, self.epoch, self.weights = patience, -1.0, 0, None
+        self.patience, self.accuracy, self.epoch, self.weights = patience, -1.0, 0, []
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         if logs["val_accuracy"] > self.accuracy:
             self.accuracy, self.epoch, self.weights = logs["val_accuracy"], epoch, self.model.get_weights()
         elif self.patience is not None and epoch - self.epoch >= self.patience:
             self.model.stop_training = True
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self.model.set_weights(self.weights)
 
 
 class Guard(keras.callbacks.Callback):
@@ -117,17 +131,18 @@ class Guard(keras.callbacks.Callback):
 class Progress(keras.callbacks.Callback):
     """A line an epoch, with speed and time left; on a terminal a bar within the epoch too."""
 
-    def __init__(self, *, epochs: int, images: int, steps: int, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, *, epochs: int, images: int, steps: int, first_step: int, say: Callable[[str], None] = print
+    ) -> None:
         super().__init__()
-        self.epochs, self.images, self.steps, self.say = epochs, images, steps, say
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        self.seconds: list[float] = []
+        self.epochs, self.images, self.steps, self.first_step, self.say = epochs, images, steps, first_step, say
+        self.seconds: list[float] = []  # of each epoch, in proportion where only a part of it was left
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.start = time.perf_counter()
         # disable=None: no bar where the output is not a terminal.
         self.bar = tqdm(total=self.steps, desc=f"epoch {epoch + 1}/{self.epochs}", leave=False, disable=None)
+        self.bar.update(self.first_step)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self.bar.update()
@@ -135,24 +150,25 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         self.bar.close()
-        self.seconds.append(time.perf_counter() - self.start)
+        share, self.first_step = 1 - self.first_step / self.steps, 0
+        self.seconds.append((time.perf_counter() - self.start) / share)
         # The first epoch compiles; leave it out of the forecast as soon as there is another.
         typical = float(np.median(self.seconds[1:] or self.seconds))
         self.say(
             f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
             f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
             f"  val loss {logs['val_loss']:.4f}  val accuracy {logs['val_accuracy']:.4f}"
-            f"  {self.images / (self.trained - self.start):,.0f} images/s"
+            f"  {self.images * share / (self.trained - self.start):,.0f} images/s"
             f"  {clock(typical * (self.epochs - epoch - 1))} left"
         )
 
 
 class Recorder(keras.callbacks.Callback):
-    """Collects the history and passes each row on."""
+    """Adds to the history and passes each new row on."""
 
-    def __init__(self, recipe: TrainParams, on_epoch: Callable[[dict[str, float]], None]) -> None:
+    def __init__(self, recipe: TrainParams, rows: list[dict], on_epoch: Callable[[dict[str, float]], None]) -> None:
         super().__init__()
-        self.recipe, self.on_epoch, self.rows = recipe, on_epoch, []
+        self.recipe, self.on_epoch, self.rows = recipe, on_epoch, rows
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         row = {
@@ -165,6 +181,114 @@ class Recorder(keras.callbacks.Callback):
         }
         self.rows.append(row)
         self.on_epoch(row)
+
+
+class Saver(keras.callbacks.Callback):
+    """Writes the state after every epoch, within long ones at intervals, and when the run is asked to stop."""
+
+    def __init__(
+        self,
+        states: States | None,
+        *,
+        best: BestEpoch,
+        rows: list[dict],
+        steps: int,
+        first_step: int,
+        asked: threading.Event,
+    ) -> None:
+        super().__init__()
+        self.states, self.best, self.rows, self.asked = states, best, rows, asked
+        self.steps, self.first_step = steps, first_step
+        name, default = SAVE_SECONDS
+        self.interval = float(os.environ.get(name, default))
+        self.saved = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        step = self.first_step + batch + 1
+        if step < self.steps and (self.asked.is_set() or time.monotonic() - self.saved >= self.interval):
+            self._save(self.epoch, step)
+            self._stop(f"in epoch {self.epoch + 1} after step {step}")
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        self.first_step = 0
+        self._save(epoch + 1, 0)
+        self._stop(f"after epoch {epoch + 1}")
+
+    def _stop(self, where: str) -> None:
+        if self.asked.is_set():
+            way = "; the same command goes on from there" if self.states is not None else ""
+            raise KeyboardInterrupt(where + way)
+
+    def _save(self, epoch: int, step: int) -> None:
+        if self.states is not None:
+            model = self.model  # on JAX this brings the variables up to date
+            content = {
+                "epoch": epoch,
+                "step": step,
+                "history": self.rows,
+                "best": {"epoch": self.best.epoch, "accuracy": self.best.accuracy},
+                "stopped": bool(model.stop_training),
+            }
+            # Within an epoch the metrics are part of the state; at its end Keras starts them anew.
+            groups = _variables(model, metrics=step > 0)
+            arrays = {name: [ops.convert_to_numpy(v) for v in group] for name, group in groups.items()}
+            self.states.save(content, arrays | {"best": self.best.weights})
+        self.saved = time.monotonic()
+
+
+def _variables(model: keras.Model, *, metrics: bool) -> dict[str, list]:
+    """All that training changes. The model's include the states of its random number generators."""
+    return {
+        "model": list(model.variables),
+        "optimizer": list(model.optimizer.variables),
+        "metrics": list(model.metrics_variables) if metrics else [],
+    }
+
+
+class Restore(keras.callbacks.Callback):
+    """Puts metrics back at the start of the first epoch, which Keras begins by clearing them."""
+
+    def __init__(self, metrics: list[np.ndarray]) -> None:
+        super().__init__()
+        self.metrics = metrics
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if self.metrics:
+            _assign(self.model.metrics_variables, self.metrics)
+            self.metrics = []
+
+
+def _assign(variables: list, values: list[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+@contextlib.contextmanager
+def polite_interrupts(say: Callable[[str], None]) -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into a request, which training meets between two steps; the second is at once.
+
+    An exception out of the middle of a step would leave a state that is neither the one before nor the one after it.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+        yield asked
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        say("stopping after this step (once more: at once, and back to the last state on disk)")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def clock(seconds: float) -> str:
@@ -192,13 +316,16 @@ def train(
     recipe: TrainParams,
     augment: AugmentParams,
     jit_compile: bool,
+    states: States | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     say: Callable[[str], None] = print,
 ) -> list[dict[str, float]]:
     """Train `model` in place; it ends with the weights of its best epoch on `validation`.
 
     Args:
-        on_epoch: gets each epoch's row of the history, without `chosen`, as soon as it is known.
+        states: where the state of the run is kept, and from where it goes on. A run that goes on ends in the same bits
+            as one that was never interrupted.
+        on_epoch: gets each new epoch's row of the history, without `chosen`, as soon as it is known.
         say: gets the progress, line by line.
 
     Returns:
@@ -206,31 +333,55 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer a number.
+        KeyboardInterrupt: the run was asked to stop; its state is written, and the message says where it stopped.
     """
-    classes = model.output_shape[-1]
-    steps = math.ceil(len(training.labels) / recipe.batch_size)
+    classes, batch_size = model.output_shape[-1], recipe.batch_size
+    steps = math.ceil(len(training.labels) / batch_size)
     model.compile(
         optimizer(model, recipe, steps_per_epoch=steps),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=jit_compile,
     )
-    best, recorder = BestEpoch(recipe.early_stopping), Recorder(recipe, on_epoch)
-    progress = Progress(epochs=recipe.epochs, images=len(training.labels), steps=steps, say=say)
-    model.fit(
-        batches(
-            training,
-            batch_size=recipe.batch_size,
-            classes=classes,
-            augment=augment,
-            seed=recipe.seed,
-            epochs=range(recipe.epochs),
-        ),
-        epochs=recipe.epochs,
-        steps_per_epoch=steps,
-        validation_data=Slices(validation, batch_size=recipe.batch_size, classes=classes),
-        callbacks=[Guard(), progress, best, recorder],
-        shuffle=False,  # the batches are
-        verbose=0,
-    )
-    return [{**row, "chosen": int(row["epoch"] == best.epoch + 1)} for row in recorder.rows]
+    best = BestEpoch(recipe.early_stopping)
+    epoch, first_step, rows, stopped, metrics = 0, 0, [], False, []
+    if states is not None and states.latest is not None:
+        content, arrays = states.latest
+        epoch, first_step, rows = content["epoch"], content["step"], content["history"]
+        stopped, metrics = content["stopped"], arrays["metrics"]
+        best.epoch, best.accuracy, best.weights = content["best"]["epoch"], content["best"]["accuracy"], arrays["best"]
+        model.optimizer.build(model.trainable_variables)
+        if metrics:  # they are made by their first use
+            model.test_on_batch(*Slices(validation, batch_size=1, classes=classes)[0])
+        variables = _variables(model, metrics=False)
+        _assign(variables["model"], arrays["model"])
+        _assign(variables["optimizer"], arrays["optimizer"])
+    progress = Progress(epochs=recipe.epochs, images=len(training.labels), steps=steps, first_step=first_step, say=say)
+    with polite_interrupts(say) as asked:
+        saver = Saver(states, best=best, rows=rows, steps=steps, first_step=first_step, asked=asked)
+        callbacks = [Restore(metrics), Guard(), progress, best, Recorder(recipe, rows, on_epoch), saver]
+        while epoch < recipe.epochs and not stopped:
+            # What is left of an epoch is an epoch of fewer steps to Keras, and needs a `fit` of its own.
+            end = epoch + 1 if first_step else recipe.epochs
+            stream = batches(
+                training,
+                batch_size=batch_size,
+                classes=classes,
+                augment=augment,
+                seed=recipe.seed,
+                epochs=range(epoch, end),
+                first_step=first_step,
+            )
+            model.fit(
+                stream,
+                initial_epoch=epoch,
+                epochs=end,
+                steps_per_epoch=steps - first_step,
+                validation_data=Slices(validation, batch_size=batch_size, classes=classes),
+                callbacks=callbacks,
+                shuffle=False,  # the batches are
+                verbose=0,
+            )
+            epoch, first_step, stopped = end, 0, model.stop_training
+    model.set_weights(best.weights)
+    return [{**row, "chosen": int(row["epoch"] == best.epoch + 1)} for row in rows]

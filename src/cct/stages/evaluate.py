@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from cct import data, metrics, params, runtime, tables, tracking, variants
-from cct.errors import command, writable
+from cct.errors import command
+from cct.files import digest, writable
 
 
 @command
@@ -14,7 +15,7 @@ def main() -> None:
     writable(Path("reports"))
     meta, path = data.read_meta(Path("data/processed")), Path("models/model.keras")
     images, labels = data.read_split(Path("data/processed"), "test")
-    print(runtime.configure(hardware, seed=0))
+    print(runtime.describe(runtime.configure(hardware, seed=0)))
     from cct import model  # after configure: importing Keras chooses the backend
 
     network = model.load(path)
@@ -23,7 +24,7 @@ def main() -> None:
     cost = variants.cost(
         variants.resolve(architecture), height=height, width=width, channels=channels, classes=len(meta["classes"])
     )
-    sha256 = tracking.digest(path)
+    sha256 = digest(path)
     summary = metrics.summarise(logits, labels, meta["classes"], confidence=evaluate.confidence)
     summary["model"] = {"parameters": network.count_params(), "macs": cost.macs, "sha256": sha256}
     Path("reports/metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

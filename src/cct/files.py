@@ -1,0 +1,63 @@
+"""Where files belong, and how they are written so that a break at any moment leaves the old or the new one."""
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+from cct.errors import CCTError
+
+
+def root() -> Path:
+    """The repository of the user, also where DVC runs an experiment in a folder of its own."""
+    named = os.environ.get("DVC_ROOT")
+    here = Path(named) if named else Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here).resolve()
+
+
+def digest(path: Path) -> str:
+    """Sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def writable(*folders: Path) -> None:
+    """Make folders, and find out now, not after hours of work, that nothing can be written there.
+
+    Raises:
+        CCTError: the first that cannot be made or written.
+    """
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise CCTError(f"cannot write into {folder}/: {error.strerror}") from error
+
+
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Write a file that is there whole or not at all, even if the power fails, and make its folder.
+
+    Raises:
+        OSError: it could not be written; what was there before is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # not mkstemp's, which nobody else may read
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+    if hasattr(os, "O_DIRECTORY"):  # the new name is on the disk when its folder is
+        folder = os.open(path.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

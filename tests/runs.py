@@ -1,0 +1,59 @@
+"""A run of the pipeline of seconds, with everything random in it, and the digests of all that it writes."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from conftest import Clone
+
+from cct import verify
+
+ROOT = Path(__file__).parents[1]
+OUTPUTS = verify.outputs(ROOT)
+# A run of seconds with everything random in it.
+SETTINGS = {
+    "data.source": "data/sources/digits.yaml",
+    "model.name": "cct_2_3x1",
+    "model.layers": 1,
+    "model.width": 32,
+    "model.dropout": 0.1,
+    "train.epochs": 3,
+    "train.batch_size": 256,
+    "train.warmup_epochs": 1,
+    "runtime.threads": 1,
+}
+
+
+def set_parameters(clone: Clone) -> None:
+    words = [word for name, value in SETTINGS.items() for word in ("-S", f"{name}={value}")]
+    text = (clone.path / "params.yaml").read_text()
+    for name, value in SETTINGS.items():
+        section, field = name.split(".")
+        text, count = re.subn(
+            rf"(?ms)^({section}:.*?^  {field}: )[^\s]+", lambda found, value=value: found[1] + str(value), text, count=1
+        )
+        assert count, words
+    (clone.path / "params.yaml").write_text(text)
+
+
+def digests(clone: Clone) -> dict[str, str]:
+    """Of everything that the stages write, and of what DVC says of it."""
+    files = [
+        path
+        for name in OUTPUTS
+        for path in ([clone.path / name] if (clone.path / name).is_file() else sorted((clone.path / name).rglob("*")))
+        if path.is_file()
+    ]
+    assert len(files) > 15
+    return {
+        str(path.relative_to(clone.path)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in [*files, clone.path / "dvc.lock"]
+    }
+
+
+def run_undisturbed(clone: Clone) -> dict[str, str]:
+    """`dvc repro` left alone; the digests of its files."""
+    set_parameters(clone)
+    clone.run("dvc", "repro")
+    assert not list((clone.path / ".cct/states").glob("*/*")), "a finished run leaves no state"
+    return digests(clone)

@@ -1,0 +1,164 @@
+"""Killed is not lost: real kills of the real pipeline, each ending in the bytes of a run that was left alone."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Clone
+from runs import OUTPUTS, digests, run_undisturbed, set_parameters
+
+
+@pytest.fixture(scope="module")
+def undisturbed(make_clone):
+    """A clone in which `dvc repro` was left alone, and the digests of its files."""
+    clone = make_clone()
+    return clone, run_undisturbed(clone)
+
+
+class Killable:
+    """A command in a session of its own, so that a kill takes all of its processes at once, as a crash does."""
+
+    def __init__(self, clone: Clone, log: Path, *words: str, **variables: str) -> None:
+        self.clone, self.log = clone, log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                words or ["dvc", "repro"], cwd=clone.path, env=clone.environment | variables, stdout=file,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def said(self, pattern: str) -> Callable[[], bool]:
+        return lambda: re.search(pattern, self.log.read_text(errors="replace")) is not None
+
+    def exists(self, pattern: str) -> Callable[[], bool]:
+        return lambda: any(self.clone.path.glob(pattern))
+
+    def kill_when(self, condition: Callable[[], bool], number: int = signal.SIGKILL) -> None:
+        """Kill when the condition is true, and still true once nothing moves any more."""
+        end = time.monotonic() + 120
+        while True:
+            assert self.process.poll() is None, f"ended first:\n{self.log.read_text()}"
+            assert time.monotonic() < end, f"never true:\n{self.log.read_text()}"
+            if condition():
+                os.killpg(self.process.pid, signal.SIGSTOP)
+                if condition():
+                    break
+                os.killpg(self.process.pid, signal.SIGCONT)
+        os.killpg(self.process.pid, number)
+        os.killpg(self.process.pid, signal.SIGCONT)
+        self.process.wait()
+
+
+# Where a run is killed: the stage that must have been running, and what is to be seen there.
+POINTS = {
+    "start-up": ("train", lambda run: run.said("Running stage 'train'")),
+    "before the first step": ("train", lambda run: run.said(r"parameters, [\d,]+ pictures")),
+    "in the first epoch": ("train", lambda run: run.exists(".cct/states/*/000000-00000003-*.npz")),
+    "while a state is written": ("train", lambda run: run.exists(".cct/states/*/.00000[12]-*.part")),
+    "at the end of an epoch": ("train", lambda run: run.exists(".cct/states/*/000001-00000000-*.npz")),
+    "in the second epoch": ("train", lambda run: run.exists(".cct/states/*/000001-00000004-*.npz")),
+    "after the last epoch": ("train", lambda run: run.exists(".cct/states/*/000003-00000000-*.npz")),
+    "when the model is there": ("train", lambda run: run.exists("models/model.keras")),
+    "in evaluate": ("evaluate", lambda run: run.said(r"(?s)Running stage 'evaluate'.*threads\)")),
+    "in plot": ("plot", lambda run: run.exists("reports/figures/*.png")),
+}
+
+
+@pytest.fixture(scope="module")
+def victim(make_clone, undisturbed):
+    """A clone with the first's cache, so that a stage is only run where its result cannot be known yet."""
+    clone = make_clone()
+    set_parameters(clone)
+    return clone
+
+
+def forget(clone: Clone, undisturbed: Clone, stage: str) -> None:
+    """As before the first run, but with the results of the undisturbed one in DVC's cache: all but this stage's.
+
+    Later stages are then restored if, and only if, this one ends in the same bytes; else they run and differ.
+    """
+    for name in (*OUTPUTS, ".dvc/cache", ".dvc/tmp", ".cct/states"):
+        path = clone.path / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    (clone.path / "dvc.lock").unlink(missing_ok=True)
+    shutil.copytree(undisturbed.path / ".dvc/cache", clone.path / ".dvc/cache")
+    runs = [path for path in (clone.path / ".dvc/cache/runs").rglob("*") if path.is_file()]
+    own = [path for path in runs if f"cct.stages.{stage}" in path.read_text()]
+    assert len(runs) == 5 and len(own) == 1
+    shutil.rmtree(own[0].parent)  # DVC stumbles over an empty folder
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_run_killed_anywhere_ends_in_the_same_bytes(point, victim, undisturbed, tmp_path):
+    stage, place = POINTS[point]
+    forget(victim, undisturbed[0], stage)
+    run = Killable(victim, tmp_path / "log", CCT_SAVE_SECONDS="0")
+    run.kill_when(place(run))
+    assert not (victim.path / "dvc.lock").exists() or f"  {stage}:" not in (victim.path / "dvc.lock").read_text()
+    saved = any(victim.path.glob(".cct/states/*/*.npz"))
+    said = victim.run("dvc", "repro")
+    assert ("going on after epoch" in said) == saved
+    assert digests(victim) == undisturbed[1]
+    assert not list((victim.path / ".cct/states").glob("*/*"))
+
+
+def test_ctrl_c_writes_the_state_and_says_how_to_go_on(victim, undisturbed, tmp_path):
+    forget(victim, undisturbed[0], "train")
+    run = Killable(victim, tmp_path / "log", CCT_SAVE_SECONDS="1000")
+    run.kill_when(run.exists(".cct/states/*/000001-00000000-*.npz"), signal.SIGINT)
+    said = run.log.read_text()
+    assert re.search(r"\ninterrupted (in|after) epoch \d.*; the same command goes on from there\n", said), said
+    assert "failed to reproduce 'train'" in said and "Traceback" not in said
+    # The stage alone, because a shell between DVC and the stage says what signal it got, not how the stage ended.
+    words = (sys.executable, "-m", "cct.stages.train")
+    run = Killable(victim, tmp_path / "log2", *words, CCT_SAVE_SECONDS="1000", PYTHONPATH="src")
+    run.kill_when(run.exists(".cct/states/*/000002-00000000-*.npz"), signal.SIGTERM)
+    assert run.process.returncode == 130 and "goes on from there" in run.log.read_text()
+    said = victim.run("dvc", "repro")
+    where = re.search(
+        r"going on after epoch (\d) of 3, step \d+, from (.*)\n\(to start over instead: rm -r '(.*)'\)", said
+    )
+    assert where and where[2] == where[3] and Path(where[2]).parent == victim.path / ".cct/states"
+    assert digests(victim) == undisturbed[1]
+
+
+def test_a_full_disk_loses_no_state_and_the_run_goes_on_later(victim, undisturbed, tmp_path):
+    """The file size limit of the processes stands for the disk, which no test may fill."""
+    forget(victim, undisturbed[0], "train")
+    run = Killable(victim, tmp_path / "log", CCT_SAVE_SECONDS="1000")
+    run.kill_when(run.exists(".cct/states/*/000001-00000000-*.npz"))
+    full = subprocess.run(
+        ["bash", "-c", "ulimit -f 30; PYTHONPATH=src python -m cct.stages.train"], cwd=victim.path,
+        env=victim.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert full.returncode == 1 and "going on after epoch 1 of 3" in full.stdout
+    assert "warning: the state of this run could not be saved" in full.stdout
+    assert "error: " in full.stdout and "File too large" in full.stdout and "Traceback" not in full.stdout
+    assert any(victim.path.glob(".cct/states/*/000001-00000000-*.npz"))
+    assert "going on after epoch 1 of 3" in victim.run("dvc", "repro")
+    assert digests(victim) == undisturbed[1]
+
+
+def test_two_equal_experiments_at_once_end_alike(victim, undisturbed, tmp_path):
+    forget(victim, undisturbed[0], "train")
+    shutil.rmtree(victim.path / ".dvc/cache/runs")
+    victim.run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qam", "parameters")
+    logs = [tmp_path / "0", tmp_path / "1"]
+    processes = [
+        subprocess.Popen(
+            ["dvc", "exp", "run", "--temp", "-n", f"twin-{log.name}"], cwd=victim.path, env=victim.environment,
+            stdout=log.open("wb"), stderr=subprocess.STDOUT,
+        )
+        for log in logs
+    ]  # fmt: skip
+    assert [process.wait(200) for process in processes] == [0, 0], [log.read_text() for log in logs]
+    commits = victim.run("git", "for-each-ref", "--format=%(objectname)", "refs/exps/*/*/twin-*").split()
+    assert len(commits) == 2
+    locks = {victim.run("git", "show", f"{commit}:dvc.lock") for commit in commits}
+    assert locks == {(undisturbed[0].path / "dvc.lock").read_text()}
