@@ -1,5 +1,6 @@
 """A clone of the work tree, as a user has it, to run the real tools in; and a history that training could have left."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 # Tests run in as many processes as there are processors: threads of each would only be in each other's way.
@@ -31,8 +33,10 @@ class Clone:
     """A fresh repository with the files of this work tree, and commands run in it."""
 
     def __init__(self, path: Path, home: Path) -> None:
+        """Make it, or go on with one that another process made."""
         self.path = path
-        path.mkdir()
+        made = path.exists()
+        path.mkdir(exist_ok=True)
         home.mkdir(exist_ok=True)
         kept = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE")
         self.environment = {name: os.environ[name] for name in kept if name in os.environ} | {
@@ -44,6 +48,8 @@ class Clone:
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
         self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
+        if made:
+            return
         listed = subprocess.run(
             ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"], capture_output=True, check=True
         ).stdout.decode()
@@ -83,6 +89,25 @@ def make_clone(tmp_path_factory):
         return Clone(base / "repository", base / "home")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory, worker_id):
+    """A clone in which `dvc repro` was left alone, and the digests of its files: made once for all processes."""
+    from runs import digests, set_parameters
+
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent  # that of all workers
+    done = base / "undisturbed.json"
+    with FileLock(base / "undisturbed.lock"):
+        made = done.exists()
+        clone = Clone(base / "undisturbed", base / "undisturbed-home")
+        if not made:
+            set_parameters(clone)
+            clone.run("dvc", "repro")
+            assert not list((clone.path / ".cct/states").glob("*/*")), "a finished run leaves no state"
+            done.write_text(json.dumps(digests(clone)))
+    return clone, json.loads(done.read_text())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

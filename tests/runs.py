@@ -49,11 +49,3 @@ def digests(clone: Clone) -> dict[str, str]:
         str(path.relative_to(clone.path)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in [*files, clone.path / "dvc.lock"]
     }
-
-
-def run_undisturbed(clone: Clone) -> dict[str, str]:
-    """`dvc repro` left alone; the digests of its files."""
-    set_parameters(clone)
-    clone.run("dvc", "repro")
-    assert not list((clone.path / ".cct/states").glob("*/*")), "a finished run leaves no state"
-    return digests(clone)

@@ -3,16 +3,9 @@
 import dvc.repo
 import grimp
 import pytest
-from runs import ROOT, SETTINGS, digests, run_undisturbed
+from runs import ROOT, SETTINGS, digests
 
 from cct.params import read_yaml
-
-
-@pytest.fixture(scope="module")
-def undisturbed(make_clone):
-    """A clone in which `dvc repro` was left alone, and the digests of its files."""
-    clone = make_clone()
-    return clone, run_undisturbed(clone)
 
 
 def test_another_folder_time_and_command_give_the_same_files(undisturbed, make_clone):
@@ -20,6 +13,19 @@ def test_another_folder_time_and_command_give_the_same_files(undisturbed, make_c
     words = [word for name, value in SETTINGS.items() for word in ("-S", f"{name}={value}")]
     other.run("dvc", "exp", "run", *words)
     assert digests(other) == undisturbed[1]
+    name = other.run("git", "for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps/*/*/*").split()[-1]
+    assert "all 17 files are identical" in other.run("cct", "verify", "--against", name)
+    history, figure = other.path / "reports/history.csv", other.path / "reports/figures/confusion.png"
+    first, second, *rest = history.read_text().splitlines()
+    epoch, loss, *others = second.split(",")
+    history.unlink()  # DVC may have made it a link to its cache
+    history.write_text("\n".join([first, ",".join([epoch, str(float(loss) + 5e-4), *others]), *rest, ""]))
+    said = other.run("cct", "verify", "--against", name, code=3)
+    assert "line 2, train_loss" in said and "16 of 17 files are identical, 1 differ within" in said
+    figure.unlink()
+    said = other.run("cct", "verify", "--against", name, code=1)
+    assert "1 beyond it" in said and "equal bits were to be expected" in said
+    assert "error: the files of nothing are not to be had" in other.run("cct", "verify", "--against", "nothing", code=1)
 
 
 def test_verify_says_what_is_identical_and_what_differs(undisturbed, tmp_path):

@@ -12,14 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Clone
-from runs import OUTPUTS, digests, run_undisturbed, set_parameters
-
-
-@pytest.fixture(scope="module")
-def undisturbed(make_clone):
-    """A clone in which `dvc repro` was left alone, and the digests of its files."""
-    clone = make_clone()
-    return clone, run_undisturbed(clone)
+from runs import OUTPUTS, digests, set_parameters
 
 
 class Killable:

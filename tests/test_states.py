@@ -139,6 +139,26 @@ def test_the_second_of_two_equal_runs_waits(tmp_path):
     assert said == ["another process is training exactly this: waiting for its end"]
 
 
+def test_a_damaged_state_is_named(tmp_path):
+    save(tmp_path, epoch=1)
+    path = next((tmp_path / NAME).iterdir())
+    path.write_bytes(b"no state")
+    said = []
+    with states.States(tmp_path, NAME, said.append) as saved:
+        assert saved.latest is None
+    assert said == [f"{path} is damaged and not used"]
+
+
+def test_where_no_states_can_be_kept_is_said_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(CCTError, match=r"cannot keep the states of trainings in .*file/states: Not a directory"):
+        states.States(tmp_path / "file/states", NAME).__enter__()
+    for wrong in ("abc", "-1", "nan", ""):
+        monkeypatch.setenv("CCT_SAVE_SECONDS", wrong)
+        with pytest.raises(CCTError, match=r"CCT_SAVE_SECONDS = .*: must be a number of seconds, 0 or more"):
+            states.States(tmp_path, NAME)
+
+
 def test_the_fingerprint_is_of_parameters_and_files(tmp_path):
     file = tmp_path / "a.py"
     file.write_text("x = 1\n")

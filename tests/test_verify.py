@@ -97,6 +97,14 @@ def test_a_model_of_two_machines_excuses_nothing_by_name(folders):
         ("history.csv", HISTORY.replace("1.5", "1.5001"), "line 3, train_loss: 1.5 / 1.5001", Verdict.WITHIN),
         ("history.csv", HISTORY.replace("1.5,1", "1.5,0"), "line 3, chosen: 1 / 0", Verdict.DIFFERENT),
         ("history.csv", HISTORY.replace("1.5,1", "cat,1"), "line 3, train_loss: 1.5 / cat", Verdict.DIFFERENT),
+        (
+            "history.csv",
+            HISTORY.replace("2.5", "2.5001").replace("1.5", "nan"),
+            "line 3, train_loss: 1.5 / nan",
+            Verdict.DIFFERENT,
+        ),
+        ("metrics.json", '{"test": {"accuracy": NaN, "images": 359}, "model": 1}', "0.75 / nan", Verdict.DIFFERENT),
+        ("labels.npy", "", "cannot be read", Verdict.DIFFERENT),
         ("history.csv", HISTORY + "3,1,0\n", "3 / 4 lines", Verdict.DIFFERENT),
         ("history.csv", HISTORY.replace("loss", "los"), "3 / 3 lines, or other columns", Verdict.DIFFERENT),
         ("history.csv", HISTORY.replace("2.5", "2.50"), "line 2, train_loss: 2.5 / 2.50", Verdict.WITHIN),
@@ -135,7 +143,15 @@ def test_figures_differ_by_their_pixels(folders):
     pixels = np.zeros((10, 20, 3), np.uint8)
     pixels[0, :10] = 255
     Image.fromarray(pixels).save(folders[1] / "figures/curve.png")
-    assert compare(folders, "figures").text.startswith("5.00% of the pixels differ")
+    finding = compare(folders, "figures")
+    assert finding.text == "5.00% of the pixels differ"
+    assert finding.verdict is Verdict.DIFFERENT, "its tables are the same"
+    (folders[1] / "history.csv").write_text(HISTORY.replace("1.5", "1.5001"))
+    both = verify.compare(*folders, ["history.csv", "figures"], tolerance=1e-3)
+    assert [f.verdict for f in both] == [Verdict.WITHIN, Verdict.WITHIN]
+    Image.fromarray(255 - pixels).save(folders[1] / "figures/curve.png")
+    both = verify.compare(*folders, ["history.csv", "figures"], tolerance=1e-3)
+    assert [f.verdict for f in both] == [Verdict.WITHIN, Verdict.DIFFERENT]
     Image.fromarray(pixels[:5]).save(folders[1] / "figures/curve.png")
     assert compare(folders, "figures").verdict is Verdict.DIFFERENT
 

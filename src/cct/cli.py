@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -106,7 +107,7 @@ def verify(arguments: argparse.Namespace) -> int:
             for clone in (first, second):
                 clones.make(top, clone)
                 clones.dvc("exp", "run", *presets.overrides("demo"), folder=clone)
-        elif arguments.against:
+        elif arguments.against is not None:
             clones.fetch(top, arguments.against, names, second)
         else:
             clones.must_be_up_to_date(top)
@@ -138,6 +139,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return value
 
 
 def parser() -> argparse.ArgumentParser:
@@ -181,7 +192,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--quick", action="store_true", help="run the demo twice instead, and compare those")
     how.add_argument("--against", metavar="REV", help="run nothing: compare with a commit's or experiment's files")
     verified.add_argument(
-        "--tolerance", type=float, default=1e-3, help="largest excusable difference of numbers (default: 0.001)"
+        "--tolerance", type=_tolerance, default=1e-3, help="largest excusable difference of numbers (default: 0.001)"
     )
     add(ui).add_argument("--port", type=int, default=5000, help="default: 5000")
     return top

@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cct.errors import CCTError
-from cct.params import read_yaml
+from cct.params import load, read_yaml
 
 
 def dvc(*words: str, folder: Path | None = None) -> None:
@@ -21,20 +22,25 @@ def dvc(*words: str, folder: Path | None = None) -> None:
     Raises:
         CCTError: it failed; it has said why.
     """
-    environment = dict(os.environ)
+    environment, interrupted = dict(os.environ), False
     if folder:
         for name in ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "MLFLOW_TRACKING_URI"):
             environment.pop(name, None)
     binary = Path(sys.executable).with_name("dvc")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen([binary, *words], cwd=folder, env=environment, **pipes) as process:
-        try:
-            for line in process.stdout:
-                if "No file hash info found for" not in line:
-                    print(line, end="", flush=True)
-        except KeyboardInterrupt:  # DVC got it too, and clears its folder up before it ends
-            process.wait()
-            raise
+    # In a session of its own, so that it gets exactly the interrupts that are passed on to it: the second is "at once".
+    with subprocess.Popen([binary, *words], cwd=folder, env=environment, start_new_session=True, **pipes) as process:
+        while True:
+            try:
+                for line in process.stdout:
+                    if "No file hash info found for" not in line:
+                        print(line, end="", flush=True)
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+                os.killpg(process.pid, signal.SIGINT)
+    if interrupted:
+        raise KeyboardInterrupt
     if process.returncode:
         raise CCTError(f"dvc {' '.join(words[:2])} ended with exit code {process.returncode}")
 
@@ -65,7 +71,9 @@ def make(top: Path, folder: Path) -> None:
             shutil.copyfile(top / name, folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
-    (folder / "dvc.lock").unlink(missing_ok=True)  # so that every stage runs
+    # So that every stage runs: no lock, and a cache of its own, whatever the user has configured.
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    (folder / ".dvc/config.local").write_text("[cache]\n    dir = cache\n", encoding="utf-8")
 
 
 def fetch(top: Path, revision: str, names: Sequence[str], folder: Path) -> None:
@@ -96,10 +104,17 @@ def must_be_up_to_date(top: Path) -> None:
     Raises:
         CCTError: something changed since the last run, or there was none.
     """
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from scmrepo.exceptions import SCMError
 
-    with Repo(str(top)) as repository:
-        stale = [name.rpartition(":")[2] for name in repository.status() if not name.endswith(".dvc")]
+    load(top / "params.yaml")
+    try:
+        with Repo(str(top)) as repository:
+            status = repository.status()
+    except (DvcException, SCMError) as error:
+        raise CCTError(f"dvc status failed: {error}") from error
+    stale = [name.rpartition(":")[2] for name in status if not name.endswith(".dvc")]
     if stale:
         raise CCTError(
             f"the files here are not those of the present parameters and code ({', '.join(stale)} changed): "

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import shutil
 import sys
 import zipfile
@@ -42,6 +43,7 @@ class States:
     Attributes:
         folder: where they are.
         latest: the last whole state, or None where there is none.
+        interval: seconds between two states within an epoch, from the environment variable CCT_SAVE_SECONDS.
         notes: what else shall be found again with the state (the MLflow run). Saved with every state.
     """
 
@@ -58,20 +60,27 @@ class States:
         self.lock = FileLock(top / f"{fingerprint[:4]}.lock")
         self.latest: State | None = None
         self.notes: dict[str, Any] = {}
+        self.interval = _interval()
 
     def __enter__(self) -> "States":
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
             self.lock.acquire(timeout=0)
         except Timeout:
             self.say("another process is training exactly this: waiting for its end")
             self.lock.acquire()
+        except OSError as error:
+            raise CCTError(
+                f"cannot keep the states of trainings in {self.folder.parent}: {error.strerror}: make it a folder that "
+                "can be written, or remove what is in its place"
+            ) from error
         self._clear_old_runs()
         for path in reversed(self._files()):
             self.latest = _read(path)
             if self.latest is not None:
                 self.notes = self.latest.content["notes"]
                 break
+            self.say(f"{path} is damaged and not used")
             path.unlink(missing_ok=True)
         for path in self.folder.glob(".*.part"):  # of a process that was killed while it wrote
             path.unlink(missing_ok=True)
@@ -115,7 +124,7 @@ class States:
     def _clear_old_runs(self) -> None:
         """Remove the oldest unfinished runs of all that are too many or too large, but no run that is going on."""
         runs = sorted((_age(folder), folder) for folder in self.folder.parent.iterdir() if folder.is_dir())
-        sizes = {folder: sum(_size(path) for path in folder.iterdir()) for _, folder in runs}
+        sizes = {folder: _size(folder) for _, folder in runs}
         others = [folder for _, folder in runs if folder != self.folder]
         count, total = len(others), sum(sizes.values())
         for folder in others:
@@ -168,7 +177,18 @@ def _age(folder: Path) -> float:
     return 0.0
 
 
-def _size(path: Path) -> int:
-    with contextlib.suppress(OSError):
-        return path.stat().st_size
+def _size(folder: Path) -> int:
+    with contextlib.suppress(OSError):  # of a run that another process finishes just now
+        return sum(path.stat().st_size for path in folder.iterdir())
     return 0
+
+
+def _interval() -> float:
+    text = os.environ.get("CCT_SAVE_SECONDS", "60")
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not value >= 0:
+        raise CCTError(f"CCT_SAVE_SECONDS = {text!r}: must be a number of seconds, 0 or more")
+    return value

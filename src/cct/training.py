@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 import signal
 import threading
 import time
@@ -18,9 +17,6 @@ from cct import augment as augmentation
 from cct.errors import CCTError
 from cct.recipe import AugmentParams, TrainParams, learning_rate
 from cct.states import States
-
-# Seconds between two states within an epoch, which is what a killed run loses. No parameter: it changes no result.
-SAVE_SECONDS = "CCT_SAVE_SECONDS", 60.0
 
 
 class TrainingError(CCTError):
@@ -199,8 +195,7 @@ class Saver(keras.callbacks.Callback):
         super().__init__()
         self.states, self.best, self.rows, self.asked = states, best, rows, asked
         self.steps, self.first_step = steps, first_step
-        name, default = SAVE_SECONDS
-        self.interval = float(os.environ.get(name, default))
+        self.interval = states.interval if states is not None else math.inf
         self.saved = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
