@@ -17,7 +17,7 @@ import pytest
 from cct import data
 from cct.params import read_yaml
 
-SMALL = ("-S", "train.epochs=3", "-S", "train.warmup_epochs=1")
+SMALL = ("-S", "train.epochs=3", "-S", "train.warmup_epochs=1", "-S", "runtime.threads=1")
 
 
 @pytest.fixture(scope="module")
@@ -214,10 +214,9 @@ def test_a_typo_stops_everything_before_any_stage_works(clone, repro):
 def test_a_dead_server_costs_a_warning_not_a_run(clone, repro):
     start = time.perf_counter()
     output = clone.run(
-        "dvc", "exp", "run", "--temp", "-S", "train.seed=9", "-S", "train.epochs=2",
-        MLFLOW_TRACKING_URI="http://someone:secret@127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+        sys.executable, "-m", "cct.stages.evaluate", PYTHONPATH="src",
+        MLFLOW_TRACKING_URI="http://someone:secret@127.0.0.1:9",
     )  # fmt: skip
-    assert "warning: not tracked in MLflow from here on" in output
+    assert "warning: not tracked in MLflow from here on" in output and "test accuracy" in output
     assert "secret" not in output
-    assert output.count("kept epoch") == 1 and "5 figures" in output
     assert time.perf_counter() - start < 120

@@ -87,13 +87,30 @@ def forget(clone: Clone, undisturbed: Clone, stage: str) -> None:
     shutil.rmtree(own[0].parent)  # DVC stumbles over an empty folder
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_run_killed_anywhere_ends_in_the_same_bytes(point, victim, undisturbed, tmp_path):
-    stage, place = POINTS[point]
+# Every point once. In pairs, to save time: what goes on after the first kill is killed again.
+KILLS = [
+    ("start-up", "after the last epoch"),
+    ("before the first step", "while a state is written"),
+    ("in the first epoch", "in the second epoch"),
+    ("at the end of an epoch", "when the model is there"),
+    ("in evaluate",),
+    ("in plot",),
+]
+
+
+@pytest.mark.parametrize("points", KILLS, ids=", ".join)
+def test_a_run_killed_anywhere_ends_in_the_same_bytes(points, victim, undisturbed, tmp_path):
+    assert sorted(point for pair in KILLS for point in pair) == sorted(POINTS)
+    stage = POINTS[points[0]][0]
     forget(victim, undisturbed[0], stage)
-    run = Killable(victim, tmp_path / "log", CCT_SAVE_SECONDS="0")
-    run.kill_when(place(run))
-    assert not (victim.path / "dvc.lock").exists() or f"  {stage}:" not in (victim.path / "dvc.lock").read_text()
+    for point in points:
+        saved = any(victim.path.glob(".cct/states/*/*.npz"))
+        run = Killable(victim, tmp_path / point, CCT_SAVE_SECONDS="0")
+        run.kill_when(POINTS[point][1](run))
+        lock = victim.path / "dvc.lock"
+        assert f"  {stage}:" not in lock.read_text()
+        if saved:
+            assert "going on after epoch" in run.log.read_text()
     saved = any(victim.path.glob(".cct/states/*/*.npz"))
     said = victim.run("dvc", "repro")
     assert ("going on after epoch" in said) == saved

@@ -20,6 +20,7 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        sys.stdout.reconfigure(line_buffering=True)  # progress in a log file, too, as it is made
         try:
             return main(*args, **kwargs) or 0
         except (CCTError, OSError) as error:
