@@ -6,13 +6,14 @@ figure is the median of its steps; what is compared are pairs of the same turn, 
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from cct import machine
 
 HERE = Path(__file__).parent
 OURS, BF16 = "ours-tensorflow", "mixed_bfloat16"
@@ -35,11 +36,8 @@ def turn(contender: tuple[str, str, str], *, batch: int, steps: int, python: str
     return {"size": result["size"], "seconds": statistics.median(result["seconds"])}
 
 
-def machine() -> dict:
+def here() -> dict:
     """Where this was measured."""
-    names = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
     versions = {}
     for package in ("tensorflow", "keras", "jax", "torch", "vit-pytorch", "numpy"):
         try:
@@ -47,7 +45,7 @@ def machine() -> dict:
         except PackageNotFoundError:
             continue
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    cpu = f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else platform.processor()}"
+    cpu = f"{machine.cores()} cores of {machine.cpu()['model']}"
     return {"cpu": cpu, "python": platform.python_version(), "versions": versions, "commit": commit}
 
 
@@ -61,7 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     options = {"batch": arguments.batch, "steps": arguments.steps, "python": arguments.torch_python}
     rate = turn(("matmul", "-", "float32"), **options)
-    report = machine() | {"matmul_gflops": round(rate["size"] / rate["seconds"]), "batch": arguments.batch, "pairs": []}
+    report = here() | {"matmul_gflops": round(rate["size"] / rate["seconds"]), "batch": arguments.batch, "pairs": []}
     for title, first, second in PAIRS:
         turns = [[turn(contender, **options) for contender in (first, second)] for _ in range(arguments.turns)]
         ratios = sorted(b["seconds"] / a["seconds"] for a, b in turns)

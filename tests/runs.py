@@ -1,12 +1,12 @@
 """A run of the pipeline of seconds, with everything random in it, and the digests of all that it writes."""
 
-import hashlib
 import re
 from pathlib import Path
 
 from conftest import Clone
 
 from cct import verify
+from cct.files import digest
 
 ROOT = Path(__file__).parents[1]
 OUTPUTS = verify.outputs(ROOT)
@@ -22,17 +22,17 @@ SETTINGS = {
     "train.warmup_epochs": 1,
     "runtime.threads": 1,
 }
+OVERRIDES = [word for name, value in SETTINGS.items() for word in ("-S", f"{name}={value}")]
 
 
 def set_parameters(clone: Clone) -> None:
-    words = [word for name, value in SETTINGS.items() for word in ("-S", f"{name}={value}")]
     text = (clone.path / "params.yaml").read_text()
     for name, value in SETTINGS.items():
         section, field = name.split(".")
         text, count = re.subn(
             rf"(?ms)^({section}:.*?^  {field}: )[^\s]+", lambda found, value=value: found[1] + str(value), text, count=1
         )
-        assert count, words
+        assert count, name
     (clone.path / "params.yaml").write_text(text)
 
 
@@ -45,7 +45,4 @@ def digests(clone: Clone) -> dict[str, str]:
         if path.is_file()
     ]
     assert len(files) > 15
-    return {
-        str(path.relative_to(clone.path)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in [*files, clone.path / "dvc.lock"]
-    }
+    return {str(path.relative_to(clone.path)): digest(path) for path in [*files, clone.path / "dvc.lock"]}

@@ -3,15 +3,14 @@
 import dvc.repo
 import grimp
 import pytest
-from runs import ROOT, SETTINGS, digests
+from runs import OVERRIDES, ROOT, digests
 
 from cct.params import read_yaml
 
 
 def test_another_folder_time_and_command_give_the_same_files(undisturbed, make_clone):
     other = make_clone()
-    words = [word for name, value in SETTINGS.items() for word in ("-S", f"{name}={value}")]
-    other.run("dvc", "exp", "run", *words)
+    other.run("dvc", "exp", "run", *OVERRIDES)
     assert digests(other) == undisturbed[1]
     name = other.run("git", "for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps/*/*/*").split()[-1]
     assert "all 17 files are identical" in other.run("cct", "verify", "--against", name)
@@ -28,7 +27,7 @@ def test_another_folder_time_and_command_give_the_same_files(undisturbed, make_c
     assert "error: the files of nothing are not to be had" in other.run("cct", "verify", "--against", "nothing", code=1)
 
 
-def test_verify_says_what_is_identical_and_what_differs(undisturbed, tmp_path):
+def test_verify_says_what_is_identical_and_what_differs(undisturbed):
     clone, _ = undisturbed
     said = clone.run("cct", "verify")
     assert "all 17 files are identical" in said, said

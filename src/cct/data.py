@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from cct.errors import CCTError
+from cct.files import digest
 from cct.params import Section, parse, read_yaml
 
 
@@ -260,8 +261,7 @@ def write_processed(folder: Path, source: Source, arrays: Arrays, preprocess: Pr
     digests = {}
     for name, array in content.items():
         np.save(folder / f"{name}.npy", array)
-        with (folder / f"{name}.npy").open("rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        digests[name] = digest(folder / f"{name}.npy")
     meta = {
         "name": source.name,
         "classes": source.classes,

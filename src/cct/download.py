@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
-import hashlib
 import importlib.util
 import os
 import re
@@ -31,6 +30,7 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from cct.errors import CCTError, redact
+from cct.files import digest
 
 if TYPE_CHECKING:
     from cct.data import Source  # a real import would cost NumPy's start
@@ -112,7 +112,7 @@ def _fetch(source: Source, *, base: Path, stored: Path, by_hand: Path) -> Path:
         if not (why := _mismatch(stored, source)):
             _say(f"{source.file}: found in the cache ({stored})")  # another process brought it while this one waited
             return stored
-        aside = stored.with_name(f"{source.file}.rejected-{_sha256(stored)[:8]}")
+        aside = stored.with_name(f"{source.file}.rejected-{digest(stored)[:8]}")
         os.replace(stored, aside)
         _say(f"{source.file}: {stored} {why}; renamed to {aside.name}")
     part = stored.with_name(f"{source.file}.part")
@@ -397,16 +397,11 @@ def _mismatch(path: Path, source: Source) -> str | None:
             return "is not a file" if os.path.lexists(path) else "does not exist"
         if (size := path.stat().st_size) != source.size:
             return f"has {size:,} bytes, expected {source.size:,}"
-        if (digest := _sha256(path)) != source.sha256:
-            return f"has sha256 {digest}, expected {source.sha256}"
+        if (found := digest(path)) != source.sha256:
+            return f"has sha256 {found}, expected {source.sha256}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _length(path: Path) -> int:

@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from cct.errors import CCTError
-from cct.files import write_atomically
+from cct.files import digest, write_atomically
 
 KEPT = 2  # states of one run: the last, and the one before should the last be torn
 RUNS = 8  # unfinished runs
@@ -149,7 +149,7 @@ def fingerprint(parts: Mapping[str, Any], files: Sequence[Path]) -> str:
     whole = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for path in sorted(files):
         try:
-            whole.update(f"\0{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+            whole.update(f"\0{path}\0{digest(path)}".encode())
         except OSError as error:
             raise CCTError(f"cannot read {path}: {error.strerror}") from error
     return whole.hexdigest()[:40]

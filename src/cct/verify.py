@@ -17,7 +17,6 @@ import numpy as np
 
 from cct import machine
 from cct.errors import CCTError
-from cct.machine import ORIGIN
 from cct.params import read_yaml
 
 
@@ -97,7 +96,7 @@ def machines(expected: Path, found: Path) -> list[str]:
 def _trained_on(path: Path) -> list[dict[str, Any]]:
     try:
         with zipfile.ZipFile(path) as file:
-            return json.loads(file.read("metadata.json")).get(ORIGIN, {}).get("trained_on", [])
+            return json.loads(file.read("metadata.json")).get(machine.ORIGIN, {}).get("trained_on", [])
     except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise CCTError(f"{path} is not a model of this project: {error}") from error
 
