@@ -1,5 +1,7 @@
 """The same bits again: in another folder, at another time, another way; and what says so."""
 
+import subprocess
+
 import dvc.repo
 import grimp
 import pytest
@@ -8,11 +10,24 @@ from runs import OVERRIDES, ROOT, digests
 from cct.params import read_yaml
 
 
-def test_another_folder_time_and_command_give_the_same_files(undisturbed, make_clone):
+def test_another_folder_time_and_command_give_the_same_files_even_twice_at_once(undisturbed, make_clone, tmp_path):
     other = make_clone()
-    other.run("dvc", "exp", "run", *OVERRIDES)
+    logs = [tmp_path / "0", tmp_path / "1"]
+    processes = [
+        subprocess.Popen(
+            ["dvc", "exp", "run", "--temp", "-n", f"twin-{log.name}", *OVERRIDES], cwd=other.path,
+            env=other.environment, stdout=log.open("wb"), stderr=subprocess.STDOUT,
+        )
+        for log in logs
+    ]  # fmt: skip
+    assert [process.wait(200) for process in processes] == [0, 0], [log.read_text() for log in logs]
+    commits = other.run("git", "for-each-ref", "--format=%(objectname)", "refs/exps/*/*/twin-*").split()
+    assert len(commits) == 2
+    locks = {other.run("git", "show", f"{commit}:dvc.lock") for commit in commits}
+    assert locks == {(undisturbed[0].path / "dvc.lock").read_text()}
+    other.run("dvc", "exp", "apply", "twin-0")
     assert digests(other) == undisturbed[1]
-    name = other.run("git", "for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps/*/*/*").split()[-1]
+    name = "twin-1"
     assert "all 17 files are identical" in other.run("cct", "verify", "--against", name)
     history, figure = other.path / "reports/history.csv", other.path / "reports/figures/confusion.png"
     first, second, *rest = history.read_text().splitlines()

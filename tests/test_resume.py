@@ -43,6 +43,7 @@ class Killable:
                 if condition():
                     break
                 os.killpg(self.process.pid, signal.SIGCONT)
+            time.sleep(5e-4)  # leave the processor to others
         os.killpg(self.process.pid, number)
         os.killpg(self.process.pid, signal.SIGCONT)
         self.process.wait()
@@ -87,12 +88,10 @@ def forget(clone: Clone, undisturbed: Clone, stage: str) -> None:
     shutil.rmtree(own[0].parent)  # DVC stumbles over an empty folder
 
 
-# Every point once. In pairs, to save time: what goes on after the first kill is killed again.
+# Every point once, and to save time what goes on after one kill is killed again.
 KILLS = [
-    ("start-up", "after the last epoch"),
-    ("before the first step", "while a state is written"),
-    ("in the first epoch", "in the second epoch"),
-    ("at the end of an epoch", "when the model is there"),
+    ("start-up", "in the first epoch", "at the end of an epoch", "after the last epoch"),
+    ("before the first step", "while a state is written", "in the second epoch", "when the model is there"),
     ("in evaluate",),
     ("in plot",),
 ]
@@ -100,7 +99,7 @@ KILLS = [
 
 @pytest.mark.parametrize("points", KILLS, ids=", ".join)
 def test_a_run_killed_anywhere_ends_in_the_same_bytes(points, victim, undisturbed, tmp_path):
-    assert sorted(point for pair in KILLS for point in pair) == sorted(POINTS)
+    assert sorted(point for chain in KILLS for point in chain) == sorted(POINTS)
     stage = POINTS[points[0]][0]
     forget(victim, undisturbed[0], stage)
     for point in points:
@@ -118,7 +117,7 @@ def test_a_run_killed_anywhere_ends_in_the_same_bytes(points, victim, undisturbe
     assert not list((victim.path / ".cct/states").glob("*/*"))
 
 
-def test_ctrl_c_writes_the_state_and_says_how_to_go_on(victim, undisturbed, tmp_path):
+def test_interrupts_and_a_full_disk_lose_nothing(victim, undisturbed, tmp_path):
     forget(victim, undisturbed[0], "train")
     run = Killable(victim, tmp_path / "log", CCT_SAVE_SECONDS="1000")
     run.kill_when(run.exists(".cct/states/*/000001-00000000-*.npz"), signal.SIGINT)
@@ -130,45 +129,19 @@ def test_ctrl_c_writes_the_state_and_says_how_to_go_on(victim, undisturbed, tmp_
     run = Killable(victim, tmp_path / "log2", *words, CCT_SAVE_SECONDS="1000", PYTHONPATH="src")
     run.kill_when(run.exists(".cct/states/*/000002-00000000-*.npz"), signal.SIGTERM)
     assert run.process.returncode == 130 and "goes on from there" in run.log.read_text()
-    said = victim.run("dvc", "repro")
-    where = re.search(
-        r"going on after epoch (\d) of 3, step \d+, from (.*)\n\(to start over instead: rm -r '(.*)'\)", said
-    )
-    assert where and where[2] == where[3] and Path(where[2]).parent == victim.path / ".cct/states"
-    assert digests(victim) == undisturbed[1]
-
-
-def test_a_full_disk_loses_no_state_and_the_run_goes_on_later(victim, undisturbed, tmp_path):
-    """The file size limit of the processes stands for the disk, which no test may fill."""
-    forget(victim, undisturbed[0], "train")
-    run = Killable(victim, tmp_path / "log", CCT_SAVE_SECONDS="1000")
-    run.kill_when(run.exists(".cct/states/*/000001-00000000-*.npz"))
+    before = sorted(victim.path.glob(".cct/states/*/*.npz"))
+    # The file size limit of the processes stands for the disk, which no test may fill.
     full = subprocess.run(
         ["bash", "-c", "ulimit -f 30; PYTHONPATH=src python -m cct.stages.train"], cwd=victim.path,
         env=victim.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
-    assert full.returncode == 1 and "going on after epoch 1 of 3" in full.stdout
+    assert full.returncode == 1 and "going on after epoch 2 of 3" in full.stdout
     assert "warning: the state of this run could not be saved" in full.stdout
     assert "error: " in full.stdout and "File too large" in full.stdout and "Traceback" not in full.stdout
-    assert any(victim.path.glob(".cct/states/*/000001-00000000-*.npz"))
-    assert "going on after epoch 1 of 3" in victim.run("dvc", "repro")
+    assert sorted(victim.path.glob(".cct/states/*/*.npz")) == before
+    said = victim.run("dvc", "repro")
+    where = re.search(
+        r"going on after epoch 2 of 3, step \d+, from (.*)\n\(to start over instead: rm -r '(.*)'\)", said
+    )
+    assert where and where[1] == where[2] and Path(where[1]).parent == victim.path / ".cct/states"
     assert digests(victim) == undisturbed[1]
-
-
-def test_two_equal_experiments_at_once_end_alike(victim, undisturbed, tmp_path):
-    forget(victim, undisturbed[0], "train")
-    shutil.rmtree(victim.path / ".dvc/cache/runs")
-    victim.run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qam", "parameters")
-    logs = [tmp_path / "0", tmp_path / "1"]
-    processes = [
-        subprocess.Popen(
-            ["dvc", "exp", "run", "--temp", "-n", f"twin-{log.name}"], cwd=victim.path, env=victim.environment,
-            stdout=log.open("wb"), stderr=subprocess.STDOUT,
-        )
-        for log in logs
-    ]  # fmt: skip
-    assert [process.wait(200) for process in processes] == [0, 0], [log.read_text() for log in logs]
-    commits = victim.run("git", "for-each-ref", "--format=%(objectname)", "refs/exps/*/*/twin-*").split()
-    assert len(commits) == 2
-    locks = {victim.run("git", "show", f"{commit}:dvc.lock") for commit in commits}
-    assert locks == {(undisturbed[0].path / "dvc.lock").read_text()}

@@ -43,7 +43,7 @@ def split(count: int, seed: int) -> training.Split:
 
 def network(seed: int = 0):
     keras.utils.set_random_seed(seed)
-    return model.build(resolve(ModelParams(name="cct_2_3x1", width=32)), image_shape=(8, 8, 1), classes=4)
+    return model.build(resolve(ModelParams(name="cct_2_3x1", width=32, layers=1)), image_shape=(8, 8, 1), classes=4)
 
 
 def train(net, *, augment=PLAIN, on_epoch=lambda row: None, train_split=None, val_split=None, saved=None, **changes):

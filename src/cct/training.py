@@ -338,6 +338,8 @@ def train(
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=jit_compile,
     )
+    # Else TensorFlow traces the first step twice, once to find out that the optimizer makes variables in it.
+    model.optimizer.build(model.trainable_variables)
     best = BestEpoch(recipe.early_stopping)
     epoch, first_step, rows, stopped, metrics = 0, 0, [], False, []
     if states is not None and states.latest is not None:
@@ -345,7 +347,6 @@ def train(
         epoch, first_step, rows = content["epoch"], content["step"], content["history"]
         stopped, metrics = content["stopped"], arrays["metrics"]
         best.epoch, best.accuracy, best.weights = content["best"]["epoch"], content["best"]["accuracy"], arrays["best"]
-        model.optimizer.build(model.trainable_variables)
         if metrics:  # they are made by their first use
             model.test_on_batch(*Slices(validation, batch_size=1, classes=classes)[0])
         variables = _variables(model, metrics=False)
