@@ -11,10 +11,10 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro test lint bench ui lock clean
+.PHONY: help setup demo repro test test-services lint bench ui lock clean
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-7s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make the environment in .venv from requirements.lock (EXTRA=gpu, jax or torch adds to it)
 
@@ -26,6 +26,9 @@ repro: $(READY) ## Run what params.yaml describes: CIFAR-10 as committed
 
 test: $(READY) .venv/ready-jax ## Run the tests
 	$(BIN)/pytest $(ARGS)
+
+test-services: $(READY) .venv/ready-services ## Run those with PostgreSQL, S3, a browser and a model server, skipped where not installed
+	$(BIN)/pytest -n0 -m services -rs $(ARGS)
 
 lint: $(READY) ## Check the code
 	$(BIN)/ruff check
@@ -39,7 +42,7 @@ ui: $(READY) ## Open the MLflow UI on http://127.0.0.1:5000 (PORT=5001 for anoth
 
 lock: $(READY) ## Pin the newest allowed versions in the lock files
 	$(BIN)/uv pip compile $(COMPILE) --upgrade -o requirements.lock
-	for extra in gpu jax torch; do $(BIN)/uv pip compile $(COMPILE) --extra $$extra -c requirements.lock \
+	for extra in gpu jax torch server services; do $(BIN)/uv pip compile $(COMPILE) --extra $$extra -c requirements.lock \
 	  $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock | sort -u) \
 	  -o requirements-$$extra.lock || exit; done
 COMPILE := pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

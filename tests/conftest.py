@@ -14,6 +14,7 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[1]
 # Tests run in as many processes as there are processors: threads of each would only be in each other's way.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def make_history(epochs: int = 12) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ import grimp
 import pytest
 
 from cct.params import SECTIONS, read_yaml
+from cct.verify import written
 
 ROOT = Path(__file__).parents[1]
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
@@ -57,7 +58,7 @@ def test_files_read_are_dependencies_and_files_written_are_outputs(stage):
     source = (ROOT / module_file(f"cct.stages.{stage}")).read_text()
     named = set(re.findall(r'"((?:data|models|reports)/[^"]*)"', source))
     spec = STAGES[stage]
-    declared = {*spec["deps"], *spec.get("outs", []), *spec.get("metrics", [])}
+    declared = {*spec["deps"], *written(spec)}
     assert {path for path in named if not any(path == d or path.startswith(f"{d}/") for d in declared)} == set()
     chosen = {"pretrained"}  # the file in it is named by a parameter, whose schema allows no other folder
     assert {d for d in declared - chosen if not d.startswith(("src/", "$")) and d not in named} == set()

@@ -1,45 +1,11 @@
 """The same bits again: in another folder, at another time, another way; and what says so."""
 
-import subprocess
-
 import dvc.repo
 import grimp
 import pytest
-from runs import OVERRIDES, ROOT, digests
+from runs import ROOT
 
 from cct.params import read_yaml
-
-
-def test_another_folder_time_and_command_give_the_same_files_even_twice_at_once(undisturbed, make_clone, tmp_path):
-    other = make_clone()
-    logs = [tmp_path / "0", tmp_path / "1"]
-    processes = [
-        subprocess.Popen(
-            ["dvc", "exp", "run", "--temp", "-n", f"twin-{log.name}", *OVERRIDES], cwd=other.path,
-            env=other.environment, stdout=log.open("wb"), stderr=subprocess.STDOUT,
-        )
-        for log in logs
-    ]  # fmt: skip
-    assert [process.wait(200) for process in processes] == [0, 0], [log.read_text() for log in logs]
-    commits = other.run("git", "for-each-ref", "--format=%(objectname)", "refs/exps/*/*/twin-*").split()
-    assert len(commits) == 2
-    locks = {other.run("git", "show", f"{commit}:dvc.lock") for commit in commits}
-    assert locks == {(undisturbed[0].path / "dvc.lock").read_text()}
-    other.run("dvc", "exp", "apply", "twin-0")
-    assert digests(other) == undisturbed[1]
-    name = "twin-1"
-    assert "all 17 files are identical" in other.run("cct", "verify", "--against", name)
-    history, figure = other.path / "reports/history.csv", other.path / "reports/figures/confusion.png"
-    first, second, *rest = history.read_text().splitlines()
-    epoch, loss, *others = second.split(",")
-    history.unlink()  # DVC may have made it a link to its cache
-    history.write_text("\n".join([first, ",".join([epoch, str(float(loss) + 5e-4), *others]), *rest, ""]))
-    said = other.run("cct", "verify", "--against", name, code=3)
-    assert "line 2, train_loss" in said and "16 of 17 files are identical, 1 differ within" in said
-    figure.unlink()
-    said = other.run("cct", "verify", "--against", name, code=1)
-    assert "1 beyond it" in said and "equal bits were to be expected" in said
-    assert "error: the files of nothing are not to be had" in other.run("cct", "verify", "--against", "nothing", code=1)
 
 
 def test_verify_says_what_is_identical_and_what_differs(undisturbed):

@@ -1,6 +1,8 @@
 """Runs in a real SQLite store. The pipeline's own runs are tested in `test_pipeline.py`."""
 
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import mlflow
@@ -29,6 +31,7 @@ def here(repository, monkeypatch):
     monkeypatch.chdir(repository)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
         monkeypatch.setenv(name, "")  # so that what MLflow sets in this process is taken back after the test
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
     mlflow.set_tracking_uri(None)
     return repository
 
@@ -40,10 +43,15 @@ def client(path: Path) -> mlflow.MlflowClient:
 def train(model: str) -> str:
     """A run that trained a model of this digest; its identifier."""
     with Tracker(stage="train", meta=META) as tracker:
-        tracker.metrics({"train/loss": 1.0, "nothing": None}, step=1)
-        tracker.metrics({"train/loss": 0.5}, step=2)
+        tracker.epoch(row(1, 1.0))
+        tracker.epoch(row(2, 0.5))
         tracker.tags({"model_sha256": model})
     return tracker.run_id
+
+
+def row(epoch: int, loss: float) -> dict[str, float]:
+    rest = dict.fromkeys(("train_accuracy", "val_loss", "val_accuracy", "learning_rate"), 0.25)
+    return {"epoch": epoch, "train_loss": loss} | rest
 
 
 def test_a_run_is_named_tagged_and_ended(here):
@@ -53,14 +61,14 @@ def test_a_run_is_named_tagged_and_ended(here):
     assert run.info.run_name == f"main@{commit[:7]}"
     assert run.data.tags["cct.commit"] == commit and run.data.tags["cct.dirty"] == "false"
     assert run.data.params == {"train.epochs": "3", "evaluate.confidence": "0.9"}
-    assert run.data.metrics == {"train/loss": 0.5}
+    assert run.data.metrics["train/loss"] == 0.5 and run.data.metrics["val/accuracy"] == 0.25
     assert run.info.artifact_uri.startswith((here / "mlartifacts").as_uri())
 
 
 def test_a_later_stage_goes_on_with_the_run_that_trained(here):
     identifier = train("b" * 64)
     with Tracker(stage="evaluate", meta=META, model_sha256="b" * 64) as tracker:
-        tracker.metrics({"test/accuracy": 0.75})
+        tracker.finals({"test/accuracy": 0.75})
     assert tracker.run_id == identifier
     run = client(here).get_run(identifier)
     assert run.info.status == "FINISHED" and run.data.metrics["test/accuracy"] == 0.75
@@ -72,7 +80,7 @@ def test_other_parameters_make_another_run_with_a_link(here):
     (here / "params.yaml").write_text(before.replace("0.9", "0.5"))
     try:
         with Tracker(stage="evaluate", meta=META, model_sha256="c" * 64) as tracker:
-            tracker.metrics({"test/accuracy": 0.75})
+            tracker.finals({"test/accuracy": 0.75})
     finally:
         (here / "params.yaml").write_text(before)
     run = client(here).get_run(tracker.run_id)
@@ -109,30 +117,48 @@ def test_how_a_run_ended_is_recorded(here, error, status):
     assert client(here).get_run(tracker.run_id).info.status == status
 
 
-def test_a_server_that_cannot_be_reached_costs_one_warning(here, monkeypatch, capsys):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
-    with Tracker(stage="train", meta=META) as tracker:
-        tracker.metrics({"train/loss": 1.0})
-        tracker.artifact(Path("params.yaml"))
-        tracker.tags({"a": "b"})
-    said = capsys.readouterr().err
-    assert said.count("warning: not tracked in MLflow from here on: ") == 1
-    assert "secret" not in said and tracker.run_id is None
+def test_an_interrupted_training_goes_on_in_its_run_and_doubles_nothing(here):
+    with pytest.raises(KeyboardInterrupt), Tracker(stage="train", meta=META) as first:
+        first.epoch(row(1, 1.0))
+        first.epoch(row(2, 0.5))
+        raise KeyboardInterrupt
+    opened = []
+    with Tracker(stage="train", meta=META, run_id=first.run_id, on_open=opened.append) as tracker:
+        tracker.history([row(1, 1.0), row(2, 0.5), row(3, 0.4)])
+        tracker.epoch(row(4, 0.3))
+    assert opened == [first.run_id] == [tracker.run_id]
+    curve = client(here).get_metric_history(first.run_id, "train/loss")
+    assert sorted((point.step, point.value) for point in curve) == [(1, 1.0), (2, 0.5), (3, 0.4), (4, 0.3)]
+    assert client(here).get_run(first.run_id).info.status == "FINISHED"
 
 
-def test_a_failure_half_way_costs_one_warning(here, capsys):
+def test_what_mlflow_refuses_is_left_out_with_a_warning(here, capsys):
     with Tracker(stage="train", meta=META) as tracker:
         tracker.artifact(Path("no/such/file"))
-        tracker.metrics({"train/loss": 1.0})
-    assert capsys.readouterr().err.count("warning: ") == 1
-    assert client(here).get_run(tracker.run_id).data.metrics == {}
+        tracker.epoch(row(1, 1.0))
+    assert capsys.readouterr().err.count("warning: MLflow refused something, which is left out: ") == 1
+    assert client(here).get_run(tracker.run_id).data.metrics["train/loss"] == 1.0
 
 
 def test_names_are_grouped():
     row = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 2.0, "val_accuracy": 0.25, "learning_rate": 0.1}
     assert tracking.epoch_metrics(row)["val/accuracy"] == 0.25
     size = {"parameters": 1, "macs": 2, "sha256": ""}
-    summary = {"test": {"accuracy": 0.5}, "per_class": {"cat": None}, "model": size}
+    summary = {"test": {"accuracy": 0.5}, "per_class": {"cat": None, "dog": 1.0}, "model": size}
     assert tracking.final_metrics(summary) == {
-        "test/accuracy": 0.5, "test_class/cat": None, "model/parameters": 1, "model/macs": 2
+        "test/accuracy": 0.5, "test_class/dog": 1.0, "model/parameters": 1, "model/macs": 2
     }  # fmt: skip
+
+
+def test_a_store_whose_maker_was_killed_is_made_anew(here, tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text("train:\n  epochs: 3\n")
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "from cct import tracking; tracking.Store()"]) as process:
+        part = tmp_path / ".cct/mlflow.db"
+        while not (part.exists() and part.stat().st_size > 20_000):  # some of its tables are made
+            assert process.poll() is None
+            time.sleep(1e-3)
+        process.kill()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert client(tmp_path).get_run(train("a" * 64)).info.status == "FINISHED"

@@ -1,6 +1,8 @@
 """The `cct` command: what DVC and MLflow do not do themselves."""
 
 import argparse
+import difflib
+import functools
 import json
 import math
 import os
@@ -122,11 +124,68 @@ def verify(arguments: argparse.Namespace) -> int:
     return verification.EXIT[worst]
 
 
+def track(arguments: argparse.Namespace) -> int:
+    """Bring what DVC holds into MLflow: the work tree, or experiments; what is there already is not doubled."""
+    from cct import runs
+
+    with runs.answered():
+        store = tracking.Store()
+    found = runs.experiments()
+    chosen = [e for e in found if arguments.all or e.name == arguments.exp]
+    if arguments.exp and not chosen:
+        near = difflib.get_close_matches(arguments.exp, [e.name for e in found], n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(e.name for e in found) or 'none'}"
+        raise CCTError(f"no experiment {arguments.exp!r}; {hint}")
+    jobs = [functools.partial(runs.track_experiment, store, experiment) for experiment in chosen]
+    if arguments.rev:
+        jobs.append(functools.partial(runs.track_revision, store, arguments.rev))
+    elif not arguments.exp and (not arguments.all or (root() / MODEL).is_file()):
+        jobs.append(functools.partial(runs.track_work_tree, store))
+    failed = 0
+    for job in jobs:
+        try:
+            with runs.answered():
+                print(job())
+        except CCTError as error:
+            print(f"error: {redact(str(error))}", file=sys.stderr)
+            failed = 1
+    return failed
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Say what an MLflow run came from and how to make it again."""
+    from cct import runs
+
+    with runs.answered():
+        store = tracking.Store()
+        for name, value in runs.describe(store, arguments.id).items():
+            print(f"{name.replace('_', ' '):14}{value}")
+        if arguments.apply:
+            print(runs.apply(store, arguments.id))
+
+
+def promote(arguments: argparse.Namespace) -> None:
+    """Register a run's model, and make it the champion if it beats the present one by more than chance."""
+    from cct import runs
+
+    with runs.answered():
+        print(runs.promote(tracking.Store(), arguments.id, metric=arguments.metric, force=arguments.force))
+
+
 def ui(arguments: argparse.Namespace) -> None:
-    """Serve the MLflow UI on this machine only."""
+    """Serve the MLflow UI on this machine only, with every experiment that DVC has."""
     uri, address = tracking.store(), f"http://127.0.0.1:{arguments.port}"
     if uri.startswith(("http://", "https://")):
         raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({redact(uri)})")
+    if uri == f"sqlite:///{root() / tracking.DATABASE}":
+        from cct import runs
+
+        store = tracking.Store()  # made under a lock if it is not there; the server would make it without one
+        for experiment in runs.untracked(store):
+            try:
+                print(runs.track_experiment(store, experiment))
+            except CCTError as error:
+                print(f"warning: not in MLflow: {redact(str(error))}", file=sys.stderr)
     print(f"MLflow UI on {address} (Ctrl-C ends it)")
     # Without the job runner the server starts in a quarter of the time; nothing here uses it.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
@@ -194,6 +253,17 @@ def parser() -> argparse.ArgumentParser:
     verified.add_argument(
         "--tolerance", type=_tolerance, default=1e-3, help="largest excusable difference of numbers (default: 0.001)"
     )
+    what = add(track).add_mutually_exclusive_group()
+    what.add_argument("--exp", metavar="NAME", help="one experiment of DVC's")
+    what.add_argument("--all", action="store_true", help="all experiments, and the work tree")
+    what.add_argument("--rev", metavar="REV", help="a commit, branch or tag that has a dvc.lock")
+    described = add(run)
+    described.add_argument("--apply", action="store_true", help="bring it into the work tree, too")
+    promoted = add(promote)
+    for each in (described, promoted):
+        each.add_argument("id", metavar="RUN_ID", help="as the MLflow UI shows it")
+    promoted.add_argument("--metric", default="test/accuracy", help="that decides (default: test/accuracy)")
+    promoted.add_argument("--force", action="store_true", help="even if it is no better")
     add(ui).add_argument("--port", type=int, default=5000, help="default: 5000")
     return top
 

@@ -1,12 +1,11 @@
 """Recipes as overlays on `params.yaml`: small files in `presets/` that hold only what differs."""
 
 import difflib
-import json
 from pathlib import Path
 from typing import Any
 
 from cct.files import root
-from cct.params import ParamsError, flatten, read_yaml
+from cct.params import ParamsError, arguments, flatten, read_yaml
 
 
 def folder() -> Path:
@@ -39,8 +38,4 @@ def read(name: str) -> dict[str, Any]:
 
 def overrides(name: str) -> list[str]:
     """A preset as arguments of `dvc exp run`: -S, `train.epochs=30`, and so on."""
-    return [word for key, value in read(name).items() for word in ("-S", f"{key}={_written(value)}")]
-
-
-def _written(value: Any) -> str:
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+    return arguments(read(name))

@@ -5,7 +5,9 @@ first (`import cct.layers`), because Keras looks up classes of other packages on
 """
 
 import json
+import os
 import shutil
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-DATA = "data"  # as the flavour mlflow.keras has it
+FOLDER = "classifier"  # of the files that are the model's own, in MLflow's folder "data"
 
 
 def save_model(
@@ -33,23 +35,39 @@ def save_model(
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    folder = Path(path, DATA)
-    folder.mkdir(parents=True)
-    shutil.copyfile(model_file, folder / "model.keras")
-    (folder / "classes.json").write_text(json.dumps(classes), encoding="utf-8")
-    mlflow_model.signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *image_shape), "images")]),
-        outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"p_{name}") for name in classes)]),
-    )
     mlflow_model.add_flavor(
-        "keras", data=DATA, keras_version=version("keras"), keras_backend=backend, save_exported_model=False
+        "keras",
+        data=f"data/{FOLDER}",
+        keras_version=version("keras"),
+        keras_backend=backend,
+        save_exported_model=False,
     )
-    shutil.copytree(Path(__file__).parent, Path(path, "code", "cct"), ignore=shutil.ignore_patterns("__pycache__"))
     packages = ["keras", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "tensorflow"]
-    pins = "\n".join(f"{package}=={version(package)}" for package in packages)
-    Path(path, "requirements.txt").write_text(pins + "\n", encoding="utf-8")
-    mlflow.pyfunc.add_to_model(mlflow_model, loader_module="cct.serving", data=DATA, code="code")
-    mlflow_model.save(str(Path(path, "MLmodel")))
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder, FOLDER)
+        own.mkdir()
+        shutil.copyfile(model_file, own / "model.keras")
+        (own / "classes.json").write_text(json.dumps(classes), encoding="utf-8")
+        mlflow.pyfunc.save_model(
+            path,
+            mlflow_model=mlflow_model,
+            loader_module="cct.serving",
+            data_path=str(own),
+            code_paths=[os.fspath(Path(__file__).parent)],
+            signature=ModelSignature(
+                inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *image_shape), "images")]),
+                outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"p_{name}") for name in classes)]),
+            ),
+            # A ramp, so that a picture is in no run that was trained on somebody's private ones.
+            input_example={"images": _ramp(image_shape)},
+            pip_requirements=[f"{package}=={version(package)}" for package in packages],
+        )
+
+
+def _ramp(image_shape: list[int]) -> np.ndarray:
+    height, width, channels = image_shape
+    row = np.linspace(0, 255, width).astype(np.uint8)
+    return np.broadcast_to(row[None, None, :, None], (1, height, width, channels)).copy()
 
 
 class Classifier:

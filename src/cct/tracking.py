@@ -1,49 +1,84 @@
 """One MLflow run for one run of the pipeline: a view of the files that DVC holds, never their master.
 
-A stage opens a `Tracker`, and every call on it is allowed to fail: the first failure prints one warning and silences
-the rest, and the stage goes on to finish its files. No identifier of MLflow's is written into a file, because DVC would
-hash it; `evaluate` and `plot` find the run of `train` by the digest of the model and the name of the experiment.
+A stage opens a `Tracker` and goes on at once: what it logs is delivered by a thread of its own, in order, and again
+while the server does not answer. What is not delivered when the stage ends costs a warning, and the files are there for
+`cct track` to deliver later; no stage fails for its tracking. No identifier of MLflow's is written into a file, because
+DVC would hash it; `evaluate` and `plot` find the run of `train` by the digest of the model and the name of the
+experiment, and make one from the files where DVC restored the training from its cache.
 """
 
-import functools
+import hashlib
+import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 
+from cct import tables
 from cct.errors import redact
-from cct.files import root
-from cct.params import flatten, read_yaml
+from cct.files import digest, root
+from cct.params import arguments, flatten, read_yaml
 
-EXPERIMENT = "cct"
+EXPERIMENT, DATABASE = "cct", "mlflow.db"
 CODE = ("--", ".", ":!params.yaml", ":!dvc.lock")
-# MLflow's own patience with a dead server is seven retries and two minutes each.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+# MLflow's own patience with a dead server is seven retries and two minutes each; the delivery has its own.
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED", "UNAUTHENTICATED")
+LONGEST_WAIT = 30.0  # seconds between two tries
+MODEL, HISTORY = Path("models/model.keras"), Path("reports/history.csv")
+METRICS, PREDICTIONS = Path("reports/metrics.json"), Path("reports/predictions.csv")
 
 
 def store() -> str:
     """The tracking URI: `MLFLOW_TRACKING_URI`, or a SQLite file in the root of the repository."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
 
 
-def origin() -> dict[str, str]:
-    """Where a run comes from: name, experiment, commit, and whether more than its parameters differed from that."""
+class Origin(NamedTuple):
+    """Where a run comes from."""
+
+    name: str  # the experiment, or branch@commit
+    experiment: str  # its name, or nothing
+    commit: str  # that is checked out; of an experiment, its baseline
+    dirty: str  # "true" where more than the parameters differed from that commit
+
+
+def origin() -> Origin:
+    """Where the run of this process comes from."""
     top = root()
-    commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git(top, "rev-parse", "HEAD")
+    commit = os.environ.get("DVC_EXP_BASELINE_REV") or git(top, "rev-parse", "HEAD")
     experiment = os.environ.get("DVC_EXP_NAME", "")
-    branch = _git(top, "rev-parse", "--abbrev-ref", "HEAD")
-    return {
-        "name": experiment or (f"{branch}@{commit[:7]}" if commit else top.name),
-        "experiment": experiment,
-        "commit": commit,
-        "dirty": str(bool(_git(Path.cwd(), "status", "--porcelain", "--untracked-files=no", *CODE))).lower(),
-    }
+    branch = git(top, "rev-parse", "--abbrev-ref", "HEAD")
+    return Origin(
+        name=experiment or (f"{branch}@{commit[:7]}" if commit else top.name),
+        experiment=experiment,
+        commit=commit,
+        dirty=str(bool(git(Path.cwd(), "status", "--porcelain", "--untracked-files=no", *CODE))).lower(),
+    )
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What a git command prints, or nothing where it fails."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
@@ -57,172 +92,379 @@ def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def final_metrics(summary: Mapping[str, Any]) -> dict[str, float | None]:
+def best_metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of the epoch whose weights were kept: its number, and its validation accuracy."""
+    best = next(row for row in history if row["chosen"])
+    return {"best/epoch": best["epoch"], "best/val_accuracy": best["val_accuracy"]}
+
+
+def final_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
     """`metrics.json` under MLflow's names: `test/accuracy`, `test_class/cat`, `model/macs`."""
-    return (
+    values = (
         {f"test/{name}": value for name, value in summary["test"].items()}
         | {f"test_class/{name}": value for name, value in summary["per_class"].items()}
         | {f"model/{name}": summary["model"][name] for name in ("parameters", "macs")}
     )
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+def parameters(folder: Path) -> dict[str, str]:
+    """`params.yaml` flattened, as MLflow has it."""
+    return {key: str(value) for key, value in flatten(read_yaml(folder / "params.yaml")).items()}
 
 
-def _forgiving(method: Callable) -> Callable:
-    @functools.wraps(method)
-    def wrapper(self: "Tracker", *args, **kwargs) -> None:
-        if self.client is None:
+def lock_digest(text: str) -> str:
+    """Sha256 of what a `dvc.lock` says of all stages before `plot`, which reads it before its own entry is there."""
+    stages = (_parse(text) or {}).get("stages", {})
+    known = {name: stage for name, stage in stages.items() if name != "plot"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _parse(text: str) -> Any:
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def command(folder: Path, source: Origin) -> str:
+    """What makes the same run again: the commit and the parameters that differ from it."""
+    committed = git(root(), "show", f"{source.commit}:params.yaml")
+    if not committed:
+        return "dvc repro"
+    before, now = flatten(_parse(committed)), flatten(read_yaml(folder / "params.yaml"))
+    changed = {key: value for key, value in now.items() if key not in before or before[key] != value}
+    words = shlex.join(["dvc", "exp", "run", *arguments(changed)])
+    aside = "  # and the changes of the code that were not committed" if source.dirty == "true" else ""
+    return f"git checkout {source.commit[:12]} && {words}{aside}"
+
+
+class Delivery:
+    """Makes calls one after another on a thread of its own, each again and again until it succeeds."""
+
+    def __init__(self) -> None:
+        self.calls: deque[Callable[[], None]] = deque()
+        self.changed = threading.Condition()
+        self.closing, self.reason = False, ""
+        self.thread = threading.Thread(target=self._run, name="MLflow", daemon=True)
+        self.thread.start()
+
+    def put(self, call: Callable[[], None]) -> None:
+        """Have a call made after all that were put before it."""
+        with self.changed:
+            self.calls.append(call)
+            self.changed.notify_all()
+
+    def close(self, patience: float) -> None:
+        """Wait until all is delivered, or the last try of what is not has failed, or `patience` seconds."""
+        with self.changed:
+            self.closing = True
+            self.changed.notify_all()
+        self.thread.join(patience)
+        if self.calls:
+            why = self.reason or f"no answer within {patience:.0f} s"
+            say(f"not delivered to MLflow: {why}; the files are complete: run cct track when it answers again")
+
+    def _run(self) -> None:
+        wait = 1.0
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self.calls or self.closing)
+                if not self.calls:
+                    return
+                call = self.calls[0]
+            try:
+                call()
+            except Exception as error:  # whatever a tracker throws, it is not worth a run
+                if not _transient(error):
+                    say(f"MLflow refused something, which is left out: {reason(error)}")
+                    self.calls.popleft()
+                    continue
+                if not self.reason:
+                    say(f"MLflow does not answer ({reason(error)}): what is to be logged is kept until it does")
+                self.reason = reason(error)
+                with self.changed:
+                    if self.closing:
+                        return
+                    self.changed.wait_for(lambda: self.closing, timeout=wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+            else:
+                self.calls.popleft()
+                if self.reason:
+                    print("MLflow answers again", file=sys.stderr)
+                self.reason, wait = "", 1.0
+
+
+def say(warning: str) -> None:
+    """A warning, without anybody's password."""
+    print(f"warning: {redact(warning)}", file=sys.stderr)
+
+
+def _transient(error: Exception) -> bool:
+    """Whether the same call may succeed later. What is wrong with the call itself will stay wrong."""
+    if type(error).__module__.partition(".")[0] == "mlflow":
+        return getattr(error, "error_code", "INTERNAL_ERROR") in TRANSIENT
+    return not isinstance(error, FileNotFoundError | ValueError | TypeError | KeyError | AttributeError | ImportError)
+
+
+def reason(error: Exception) -> str:
+    """The first line that says something."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
+    return (lines[0] if lines else type(error).__name__)[:300]
+
+
+class Store:
+    """The tracking store, opened: MLflow's client and the identifier of the experiment that all runs are in."""
+
+    def __init__(self) -> None:
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
+        import mlflow
+
+        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        top = root()
+        local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
+        mlflow.set_tracking_uri(store())  # sets MLFLOW_TRACKING_URI too
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        (top / ".cct").mkdir(exist_ok=True)
+        # Two processes that create one SQLite store destroy it, and so does one that is killed before it is done: the
+        # tables are made by many statements, each for itself.
+        with FileLock(top / ".cct" / "mlflow.lock"):
+            if local and not (top / DATABASE).exists():
+                part = top / ".cct" / DATABASE
+                part.unlink(missing_ok=True)
+                mlflow.MlflowClient(f"sqlite:///{part}")
+                part.replace(top / DATABASE)
+            self.client = mlflow.MlflowClient()
+            found = self.client.get_experiment_by_name(name)
+            self.experiment = (
+                found.experiment_id if found else self.client.create_experiment(name, artifact_location=local)
+            )
+        mlflow.set_experiment(experiment_id=self.experiment)  # where Model.log puts its files, not where the run is
+
+    def runs(self, **tags: str) -> list:
+        """Runs that have these tags of ours, the newest first."""
+        wanted = " AND ".join(f"tags.`cct.{name}` = '{value}'" for name, value in tags.items())
+        return list(self.client.search_runs([self.experiment], wanted, order_by=["attributes.start_time DESC"]))
+
+    def create(self, folder: Path, source: Origin, tags: Mapping[str, str], start: int | None = None) -> str:
+        """Make a run of the parameters in `folder`; its identifier."""
+        from mlflow.entities import Param
+
+        own = source._asdict() | {"command": command(folder, source)} | dict(tags)
+        named = {f"cct.{name}": value for name, value in own.items()} | {"mlflow.runName": source.name}
+        run_id = self.client.create_run(self.experiment, tags=named, start_time=start).info.run_id
+        self.client.log_batch(run_id, params=[Param(*item) for item in parameters(folder).items()])
+        self.client.log_artifact(run_id, str(folder / "params.yaml"))
+        return run_id
+
+    def metrics(self, run_id: str, values: Mapping[str, float], *, step: int, at: int) -> None:
+        """Log all values of one step in one call."""
+        from mlflow.entities import Metric
+
+        points = [Metric(name, float(value), at, step) for name, value in values.items()]
+        self.client.log_batch(run_id, metrics=points)
+
+    def history(self, run_id: str, rows: Sequence[Mapping[str, float]], at: int) -> None:
+        """Log those rows that the run does not have: a step logged twice would be there twice."""
+        logged = {point.step for point in self.client.get_metric_history(run_id, "val/accuracy")}
+        for row in rows:
+            if row["epoch"] not in logged:
+                self.metrics(run_id, epoch_metrics(row), step=int(row["epoch"]), at=at)
+
+    def finals(self, run_id: str, values: Mapping[str, float], at: int) -> None:
+        """Log values that a run has once, but for those that it has already."""
+        has = self.client.get_run(run_id).data.metrics
+        new = {name: value for name, value in values.items() if has.get(name) != float(value)}
+        if new:
+            self.metrics(run_id, new, step=0, at=at)
+
+    def tags(self, run_id: str, values: Mapping[str, str]) -> None:
+        """Set tags, each under `cct.`."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(run_id, tags=[RunTag(f"cct.{name}", str(value)) for name, value in values.items()])
+
+    def artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
+        """Copy a file, or what is in a folder, into the run."""
+        copy = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
+        copy(run_id, str(path), folder)
+
+    def model(
+        self, run_id: str, path: Path, meta: Mapping[str, Any], *, backend: str, flavor: ModuleType | None
+    ) -> None:
+        """Make a model file the run's model; one that is stored already, by whatever run, is not stored again.
+
+        Args:
+            run_id: of the run.
+            path: a `.keras` file.
+            meta: of the data.
+            backend: Keras's.
+            flavor: what writes an MLflow model of it (`cct.serving`); none can only name one that is stored.
+        """
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        run = self.client.get_run(run_id)
+        if run.outputs and run.outputs.model_outputs:
             return
-        try:
-            method(self, *args, **kwargs)
-        except Exception as error:  # whatever a tracker throws, it is not worth a run
-            self.give_up(error)
+        sha256 = digest(path)
+        same = f"tags.`cct.model_sha256` = '{sha256}'"
+        stored = [m for m in self.client.search_logged_models([self.experiment], same) if m.status == "READY"]
+        if stored:
+            self.client.log_outputs(run_id, [LoggedModelOutput(stored[0].model_id, step=0)])
+            return
+        if not flavor:
+            return
+        info = Model.log(
+            artifact_path=None, name="model", flavor=flavor, run_id=run_id,
+            model_file=path, classes=meta["classes"], image_shape=meta["image_shape"], backend=backend,
+        )  # fmt: skip
+        self.client.set_logged_model_tags(info.model_id, {"cct.model_sha256": sha256})
 
-    return wrapper
+    def fill(
+        self, run_id: str, folder: Path, meta: Mapping[str, Any], *, at: int, flavor: ModuleType | None = None
+    ) -> None:
+        """Bring into a run whatever of the training's and the evaluation's files is in `folder` and not in the run."""
+        if (folder / HISTORY).is_file():
+            table = tables.read_history(folder / HISTORY)
+            rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+            self.history(run_id, rows, at)
+            self.finals(run_id, best_metrics(rows), at)
+            self.artifact(run_id, folder / HISTORY, "reports")
+        if (folder / MODEL).is_file():
+            backend = parameters(folder).get("runtime.backend", "tensorflow")
+            self.model(run_id, folder / MODEL, meta, backend=backend, flavor=flavor)
+        if (folder / METRICS).is_file():
+            self.finals(run_id, final_metrics(tables.read_metrics(folder / METRICS)), at)
+            self.artifact(run_id, folder / METRICS, "reports")
+            self.artifact(run_id, folder / PREDICTIONS, "reports")
 
 
 class Tracker:
-    """Writes into one run, of which `run_id` is the identifier, or nowhere where tracking failed."""
+    """What one stage logs, into one run. Its methods return at once and never raise.
+
+    Attributes:
+        run_id: of the run, as soon as it is known, which is never where the server does not answer.
+    """
 
     def __init__(
-        self, *, stage: str, meta: Mapping[str, Any], model_sha256: str | None = None, run_id: str | None = None
+        self,
+        *,
+        stage: str,
+        meta: Mapping[str, Any],
+        model_sha256: str | None = None,
+        run_id: str | None = None,
+        flavor: ModuleType | None = None,
+        on_open: Callable[[str], None] = lambda run_id: None,
     ) -> None:
         """Open the run that this stage belongs to.
 
         Args:
-            stage: "train" starts a run; any other stage goes on with the run that trained the model, or starts one and
-                says so in a tag where there is none (DVC restored the training from its cache).
+            stage: "train" starts a run; any other stage goes on with the run that trained the model, or makes one from
+                the files, and says so in a tag, where there is none (DVC restored the training from its cache).
             meta: of the data, as `cct.data.read_meta` returns it.
             model_sha256: of the model file, for all stages but "train".
             run_id: the run that an interrupted training wrote into; it is gone on with if it is still there.
+            flavor: see `Store.model`.
+            on_open: gets the identifier of the run, on the delivering thread.
         """
-        self.client, self.run_id, self.stage = None, None, stage
-        try:
-            self._open(meta, model_sha256, run_id)
-        except Exception as error:
-            self.give_up(error)
-
-    def give_up(self, error: Exception) -> None:
-        """Say once that there is no tracking, and do none from here on."""
-        self.client = None
-        lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
-        reason = lines[0] if lines else type(error).__name__
-        print(f"warning: not tracked in MLflow from here on: {redact(reason[:300])}", file=sys.stderr)
-
-    def _open(self, meta: Mapping[str, Any], model_sha256: str | None, run_id: str | None) -> None:
-        for name, value in PATIENCE.items():
-            os.environ.setdefault(name, value)
-        import mlflow
-
-        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration, and errors are said below
-            logging.getLogger(noisy).setLevel(logging.CRITICAL)
-
-        top = root()
-        local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
-        mlflow.set_tracking_uri(store())  # sets MLFLOW_TRACKING_URI too
-        client = mlflow.MlflowClient()
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-        (top / ".cct").mkdir(exist_ok=True)
-        with FileLock(top / ".cct" / "mlflow.lock"):  # two processes that create one SQLite store destroy it
-            found = client.get_experiment_by_name(name)
-            experiment_id = found.experiment_id if found else client.create_experiment(name, artifact_location=local)
-        mlflow.set_experiment(experiment_id=experiment_id)  # where Model.log puts its files, not where the run is
+        self.run_id: str | None = None
+        self.store: Store | None = None
+        self.monitor: Any = None
+        self.stage, self.flavor, self.delivery = stage, flavor, Delivery()
         source = origin()
-        tags = {f"cct.{key}": value for key, value in source.items()} | {"cct.data_digest": meta["digest"]}
-        parameters = {key: str(value) for key, value in flatten(read_yaml(Path("params.yaml"))).items()}
-        if model_sha256:
-            tags["cct.model_sha256"] = model_sha256
-            trained = client.search_runs(
-                [experiment_id],
-                f"tags.`cct.model_sha256` = '{model_sha256}' AND tags.`cct.name` = '{source['name']}'",
-                order_by=["attributes.start_time DESC"],
-            )
-            # Other parameters of a later stage make another run, or its metrics would contradict its parameters.
-            self.run_id = next((run.info.run_id for run in trained if run.data.params == parameters), None)
-            if trained and not self.run_id:
-                tags["cct.trained_in"] = trained[0].info.run_id
-            if not self.run_id:
-                tags["cct.training"] = "restored"
+        self.delivery.put(lambda: self._open(source, meta, model_sha256, run_id, on_open))
+
+    def _open(self, source: Origin, meta: Mapping[str, Any], sha256: str | None, run_id: str | None, on_open) -> None:
+        self.store = self.store or Store()
+        tags = {"data_digest": meta["digest"]}
+        found = None
         if run_id:
-            own = f"attributes.run_id = '{run_id}' AND tags.`cct.name` = '{source['name']}'"
-            self.run_id = next((run.info.run_id for run in client.search_runs([experiment_id], own)), None)
-        if self.run_id:
-            client.update_run(self.run_id, status="RUNNING")
+            own = f"attributes.run_id = '{run_id}' AND tags.`cct.name` = '{source.name}'"
+            found = next(iter(self.store.client.search_runs([self.store.experiment], own)), None)
+        elif sha256:
+            tags["model_sha256"] = sha256
+            trained = self.store.runs(model_sha256=sha256, name=source.name)
+            # Other parameters of a later stage make another run, or its metrics would contradict its parameters.
+            found = next((run for run in trained if run.data.params == parameters(Path())), None)
+            if not found:
+                others = trained or self.store.runs(model_sha256=sha256)
+                tags |= {"training": "restored"} | ({"trained_in": others[0].info.run_id} if others else {})
+        if found:
+            self.run_id = found.info.run_id
+            self.store.client.update_run(self.run_id, status="RUNNING")
         else:
-            tags["mlflow.runName"] = source["name"]
-            self.run_id = client.create_run(experiment_id, tags=tags).info.run_id
-            client.log_batch(self.run_id, params=[mlflow.entities.Param(*item) for item in parameters.items()])
-            client.log_artifact(self.run_id, "params.yaml")
-        self.client = client
+            self.run_id = self.store.create(Path(), source, tags)
+            if sha256:
+                self.store.fill(self.run_id, Path(), meta, at=now(), flavor=self.flavor)
+        on_open(self.run_id)
+        if self.stage == "train":
+            self._watch_system()
 
-    @_forgiving
-    def metrics(self, values: Mapping[str, float | None], *, step: int = 0) -> None:
-        """Log all values of one step in one call; None is left out."""
-        from mlflow.entities import Metric
-        from mlflow.utils.time import get_current_time_millis
+    def _watch_system(self) -> None:
+        """Record load and memory of the machine with the run, unless the environment says no."""
+        if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true").lower() in ("false", "0"):
+            return
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        now = get_current_time_millis()
-        points = [Metric(key, float(value), now, step) for key, value in values.items() if value is not None]
-        self.client.log_batch(self.run_id, metrics=points)
+        self.monitor = SystemMetricsMonitor(self.run_id, resume_logging=True)
+        self.monitor.start()
+
+    def _put(self, call: Callable[[Store, str], None]) -> None:
+        def deliver() -> None:
+            if self.store and self.run_id:  # else the server refused the run itself
+                call(self.store, self.run_id)
+
+        self.delivery.put(deliver)
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """Log one row of the history."""
-        self.metrics(epoch_metrics(row), step=int(row["epoch"]))
+        values, step, at = epoch_metrics(row), int(row["epoch"]), now()
+        self._put(lambda store, run_id: store.metrics(run_id, values, step=step, at=at))
 
-    @_forgiving
     def history(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Log those rows of the history that the run does not have: a step logged twice would be there twice."""
-        logged = {point.step for point in self.client.get_metric_history(self.run_id, "val/accuracy")}
-        for row in rows:
-            if row["epoch"] not in logged:
-                self.epoch(row)
+        """Log those rows of the history that the run does not have."""
+        rows, at = list(rows), now()
+        self._put(lambda store, run_id: store.history(run_id, rows, at))
 
-    @_forgiving
+    def finals(self, values: Mapping[str, float]) -> None:
+        """Log values that a run has once."""
+        at = now()
+        self._put(lambda store, run_id: store.finals(run_id, values, at))
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags, each under `cct.`."""
+        self._put(lambda store, run_id: store.tags(run_id, values))
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file, or what is in a folder, into the run. It must stay as it is until the tracker is closed."""
+        self._put(lambda store, run_id: store.artifact(run_id, path, folder))
+
     def environment(self, record: Mapping[str, Any]) -> None:
         """What computes (`cct.machine.record`): a file with all of it, and tags to filter by."""
         kind = record["kind"]
-        self.client.log_dict(self.run_id, dict(record), "environment.json")
-        self.tags(
-            {
-                "backend": f"{kind['backend']} {kind['backend_version']}",
-                "device": ", ".join(kind["gpus"]) or record["cpu"],
-                "host": record["host"],
-            }
-        )
+        self._put(lambda store, run_id: store.client.log_dict(run_id, dict(record), "environment.json"))
+        backend, device = f"{kind['backend']} {kind['backend_version']}", ", ".join(kind["gpus"]) or record["cpu"]
+        self.tags({"backend": backend, "device": device, "host": record["host"]})
 
-    @_forgiving
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Set tags, each under `cct.`."""
-        from mlflow.entities import RunTag
-
-        self.client.log_batch(self.run_id, tags=[RunTag(f"cct.{key}", str(value)) for key, value in values.items()])
-
-    @_forgiving
-    def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Copy a file, or what is in a folder, into the run."""
-        copy = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
-        copy(self.run_id, str(path), folder)
-
-    @_forgiving
-    def model(self, flavor: ModuleType, **options) -> None:
-        """Log a model that `flavor.save_model` writes from `options`, as the run's model."""
-        from mlflow.models import Model
-
-        Model.log(artifact_path=None, name="model", flavor=flavor, run_id=self.run_id, **options)
-
-    @_forgiving
-    def close(self, status: str) -> None:
-        """End the run; a later stage of the same pipeline run opens it again."""
-        self.client.set_terminated(self.run_id, status=status)
+    def model(self, path: Path, meta: Mapping[str, Any], backend: str) -> None:
+        """Log the model file as the run's model."""
+        self._put(lambda store, run_id: store.model(run_id, path, meta, backend=backend, flavor=self.flavor))
 
     def __enter__(self) -> "Tracker":
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        self.close("FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED")
+        status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
+        if self.monitor:
+            # Aside, because it waits for the monitor's thread, and that for the server.
+            threading.Thread(target=self.monitor.finish, daemon=True).start()
+        self._put(lambda store, run_id: store.client.set_terminated(run_id, status=status))
+        # A server that has not answered gets no more of the user's time than one last try.
+        self.delivery.close(patience=5 if self.delivery.reason else 60)
+
+
+def now() -> int:
+    """Milliseconds since 1970, as MLflow has time."""
+    return time.time_ns() // 1_000_000

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,7 +80,13 @@ def summary(findings: list[Finding], differences: list[str], tolerance: float) -
 def outputs(top: Path) -> list[str]:
     """All that the stages of `dvc.yaml` write, relative to `top`, in the order of the stages."""
     stages = read_yaml(top / "dvc.yaml")["stages"].values()
-    return [name for stage in stages for name in [*stage.get("outs", []), *stage.get("metrics", [])]]
+    return [name for stage in stages for name in written(stage)]
+
+
+def written(stage: Mapping[str, Any]) -> list[str]:
+    """The paths that a stage of `dvc.yaml` writes. One with options is a mapping of one key."""
+    entries = [*stage.get("outs", []), *stage.get("metrics", [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
 def machines(expected: Path, found: Path) -> list[str]:

@@ -14,7 +14,8 @@ def main() -> None:
     source = data.read_source(descriptor)
     cached = download.fetch(source, base=descriptor.parent)
     folder = Path("data/raw")
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # DVC keeps what is persistent, and so what another source left
+    folder.mkdir(parents=True)
     shutil.copyfile(cached, folder / source.file)
 
 

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from cct import data, metrics, params, runtime, tables, tracking, variants
+from cct import data, metrics, params, runtime, serving, tables, tracking, variants
 from cct.errors import command
 from cct.files import digest, writable
 
@@ -34,8 +34,8 @@ def main() -> None:
         f"test accuracy {test['accuracy']:.4f} ({test['accuracy_low']:.4f} to {test['accuracy_high']:.4f} with "
         f"{evaluate.confidence:.0%} confidence), loss {test['loss']:.4f}, {test['images']:,} pictures"
     )
-    with tracking.Tracker(stage="evaluate", meta=meta, model_sha256=sha256) as tracker:
-        tracker.metrics(tracking.final_metrics(summary))
+    with tracking.Tracker(stage="evaluate", meta=meta, model_sha256=sha256, flavor=serving) as tracker:
+        tracker.finals(tracking.final_metrics(summary))
         tracker.artifact(Path("reports/metrics.json"), "reports")
         tracker.artifact(Path("reports/predictions.csv"), "reports")
 

@@ -32,7 +32,10 @@ def main() -> None:
     print(f"{len(figures)} figures in {folder}")
     with tracking.Tracker(stage="plot", meta=meta, model_sha256=summary["model"]["sha256"]) as tracker:
         tracker.artifact(folder, "figures")
-        tracker.artifact(Path("dvc.lock"))
+        lock = Path("dvc.lock")
+        if lock.is_file():
+            tracker.artifact(lock)
+            tracker.tags({"lock_digest": tracking.lock_digest(lock.read_text(encoding="utf-8"))})
 
 
 if __name__ == "__main__":

@@ -44,8 +44,13 @@ def main() -> None:
         if recipe.init_from and not saved.latest:
             kept = checkpoint.start_from(model.load(Path(recipe.init_from)), network, resolved, image_shape=shape)
             print(f"starting from {recipe.init_from}, {kept}")
-        with tracking.Tracker(stage="train", meta=meta, run_id=saved.notes.get("mlflow_run")) as tracker:
-            saved.notes["mlflow_run"] = tracker.run_id
+        with tracking.Tracker(
+            stage="train",
+            meta=meta,
+            flavor=serving,
+            run_id=saved.notes.get("mlflow_run"),
+            on_open=lambda run_id: saved.notes.update(mlflow_run=run_id),
+        ) as tracker:
             tracker.environment(machine.record(kind))
             if saved.latest:
                 tracker.history(saved.latest.content["history"])
@@ -65,14 +70,8 @@ def main() -> None:
             path = Path("models/model.keras")
             model.save(network, path, origin={"trained_on": saved.notes["kinds"]})
             tables.write_history(Path("reports/history.csv"), history)
-            tracker.metrics({"best/epoch": best["epoch"], "best/val_accuracy": best["val_accuracy"]})
-            tracker.model(
-                serving,
-                model_file=path,
-                classes=meta["classes"],
-                image_shape=meta["image_shape"],
-                backend=hardware.backend,
-            )
+            tracker.finals(tracking.best_metrics(history))
+            tracker.model(path, meta, hardware.backend)
             tracker.artifact(Path("reports/history.csv"), "reports")
             # Last: it is by this tag that the next stages know a run whose training is whole.
             tracker.tags({"model_sha256": digest(path)})

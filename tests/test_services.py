@@ -1,0 +1,190 @@
+"""What needs more than Python: PostgreSQL, an S3 endpoint, a browser, a model that is served."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from conftest import Clone
+from runs import OVERRIDES, digests, set_parameters
+from servers import free_port, mlflow_server, serve
+
+pytestmark = pytest.mark.services
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
+
+
+def needs(present: object, what: str) -> None:
+    if not present:
+        pytest.skip(f"{what} is not installed")
+
+
+@pytest.fixture(scope="module")
+def clone(make_clone, undisturbed) -> Clone:
+    """A clone with the outputs of the undisturbed run, restored from its cache, and one experiment of its own."""
+    clone = make_clone()
+    set_parameters(clone)
+    shutil.copytree(undisturbed[0].path / ".dvc/cache", clone.path / ".dvc/cache")
+    clone.run("dvc", "repro")
+    assert digests(clone) == undisturbed[1]
+    return clone
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """A cluster of its own; the address of its database, without the password, and the password."""
+    needs(POSTGRES, "PostgreSQL")
+    folder, password, port = tmp_path_factory.mktemp("postgres"), secrets.token_hex(16), free_port()
+    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    if user:  # the server refuses to run as root, and its user has to reach the folder
+        for parent in [folder, *folder.parents][:3]:
+            parent.chmod(0o755)
+        shutil.chown(folder, "postgres", "postgres")
+
+    def run(tool: str, *words: str) -> None:
+        subprocess.run([POSTGRES.with_name(tool), *words], cwd=folder, check=True, capture_output=True, **user)
+
+    (folder / "password").write_text(password)
+    (folder / "password").chmod(0o644)
+    data = str(folder / "data")
+    run("initdb", "-D", data, "-U", "mlflow", "--auth=scram-sha-256", f"--pwfile={folder}/password")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
+    try:
+        yield f"127.0.0.1:{port}/postgres", password
+    finally:
+        run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    """An S3 endpoint; its address, and what a client needs in its environment."""
+    needs(importlib.util.find_spec("moto"), "moto")
+    port = free_port()
+    keys = {
+        "AWS_ACCESS_KEY_ID": secrets.token_hex(16),
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with serve(words, port=port, log=tmp_path_factory.mktemp("s3") / "log", path="/moto-api/"):
+        yield f"http://127.0.0.1:{port}", keys
+
+
+def test_a_team_has_one_server_for_runs_and_one_remote_for_files(clone, make_clone, postgres, s3, tmp_path):
+    """The commands of docs/server.md."""
+    import boto3
+    import psycopg2
+
+    address, password = postgres
+    endpoint, keys = s3
+    buckets = boto3.client(
+        "s3", endpoint_url=endpoint, aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"], region_name=keys["AWS_DEFAULT_REGION"],
+    )  # fmt: skip
+    for name in ("mlflow", "dvc"):
+        buckets.create_bucket(Bucket=name)
+    token = secrets.token_hex(16)
+    with mlflow_server(
+        tmp_path, "--artifacts-destination", "s3://mlflow/artifacts",
+        MLFLOW_BACKEND_STORE_URI=f"postgresql://mlflow:{password}@{address}", MLFLOW_S3_ENDPOINT_URL=endpoint, **keys,
+    ) as port:  # fmt: skip
+        uri = f"http://somebody:{token}@127.0.0.1:{port}"
+        said = clone.run("cct", "track", MLFLOW_TRACKING_URI=uri)
+        assert "tracked" in said
+        assert "is there, checked" in clone.run("cct", "track", MLFLOW_TRACKING_URI=uri)
+        client = mlflow.MlflowClient(f"http://127.0.0.1:{port}")
+        (run,) = client.search_runs([client.get_experiment_by_name("cct").experiment_id])
+        assert run.data.metrics["test/accuracy"] > 0 and run.outputs.model_outputs
+        assert client.download_artifacts(run.info.run_id, "figures/confusion.png", str(tmp_path))
+        said += clone.run("cct", "promote", run.info.run_id, MLFLOW_TRACKING_URI=uri)
+    stored = [item["Key"] for item in buckets.list_objects_v2(Bucket="mlflow")["Contents"]]
+    assert any(key.endswith("figures/confusion.png") for key in stored)
+    assert sum(key.endswith("model.keras") for key in stored) == 1
+    with contextlib.closing(psycopg2.connect(f"postgresql://mlflow:{password}@{address}")) as database:
+        cursor = database.cursor()
+        cursor.execute("select count(*) from runs")
+        assert cursor.fetchone() == (1,)
+        cursor.execute("select key, value from tags union select key, value from params")
+        rows = str(cursor.fetchall())
+    # The server's own process and the tracking address had secrets; what people can see has none.
+    texts = [said, rows, *(p.read_text(errors="replace") for p in (clone.path / ".cct").rglob("*") if p.is_file())]
+    texts += [buckets.get_object(Bucket="mlflow", Key=key)["Body"].read().decode(errors="replace") for key in stored]
+    for secret in (token, password, *keys.values()):
+        assert secret == "us-east-1" or not any(secret in text for text in texts)
+
+    remote = [("add", "-d", "team", "s3://dvc/cct"), ("modify", "team", "endpointurl", endpoint)]
+    other = make_clone()
+    for each in (clone, other):
+        for words in remote:
+            each.run("dvc", "remote", *words)
+        for option, name in (("access_key_id", "AWS_ACCESS_KEY_ID"), ("secret_access_key", "AWS_SECRET_ACCESS_KEY")):
+            each.run("dvc", "remote", "modify", "--local", "team", option, keys[name])
+    clone.run("dvc", "push")
+    for name in ("dvc.lock", "params.yaml"):
+        shutil.copyfile(clone.path / name, other.path / name)
+    other.run("dvc", "pull", "--allow-missing")
+    assert (other.path / "models/model.keras").read_bytes() == (clone.path / "models/model.keras").read_bytes()
+    tracked = clone.run("git", "grep", "-l", keys["AWS_SECRET_ACCESS_KEY"], code=1)
+    assert not tracked and keys["AWS_SECRET_ACCESS_KEY"] not in (clone.path / ".dvc/config").read_text()
+
+
+def test_a_model_is_served_without_a_network(clone, tmp_path):
+    """Pictures as JSON in, labels and probabilities out: those of `predictions.csv`."""
+    clone.run("cct", "track")
+    client = mlflow.MlflowClient(f"sqlite:///{clone.path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("cct").experiment_id])
+    uri, port = f"models:/{run.outputs.model_outputs[0].model_id}", free_port()
+    mlflow.set_tracking_uri(f"sqlite:///{clone.path}/mlflow.db")
+    folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path)))
+    words = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "-p", str(port), "-m", uri]
+    environment = clone.environment | {"MLFLOW_TRACKING_URI": f"sqlite:///{clone.path}/mlflow.db"}
+
+    def ask(content: bytes) -> list[dict]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations", content, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["predictions"]
+
+    with serve(words, port=port, log=tmp_path / "log", path="/ping", **environment):
+        (answer,) = ask((folder / "serving_input_example.json").read_bytes())
+        assert answer.keys() == {"label", *(f"p_{k}" for k in range(10))}
+        images = np.load(clone.path / "data/processed/test_images.npy")[:20]
+        answers = ask(json.dumps({"instances": images.tolist()}).encode())
+    rows = (clone.path / "reports/predictions.csv").read_text().splitlines()[1:21]
+    assert [answer["label"] for answer in answers] == [row.split(",")[2] for row in rows]
+    assert answers[0]["p_0"] == pytest.approx(float(rows[0].split(",")[3]), abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def page(clone, tmp_path_factory):
+    """A browser on the MLflow UI with two runs, as `make ui` serves it, and the clients of both."""
+    needs(CHROMIUM, "Chromium")
+    needs(importlib.util.find_spec("playwright"), "playwright")
+    from playwright.sync_api import sync_playwright
+
+    clone.run("cct", "track")
+    clone.run("dvc", "exp", "run", "--temp", "-n", "longer", *OVERRIDES, "-S", "train.epochs=6")
+    port = free_port()
+    words = [sys.executable, "-m", "cct.cli", "ui", "--port", str(port)]
+    environment = clone.environment | {"DVC_ROOT": str(clone.path)}
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with (
+        serve(words, port=port, log=tmp_path_factory.mktemp("ui") / "log", path="/health", **environment),
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        page = browser.new_page(base_url=f"http://127.0.0.1:{port}", viewport={"width": 1600, "height": 1000})
+        page.set_default_timeout(30_000)
+        yield page
+        browser.close()
