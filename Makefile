@@ -16,7 +16,7 @@ $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
 
-setup: $(READY) ## Make the environment in .venv from requirements.lock (EXTRA=gpu, jax or torch adds to it)
+setup: $(READY) ## Make the environment in .venv from requirements.lock (EXTRA=gpu, jax, torch or server adds to it)
 
 demo: $(READY) ## Run the whole pipeline on handwritten digits, in about a minute (ARGS="-S train.epochs=60" changes it)
 	@$(BIN)/cct demo $(ARGS)

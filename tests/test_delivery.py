@@ -2,6 +2,7 @@
 
 import http.client
 import http.server
+import secrets
 import threading
 import time
 
@@ -9,7 +10,7 @@ import mlflow
 import pytest
 from servers import mlflow_server
 
-from cct import tracking
+from cct import machine, tracking
 from cct.tracking import Tracker
 
 META = {"digest": "d" * 64, "classes": ["a", "b"], "image_shape": [8, 8, 1]}
@@ -56,9 +57,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(server_folder):
     """A real MLflow server on SQLite; its port."""
-    folder = tmp_path_factory.mktemp("server")
+    folder = server_folder
     stores = ["--backend-store-uri", f"sqlite:///{folder}/db", "--artifacts-destination", str(folder / "artifacts")]
     with mlflow_server(folder, *stores) as port:
         yield port
@@ -124,6 +130,28 @@ def test_an_outage_from_the_start_costs_seconds_and_says_what_to_do(gate, capsys
     assert tracker.run_id is None
     said = capsys.readouterr().err
     assert "not delivered to MLflow" in said and "run cct track when it answers again" in said
+
+
+@pytest.mark.parametrize("mode", ["pass", "fail"])
+def test_no_secret_is_said_or_kept(gate, server_folder, capfd, monkeypatch, tmp_path, mode):
+    password, token = secrets.token_hex(16), secrets.token_hex(16)
+    for name in ("MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD"):
+        monkeypatch.setenv(name, token)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", gate.url.replace("://", f"://somebody:{password}@"))
+    gate.mode = mode
+    (tmp_path / f"{mode}.txt").write_text("content")
+    with Tracker(stage="train", meta=META) as tracker:
+        tracker.environment(machine.record({"backend": "b", "backend_version": "1", "gpus": []}))
+        tracker.epoch(row(1))
+        tracker.artifact(tmp_path / f"{mode}.txt")
+    assert (tracker.run_id is not None) == (mode == "pass")
+    said = "".join(capfd.readouterr())
+    assert ("warning: " in said) == (mode == "fail")
+    files = [path for top in (tmp_path, server_folder) for path in top.rglob("*") if path.is_file()]
+    assert any(server_folder.rglob(f"{mode}.txt")) == (mode == "pass")
+    for secret in (password, token):
+        assert secret not in said
+        assert not [path for path in files if secret.encode() in path.read_bytes()]
 
 
 def wait_for(condition) -> None:

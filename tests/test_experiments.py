@@ -243,3 +243,13 @@ def test_promotion_asks_for_more_than_chance(clone, queue):
     assert "has no metric 'test/acuracy'" in clone.run(
         "cct", "promote", found["twin-0"].info.run_id, "--metric", "test/acuracy", code=1
     )
+
+
+def test_dvc_repro_is_one_run_named_after_branch_and_commit(undisturbed):
+    clone, _ = undisturbed
+    (same,) = runs(opened(clone)).values()
+    (run,) = same
+    commit = clone.run("git", "rev-parse", "HEAD").strip()
+    assert run.info.run_name == f"main@{commit[:7]}" and run.data.tags["cct.commit"] == commit
+    assert run.info.status == "FINISHED" and files(opened(clone), run).keys() >= FILES
+    assert "dvc exp run -S data.source=" in run.data.tags["cct.command"]

@@ -1,9 +1,9 @@
 """What needs more than Python: PostgreSQL, an S3 endpoint, a browser, a model that is served."""
 
-import contextlib
 import importlib.util
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -83,7 +83,7 @@ def s3(tmp_path_factory):
 def test_a_team_has_one_server_for_runs_and_one_remote_for_files(clone, make_clone, postgres, s3, tmp_path):
     """The commands of docs/server.md."""
     import boto3
-    import psycopg2
+    import psycopg
 
     address, password = postgres
     endpoint, keys = s3
@@ -110,12 +110,9 @@ def test_a_team_has_one_server_for_runs_and_one_remote_for_files(clone, make_clo
     stored = [item["Key"] for item in buckets.list_objects_v2(Bucket="mlflow")["Contents"]]
     assert any(key.endswith("figures/confusion.png") for key in stored)
     assert sum(key.endswith("model.keras") for key in stored) == 1
-    with contextlib.closing(psycopg2.connect(f"postgresql://mlflow:{password}@{address}")) as database:
-        cursor = database.cursor()
-        cursor.execute("select count(*) from runs")
-        assert cursor.fetchone() == (1,)
-        cursor.execute("select key, value from tags union select key, value from params")
-        rows = str(cursor.fetchall())
+    with psycopg.connect(f"postgresql://mlflow:{password}@{address}") as database:
+        assert database.execute("select count(*) from runs").fetchone() == (1,)
+        rows = str(database.execute("select key, value from tags union select key, value from params").fetchall())
     # The server's own process and the tracking address had secrets; what people can see has none.
     texts = [said, rows, *(p.read_text(errors="replace") for p in (clone.path / ".cct").rglob("*") if p.is_file())]
     texts += [buckets.get_object(Bucket="mlflow", Key=key)["Body"].read().decode(errors="replace") for key in stored]
@@ -167,24 +164,76 @@ def test_a_model_is_served_without_a_network(clone, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def page(clone, tmp_path_factory):
-    """A browser on the MLflow UI with two runs, as `make ui` serves it, and the clients of both."""
+def two_runs(clone) -> Clone:
+    """The clone with a second run, which was trained for longer."""
+    clone.run("cct", "track")
+    clone.run("dvc", "exp", "run", "--temp", "-n", "longer", *OVERRIDES, "-S", "train.epochs=6")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def page(two_runs, tmp_path_factory):
+    """A browser on the MLflow UI, as `make ui` serves it, and the address that it says."""
     needs(CHROMIUM, "Chromium")
     needs(importlib.util.find_spec("playwright"), "playwright")
     from playwright.sync_api import sync_playwright
 
-    clone.run("cct", "track")
-    clone.run("dvc", "exp", "run", "--temp", "-n", "longer", *OVERRIDES, "-S", "train.epochs=6")
-    port = free_port()
+    port, log = free_port(), tmp_path_factory.mktemp("ui") / "log"
     words = [sys.executable, "-m", "cct.cli", "ui", "--port", str(port)]
-    environment = clone.environment | {"DVC_ROOT": str(clone.path)}
+    environment = two_runs.environment | {"DVC_ROOT": str(two_runs.path)}
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with (
-        serve(words, port=port, log=tmp_path_factory.mktemp("ui") / "log", path="/health", **environment),
-        sync_playwright() as playwright,
-    ):
+    with serve(words, port=port, log=log, path="/health", **environment), sync_playwright() as playwright:
+        address = re.search(r"MLflow UI on (\S+)", log.read_text())[1]
+        assert address.startswith(f"http://127.0.0.1:{port}/")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = browser.new_page(base_url=f"http://127.0.0.1:{port}", viewport={"width": 1600, "height": 1000})
+        page = browser.new_page(viewport={"width": 1900, "height": 1000})
         page.set_default_timeout(30_000)
-        yield page
+        yield page, address
         browser.close()
+
+
+def test_the_list_of_runs_has_the_main_metrics_as_columns(page, two_runs):
+    page, address = page
+    page.goto(address)
+    page.get_by_text("2 matching runs").wait_for()
+    page.get_by_text("test/accuracy", exact=True).first.wait_for()
+    shown = page.inner_text("body")
+    for name in ("longer", "test/loss", "best/val_accuracy", "model/parameters", "model.name", "train.epochs"):
+        assert name in shown, name
+    metrics = json.loads((two_runs.path / "reports/metrics.json").read_text())
+    assert f"{metrics['test']['accuracy']:.6g}" in shown
+
+
+def test_curves_of_two_runs_are_on_one_chart(page):
+    page, address = page
+    page.goto(f"{address}&compareRunsMode=CHART")
+    page.get_by_text("System metrics").wait_for()
+    for group in (r"train\s+\(3\)", r"val\s+\(2\)"):  # by the part of the name before the slash
+        assert re.search(group, page.inner_text("body"))
+    page.get_by_placeholder("Search metric charts").fill("val/accuracy")
+    page.locator("svg .scatterlayer .trace").nth(1).wait_for()
+    page.wait_for_function("document.querySelectorAll('svg .scatterlayer .trace path.js-line').length >= 2")
+    curves = [path.get_attribute("d") for path in page.locator("svg .scatterlayer .trace path.js-line").all()]
+    assert len({curve for curve in curves if curve}) >= 2, curves
+
+
+def test_the_figures_of_a_run_open(page, two_runs):
+    page, address = page
+    client = mlflow.MlflowClient(f"sqlite:///{two_runs.path}/mlflow.db")
+    run = client.search_runs([client.get_experiment_by_name("cct").experiment_id])[0]
+    base = address.partition("#")[0]
+    page.goto(f"{base}#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/figures/confusion.png")
+    picture = page.locator("img[src*='figures%2Fconfusion.png'], img[src^='blob:']").first
+    picture.wait_for()
+    page.wait_for_function("[...document.images].some(image => image.naturalWidth > 300)")
+
+
+def test_what_runs_are_compared_by_is_listed(page, two_runs):
+    page, address = page
+    client = mlflow.MlflowClient(f"sqlite:///{two_runs.path}/mlflow.db")
+    experiment = client.get_experiment_by_name("cct").experiment_id
+    identifiers = [run.info.run_id for run in client.search_runs([experiment])]
+    query = f"runs={json.dumps(identifiers)}&experiments={json.dumps([experiment])}".replace('"', "%22")
+    page.goto(f"{address.partition('#')[0]}#/compare-runs?{query}")
+    page.get_by_text("train.epochs").first.wait_for()
+    assert "longer" in page.inner_text("body")

@@ -186,6 +186,7 @@ def ui(arguments: argparse.Namespace) -> None:
                 print(runs.track_experiment(store, experiment))
             except CCTError as error:
                 print(f"warning: not in MLflow: {redact(str(error))}", file=sys.stderr)
+        address += f"/#/experiments/{store.experiment}/runs?viewStateShareKey={tracking.VIEW}"
     print(f"MLflow UI on {address} (Ctrl-C ends it)")
     # Without the job runner the server starts in a quarter of the time; nothing here uses it.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}

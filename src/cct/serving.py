@@ -19,7 +19,14 @@ FOLDER = "classifier"  # of the files that are the model's own, in MLflow's fold
 
 
 def save_model(
-    path: str, mlflow_model: Any, *, model_file: Path, classes: list[str], image_shape: list[int], backend: str
+    path: str,
+    mlflow_model: Any,
+    *,
+    model_file: Path,
+    classes: list[str],
+    image_shape: list[int],
+    backend: str,
+    validate_serving_input: bool = False,
 ) -> None:
     """Write an MLflow model folder; `mlflow.models.Model.log` calls this.
 
@@ -30,6 +37,8 @@ def save_model(
         classes: names in the order of the logits.
         image_shape: height, width, channels.
         backend: Keras's.
+        validate_serving_input: `Model.log`'s own, which passes it on: whether it loads the model to try the example.
+            That takes the time of importing Keras; the tests do it.
     """
     import mlflow.pyfunc
     from mlflow.models import ModelSignature

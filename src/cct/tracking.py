@@ -7,6 +7,7 @@ DVC would hash it; `evaluate` and `plot` find the run of `train` by the digest o
 experiment, and make one from the files where DVC restored the training from its cache.
 """
 
+import base64
 import hashlib
 import json
 import logging
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +31,11 @@ from cct.errors import redact
 from cct.files import digest, root
 from cct.params import arguments, flatten, read_yaml
 
-EXPERIMENT, DATABASE = "cct", "mlflow.db"
+EXPERIMENT, DATABASE, VIEW = "cct", "mlflow.db", "summary"
+COLUMNS = {
+    "metrics": ["test/accuracy", "test/loss", "best/val_accuracy", "best/epoch", "model/parameters"],
+    "params": ["model.name", "train.epochs", "train.learning_rate", "train.seed"],
+}
 CODE = ("--", ".", ":!params.yaml", ":!dvc.lock")
 # MLflow's own patience with a dead server is seven retries and two minutes each; the delivery has its own.
 SETTINGS = {
@@ -220,8 +226,8 @@ class Store:
             os.environ.setdefault(name, value)
         import mlflow
 
-        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration
-            logging.getLogger(noisy).setLevel(logging.ERROR)
+        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration, and errors are said below
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
         top = root()
         local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
         mlflow.set_tracking_uri(store())  # sets MLFLOW_TRACKING_URI too
@@ -237,9 +243,10 @@ class Store:
                 part.replace(top / DATABASE)
             self.client = mlflow.MlflowClient()
             found = self.client.get_experiment_by_name(name)
-            self.experiment = (
-                found.experiment_id if found else self.client.create_experiment(name, artifact_location=local)
-            )
+            if found:
+                self.experiment = found.experiment_id
+            else:
+                self.experiment = self.client.create_experiment(name, artifact_location=local, tags=_view())
         mlflow.set_experiment(experiment_id=self.experiment)  # where Model.log puts its files, not where the run is
 
     def runs(self, **tags: str) -> list:
@@ -319,6 +326,7 @@ class Store:
         info = Model.log(
             artifact_path=None, name="model", flavor=flavor, run_id=run_id,
             model_file=path, classes=meta["classes"], image_shape=meta["image_shape"], backend=backend,
+            validate_serving_input=False,
         )  # fmt: skip
         self.client.set_logged_model_tags(info.model_id, {"cct.model_sha256": sha256})
 
@@ -339,6 +347,27 @@ class Store:
             self.finals(run_id, final_metrics(tables.read_metrics(folder / METRICS)), at)
             self.artifact(run_id, folder / METRICS, "reports")
             self.artifact(run_id, folder / PREDICTIONS, "reports")
+
+
+def _view() -> dict[str, str]:
+    """Tags of an experiment that make its page in the UI, under Views and by address, a table of what runs are about.
+
+    It is the form in which the UI of MLflow 3 saves a view itself; one that does not know it shows its usual columns.
+    """
+    state = {
+        "searchFilter": "",
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "selectedColumns": [f"{kind}.`{name}`" for kind, names in COLUMNS.items() for name in names],
+    }
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    at = now()
+    view = {"name": VIEW, "createdAt": at, "updatedAt": at, "state": f"deflate;{packed}"}
+    return {"mlflow.experimentKind": "custom_model_development", f"mlflow.sharedViewState.{VIEW}": json.dumps(view)}
 
 
 class Tracker:
