@@ -129,7 +129,7 @@ def test_an_outage_from_the_start_costs_seconds_and_says_what_to_do(gate, capsys
     assert time.perf_counter() - start < 10
     assert tracker.run_id is None
     said = capsys.readouterr().err
-    assert "not delivered to MLflow" in said and "run cct track when it answers again" in said
+    assert said.count("warning: ") == 1 and "cct track" in said
 
 
 @pytest.mark.parametrize("mode", ["pass", "fail"])

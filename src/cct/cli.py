@@ -7,6 +7,8 @@ import json
 import math
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -132,14 +134,14 @@ def track(arguments: argparse.Namespace) -> int:
         store = tracking.Store()
     found = runs.experiments()
     chosen = [e for e in found if arguments.all or e.name == arguments.exp]
-    if arguments.exp and not chosen:
+    if arguments.exp is not None and not chosen:
         near = difflib.get_close_matches(arguments.exp, [e.name for e in found], n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(e.name for e in found) or 'none'}"
         raise CCTError(f"no experiment {arguments.exp!r}; {hint}")
     jobs = [functools.partial(runs.track_experiment, store, experiment) for experiment in chosen]
-    if arguments.rev:
+    if arguments.rev is not None:
         jobs.append(functools.partial(runs.track_revision, store, arguments.rev))
-    elif not arguments.exp and (not arguments.all or (root() / MODEL).is_file()):
+    elif arguments.exp is None and not arguments.all:
         jobs.append(functools.partial(runs.track_work_tree, store))
     failed = 0
     for job in jobs:
@@ -149,6 +151,12 @@ def track(arguments: argparse.Namespace) -> int:
         except CCTError as error:
             print(f"error: {redact(str(error))}", file=sys.stderr)
             failed = 1
+    if arguments.all:
+        try:
+            with runs.answered():
+                print(runs.track_work_tree(store))
+        except CCTError as error:
+            print(f"the work tree is left out: {redact(str(error))}")
     return failed
 
 
@@ -172,32 +180,58 @@ def promote(arguments: argparse.Namespace) -> None:
         print(runs.promote(tracking.Store(), arguments.id, metric=arguments.metric, force=arguments.force))
 
 
-def ui(arguments: argparse.Namespace) -> None:
+def ui(arguments: argparse.Namespace) -> int:
     """Serve the MLflow UI on this machine only, with every experiment that DVC has."""
     uri, address = tracking.store(), f"http://127.0.0.1:{arguments.port}"
     if uri.startswith(("http://", "https://")):
         raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({redact(uri)})")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", arguments.port))
+        except OSError as error:
+            raise CCTError(f"port {arguments.port} is not free: make ui PORT=5001, or another") from error
     if uri == f"sqlite:///{root() / tracking.DATABASE}":
         from cct import runs
 
-        store = tracking.Store()  # made under a lock if it is not there; the server would make it without one
-        for experiment in runs.untracked(store):
+        with runs.answered():
+            store = tracking.Store()  # made under a lock if it is not there; the server would make it without one
+            missing = runs.untracked(store)
+        for experiment in missing:
             try:
-                print(runs.track_experiment(store, experiment))
+                with runs.answered():
+                    print(runs.track_experiment(store, experiment))
             except CCTError as error:
                 print(f"warning: not in MLflow: {redact(str(error))}", file=sys.stderr)
         address += f"/#/experiments/{store.experiment}/runs?viewStateShareKey={tracking.VIEW}"
-    print(f"MLflow UI on {address} (Ctrl-C ends it)")
-    # Without the job runner the server starts in a quarter of the time; nothing here uses it.
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
+    print(f"MLflow UI on {address} in a few seconds (Ctrl-C ends it)")
+    environment = {
+        # Without the job runner the server starts in a quarter of the time; nothing here uses it.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONWARNINGS": "ignore",
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": uri,  # not on the command line, which everybody can read: it may have a password
+    }
     server = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(arguments.port)]
-    options = ["--workers", "1", "--backend-store-uri", uri]
-    sys.exit(subprocess.run([*server, *options], env=environment, check=False).returncode)
+    options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    with subprocess.Popen([*server, *options], env=environment, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGTERM)  # it has children of its own
+            process.wait()
+            return 0
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
     return int(text)
 
 
@@ -265,7 +299,7 @@ def parser() -> argparse.ArgumentParser:
         each.add_argument("id", metavar="RUN_ID", help="as the MLflow UI shows it")
     promoted.add_argument("--metric", default="test/accuracy", help="that decides (default: test/accuracy)")
     promoted.add_argument("--force", action="store_true", help="even if it is no better")
-    add(ui).add_argument("--port", type=int, default=5000, help="default: 5000")
+    add(ui).add_argument("--port", type=_port, default=5000, help="default: 5000")
     return top
 
 

@@ -91,7 +91,10 @@ def fetch(top: Path, revision: str, names: Sequence[str], folder: Path) -> None:
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             files.get(name, str(folder / name), recursive=True)
-    except (DvcException, SCMError, OSError) as error:
+    except Exception as error:
+        known = isinstance(error, DvcException | SCMError | OSError)
+        if not known and not type(error).__module__.startswith("dvc"):  # dvc_data's errors have no base class
+            raise
         raise CCTError(
             f"the files of {revision} are not to be had: {error}. Is it a commit, branch or experiment (dvc exp list) "
             "whose dvc.lock is committed, and are its files in the cache (dvc fetch)?"
@@ -118,7 +121,7 @@ def must_be_up_to_date(top: Path) -> None:
     if stale:
         raise CCTError(
             f"the files here are not those of the present parameters and code ({', '.join(stale)} changed): "
-            "run dvc repro first, or cct verify --quick"
+            "run dvc repro first"
         )
 
 

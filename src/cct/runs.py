@@ -1,6 +1,7 @@
 """Runs after the fact: brought into MLflow from the files that DVC holds, described, repeated, promoted."""
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -33,7 +34,9 @@ def answered() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("mlflow", "requests", "sqlalchemy"):
+        if isinstance(error, ImportError):
+            raise CCTError(f"MLflow ({tracking.store()}): {error}; is it in make setup EXTRA=server?") from error
+        if type(error).__module__.partition(".")[0] not in ("alembic", "botocore", "mlflow", "requests", "sqlalchemy"):
             raise
         raise CCTError(f"MLflow ({tracking.store()}): {tracking.reason(error)}") from error
 
@@ -79,17 +82,29 @@ def untracked(store: Store) -> list[Experiment]:
 
 
 def track_work_tree(store: Store) -> str:
-    """Bring what is in the work tree into MLflow; what is said of it."""
-    lock = root() / "dvc.lock"
-    at = round(1000 * lock.stat().st_mtime) if lock.is_file() else 0
-    return track_files(store, root(), tracking.origin(), at=at)
+    """Bring what is in the work tree into MLflow; what is said of it.
+
+    Raises:
+        CCTError: it holds no finished run of its own parameters and code.
+    """
+    top = root()
+    clones.must_be_up_to_date(top)  # else the parameters of one run would be recorded with the numbers of another
+    commit = git(top, "rev-parse", "HEAD")
+    for experiment in experiments():
+        if experiment.baseline == commit and all(_same(top, experiment, name) for name in ("dvc.lock", "params.yaml")):
+            return track_experiment(store, experiment)
+    return track_files(store, top, tracking.origin(), at=round(1000 * (top / "dvc.lock").stat().st_mtime))
+
+
+def _same(top: Path, experiment: Experiment, name: str) -> bool:
+    return git(top, "show", f"{experiment.commit}:{name}") == (top / name).read_text(encoding="utf-8").strip()
 
 
 def track_revision(store: Store, revision: str) -> str:
     """Bring the files of a commit into MLflow; what is said of it."""
     commit = git(root(), "rev-parse", "--verify", f"{revision}^{{commit}}")
     if not commit:
-        raise CCTError(f"{revision} is no commit, branch or tag of this repository")
+        raise CCTError(f"{revision!r} is no commit, branch or tag of this repository; for an experiment: --exp NAME")
     source = Origin(f"{revision}@{commit[:7]}", "", commit, "false")
     return _track_commit(store, commit, source)
 
@@ -120,6 +135,7 @@ def track_files(store: Store, folder: Path, source: Origin, *, at: int) -> str:
         run_id = run.info.run_id
     else:
         run_id = store.create(folder, source, {"data_digest": meta["digest"], "model_sha256": sha256}, start=at)
+        store.parameters(run_id, folder)
     store.fill(run_id, folder, meta, at=at, flavor=serving)
     store.artifact(run_id, folder / FIGURES, "figures")
     store.artifact(run_id, folder / "dvc.lock")
@@ -161,24 +177,33 @@ def apply(store: Store, run_id: str) -> str:
     tags, top = describe(store, run_id), root()
     if git(top, "status", "--porcelain", "--untracked-files=no"):
         raise CCTError("the work tree has changes that are not committed: commit or stash them first (git status)")
+    lock = top / "dvc.lock"
+    if lock.is_file() and not git(top, "ls-files", "dvc.lock"):
+        known = tracking.lock_digest(lock.read_text(encoding="utf-8"))
+        if not store.runs(lock_digest=known):
+            raise CCTError("dvc.lock here is in no commit and no run, and would be lost: git add and commit it first")
     named = [e for e in experiments() if e.name == tags.get("experiment") and e.baseline == tags.get("commit")]
     if named:
         clones.dvc("exp", "apply", named[0].commit, folder=None)
         return f"experiment {named[0].name} is in the work tree"
     if git(top, "rev-parse", "HEAD") != tags.get("commit"):
         raise CCTError(f"the run is of commit {tags.get('commit')}: git checkout {tags.get('commit')}, then again")
+    names = ("params.yaml", "dvc.lock")
+    if not {file.path for file in store.client.list_artifacts(run_id)}.issuperset(names):
+        raise CCTError(f"run {run_id} did not finish: it has no dvc.lock that says what its files are")
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("params.yaml", "dvc.lock"):
-            shutil.copyfile(store.client.download_artifacts(run_id, name, folder), top / name)
+        for path in [store.client.download_artifacts(run_id, name, folder) for name in names]:
+            shutil.copyfile(path, top / Path(path).name)
     clones.dvc("checkout", folder=None)
-    return "its params.yaml and dvc.lock are in the work tree, and DVC checked their outputs out"
+    aside = "; its code had changes that were not committed, which are nowhere" if tags.get("dirty") == "true" else ""
+    return f"its params.yaml and dvc.lock are in the work tree, and DVC checked their outputs out{aside}"
 
 
 def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
     """Register a run's model, and make it the champion if it is better than the present one by more than chance.
 
-    The champion's own interval says what chance is, where the metric has one (`test/accuracy_high`). Of losses and
-    errors less is better, of all else more.
+    The champion's own interval says what chance is, where the metric has one (`test/accuracy_high`); else the bare
+    values decide. Of losses and errors less is better, of all else more.
 
     Raises:
         CCTError: the run has no model or no such metric, or is not better.
@@ -189,25 +214,29 @@ def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
     models = run.outputs.model_outputs if run.outputs else []
     if not models:
         raise CCTError(f"run {run_id} has no model: its training did not end, or cct track has not been run")
-    if metric not in run.data.metrics:
-        near = ", ".join(sorted(name for name in run.data.metrics if name.startswith(("test/", "best/"))))
-        raise CCTError(f"run {run_id} has no metric {metric!r}; it has: {near}")
+    allowed = sorted(name for name in run.data.metrics if re.fullmatch(r"test/(?!images).*|best/val_accuracy", name))
+    if metric not in allowed:
+        raise CCTError(f"run {run_id} has no result {metric!r}; it has: {', '.join(allowed)}")
+    sha256 = run.data.tags.get("cct.model_sha256", "")
     value, bound = run.data.metrics[metric], None
     less = metric.endswith(("loss", "error"))
     try:
         champion = client.get_model_version_by_alias(REGISTERED, CHAMPION)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
         champion = None
     if champion:
-        if champion.tags.get("cct.model_sha256") == run.data.tags["cct.model_sha256"]:
+        if sha256 and champion.tags.get("cct.model_sha256") == sha256:
             return f"{REGISTERED} version {champion.version} is this model already"
         held = client.get_run(champion.run_id).data.metrics
-        bound = held.get(f"{metric}_{'low' if less else 'high'}", held.get(metric))
+        end = held.get(f"{metric}_{'low' if less else 'high'}")
+        bound = held.get(metric) if end is None else end
         if bound is not None and not force and (value >= bound if less else value <= bound):
             side = "below" if less else "above"
             raise CCTError(
-                f"{metric} = {value:.4f} is not {side} {bound:.4f}, which the champion (version {champion.version}, "
-                f"{held[metric]:.4f}) could have reached by chance; --force makes it champion all the same"
+                f"{metric} = {value:.4f} is not {side} {bound:.4f}, which the champion (version {champion.version}) "
+                f"{'has' if end is None else 'could have reached by chance'}; --force makes it champion all the same"
             )
     try:
         client.create_registered_model(REGISTERED)
@@ -216,7 +245,7 @@ def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
             raise
     version = client.create_model_version(
         REGISTERED, f"models:/{models[0].model_id}", run_id=run_id, model_id=models[0].model_id,
-        tags={"cct.model_sha256": run.data.tags["cct.model_sha256"]},
+        tags={"cct.model_sha256": sha256},
     )  # fmt: skip
     client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
     before = f", in place of version {champion.version} ({bound:.4f} at best)" if champion and bound is not None else ""

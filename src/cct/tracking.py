@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -51,8 +52,13 @@ METRICS, PREDICTIONS = Path("reports/metrics.json"), Path("reports/predictions.c
 
 
 def store() -> str:
-    """The tracking URI: `MLFLOW_TRACKING_URI`, or a SQLite file in the root of the repository."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
+    """The tracking URI: `MLFLOW_TRACKING_URI`, or a SQLite file in the root of the repository.
+
+    A relative SQLite file is meant from there too, not from the folder that DVC runs an experiment in and then removes.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
+    relative = re.fullmatch(r"sqlite:///(?![/:])(.+)", uri)
+    return f"sqlite:///{root() / relative[1]}" if relative else uri
 
 
 class Origin(NamedTuple):
@@ -150,7 +156,7 @@ class Delivery:
     def __init__(self) -> None:
         self.calls: deque[Callable[[], None]] = deque()
         self.changed = threading.Condition()
-        self.closing, self.reason = False, ""
+        self.closing, self.reason, self.said = False, "", False
         self.thread = threading.Thread(target=self._run, name="MLflow", daemon=True)
         self.thread.start()
 
@@ -166,7 +172,7 @@ class Delivery:
             self.closing = True
             self.changed.notify_all()
         self.thread.join(patience)
-        if self.calls:
+        if self.calls and not (self.said and self.reason):
             why = self.reason or f"no answer within {patience:.0f} s"
             say(f"not delivered to MLflow: {why}; the files are complete: run cct track when it answers again")
 
@@ -185,8 +191,12 @@ class Delivery:
                     say(f"MLflow refused something, which is left out: {reason(error)}")
                     self.calls.popleft()
                     continue
-                if not self.reason:
-                    say(f"MLflow does not answer ({reason(error)}): what is to be logged is kept until it does")
+                if not self.reason and not self.closing:
+                    say(
+                        f"MLflow does not answer ({reason(error)}): what is logged is kept until it does, and what is "
+                        "left at the end is for cct track"
+                    )
+                    self.said = True
                 self.reason = reason(error)
                 with self.changed:
                     if self.closing:
@@ -213,7 +223,11 @@ def _transient(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """The first line that says something."""
+    """What went wrong, in a line."""
+    where = re.search(r"host='([^']*)', port=(\d+)", str(error))
+    why = re.search(r"\[Errno -?\d+\] ([\w ]+)|(timed out)", str(error))
+    if where and why:
+        return f"{where[1]}:{where[2]}: {why[1] or why[2]}"
     lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
     return (lines[0] if lines else type(error).__name__)[:300]
 
@@ -225,6 +239,7 @@ class Store:
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         import mlflow
+        from mlflow.exceptions import MlflowException
 
         for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration, and errors are said below
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
@@ -246,7 +261,12 @@ class Store:
             if found:
                 self.experiment = found.experiment_id
             else:
-                self.experiment = self.client.create_experiment(name, artifact_location=local, tags=_view())
+                try:
+                    self.experiment = self.client.create_experiment(name, artifact_location=local, tags=_view())
+                except MlflowException as error:  # another machine was quicker
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                        raise
+                    self.experiment = self.client.get_experiment_by_name(name).experiment_id
         mlflow.set_experiment(experiment_id=self.experiment)  # where Model.log puts its files, not where the run is
 
     def runs(self, **tags: str) -> list:
@@ -255,15 +275,17 @@ class Store:
         return list(self.client.search_runs([self.experiment], wanted, order_by=["attributes.start_time DESC"]))
 
     def create(self, folder: Path, source: Origin, tags: Mapping[str, str], start: int | None = None) -> str:
-        """Make a run of the parameters in `folder`; its identifier."""
-        from mlflow.entities import Param
-
+        """Make a run of the parameters in `folder`, which `parameters` is to be given next; its identifier."""
         own = source._asdict() | {"command": command(folder, source)} | dict(tags)
         named = {f"cct.{name}": value for name, value in own.items()} | {"mlflow.runName": source.name}
-        run_id = self.client.create_run(self.experiment, tags=named, start_time=start).info.run_id
+        return self.client.create_run(self.experiment, tags=named, start_time=start).info.run_id
+
+    def parameters(self, run_id: str, folder: Path) -> None:
+        """Log `params.yaml`, its values and the file."""
+        from mlflow.entities import Param
+
         self.client.log_batch(run_id, params=[Param(*item) for item in parameters(folder).items()])
         self.client.log_artifact(run_id, str(folder / "params.yaml"))
-        return run_id
 
     def metrics(self, run_id: str, values: Mapping[str, float], *, step: int, at: int) -> None:
         """Log all values of one step in one call."""
@@ -399,6 +421,7 @@ class Tracker:
             on_open: gets the identifier of the run, on the delivering thread.
         """
         self.run_id: str | None = None
+        self.begun: str | None = None
         self.store: Store | None = None
         self.monitor: Any = None
         self.stage, self.flavor, self.delivery = stage, flavor, Delivery()
@@ -424,7 +447,10 @@ class Tracker:
             self.run_id = found.info.run_id
             self.store.client.update_run(self.run_id, status="RUNNING")
         else:
-            self.run_id = self.store.create(Path(), source, tags)
+            # A call that failed is made again: the run that it may have made is not.
+            self.begun = self.begun or self.store.create(Path(), source, tags)
+            self.store.parameters(self.begun, Path())
+            self.run_id = self.begun
             if sha256:
                 self.store.fill(self.run_id, Path(), meta, at=now(), flavor=self.flavor)
         on_open(self.run_id)
