@@ -24,10 +24,10 @@ demo: $(READY) ## Run the whole pipeline on handwritten digits, in about a minut
 repro: $(READY) ## Run what params.yaml describes: CIFAR-10 as committed
 	$(BIN)/dvc repro
 
-test: $(READY) .venv/ready-jax ## Run the tests
+test: $(READY) ## Run the tests
 	$(BIN)/pytest $(ARGS)
 
-test-services: $(READY) .venv/ready-services ## Run those with PostgreSQL, S3, a browser and a model server, skipped where not installed
+test-services: $(READY) .venv/ready-jax .venv/ready-services ## Run those that need more: JAX, PostgreSQL, S3, a browser (skipped where not installed)
 	$(BIN)/pytest -n0 -m services -rs $(ARGS)
 
 lint: $(READY) ## Check the code

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.services
 # What one backend computes: logits of models with seed-independent weights, their gradients, and a file round trip.
 SCRIPT = """
 import sys
@@ -68,7 +69,7 @@ def computed(folder: Path, name: str, backend: str) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_backends_agree(name, folder):
-    assert "jax" in BACKENDS, "make test installs JAX"
+    assert "jax" in BACKENDS, "make test-services installs JAX"
     expected = computed(folder, name, "tensorflow")
     assert np.abs(expected[0]).max() > 0.1 and max(np.abs(g).max() for g in expected[1:]) > 1e-3
     for backend in BACKENDS[1:]:
