@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cct import __version__, clones, data, params, presets, runtime, tracking, variants
@@ -21,7 +22,6 @@ from cct.errors import CCTError, command, redact
 from cct.files import root
 
 DEMO = Path("reports/demo")
-MODEL = "models/model.keras"
 # Mean and standard deviation of the channels that the authors' recipes standardise with.
 STATISTICS = {
     "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
@@ -118,7 +118,7 @@ def verify(arguments: argparse.Namespace) -> int:
             clones.make(top, second)
             clones.dvc("repro", folder=second)
         findings = verification.compare(first, second, names, tolerance=arguments.tolerance)
-        differences = verification.machines(first / MODEL, second / MODEL)
+        differences = verification.machines(first / tracking.MODEL, second / tracking.MODEL)
     width = max(len(finding.name) for finding in findings)
     print(*(f"{finding.name:{width}}  {finding.text}" for finding in findings), sep="\n")
     worst = max(finding.verdict for finding in findings)
@@ -143,21 +143,23 @@ def track(arguments: argparse.Namespace) -> int:
         jobs.append(functools.partial(runs.track_revision, store, arguments.rev))
     elif arguments.exp is None and not arguments.all:
         jobs.append(functools.partial(runs.track_work_tree, store))
-    failed = 0
-    for job in jobs:
-        try:
-            with runs.answered():
-                print(job())
-        except CCTError as error:
-            print(f"error: {redact(str(error))}", file=sys.stderr)
-            failed = 1
+    missed = [job for job in jobs if not _tracked(job, "error: ")]
     if arguments.all:
-        try:
-            with runs.answered():
-                print(runs.track_work_tree(store))
-        except CCTError as error:
-            print(f"the work tree is left out: {redact(str(error))}")
-    return failed
+        _tracked(functools.partial(runs.track_work_tree, store), "left out, the work tree: ")
+    return int(bool(missed))
+
+
+def _tracked(job: Callable[[], str], otherwise: str) -> bool:
+    """Do it and say what it says; if it fails, say why after `otherwise`, and go on."""
+    from cct import runs
+
+    try:
+        with runs.answered():
+            print(job())
+    except CCTError as error:
+        print(f"{otherwise}{redact(str(error))}", file=sys.stderr)
+        return False
+    return True
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -198,11 +200,7 @@ def ui(arguments: argparse.Namespace) -> int:
             store = tracking.Store()  # made under a lock if it is not there; the server would make it without one
             missing = runs.untracked(store)
         for experiment in missing:
-            try:
-                with runs.answered():
-                    print(runs.track_experiment(store, experiment))
-            except CCTError as error:
-                print(f"warning: not in MLflow: {redact(str(error))}", file=sys.stderr)
+            _tracked(functools.partial(runs.track_experiment, store, experiment), "warning: not in MLflow: ")
         address += f"/#/experiments/{store.experiment}/runs?viewStateShareKey={tracking.VIEW}"
     print(f"MLflow UI on {address} in a few seconds (Ctrl-C ends it)")
     environment = {

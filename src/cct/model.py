@@ -1,7 +1,7 @@
 """Models from raw uint8 pictures to logits: built from an architecture, saved, loaded, applied."""
 
+import io
 import json
-import os
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from cct.errors import CCTError
+from cct.files import write_atomically
 from cct.layers import (
     ClassToken,
     ConvTokenizer,
@@ -121,9 +122,9 @@ def save(model: keras.Model, path: Path, *, origin: Any = None) -> None:
         origin: what JSON can hold, kept in the file's metadata, where Keras does not look.
     """
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # the same layers, not compiled
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        dated, undated = Path(folder, "dated.keras"), Path(folder, "undated.keras")
+    undated = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        dated = Path(folder, "dated.keras")
         bare.save(dated)
         with zipfile.ZipFile(dated) as source, zipfile.ZipFile(undated, "w") as target:
             for name in sorted(source.namelist()):
@@ -134,7 +135,7 @@ def save(model: keras.Model, path: Path, *, origin: Any = None) -> None:
                         value[ORIGIN] = origin
                     content = json.dumps(value, sort_keys=True).encode()
                 target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
-        os.replace(undated, path)
+    write_atomically(path, undated.getbuffer())
 
 
 def load(path: Path) -> keras.Model:

@@ -18,6 +18,7 @@ META = "data/processed/meta.json"
 FILES = ("params.yaml", "dvc.lock", META, *map(str, (MODEL, HISTORY, METRICS, PREDICTIONS)))
 FIGURES = "reports/figures"
 REGISTERED, CHAMPION = "cct", "champion"
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow calls a thing that is not there
 
 
 class Experiment(NamedTuple):
@@ -223,7 +224,7 @@ def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
     try:
         champion = client.get_model_version_by_alias(REGISTERED, CHAMPION)
     except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code not in ABSENT:
             raise
         champion = None
     if champion:
@@ -258,6 +259,6 @@ def _get(store: Store, run_id: str) -> Any:
     try:
         return store.client.get_run(run_id)
     except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code not in ABSENT:
             raise
         raise CCTError(f"no run {run_id} in {tracking.store()}") from error

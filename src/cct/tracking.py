@@ -47,6 +47,10 @@ SETTINGS = {
 }
 TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED", "UNAUTHENTICATED")
 LONGEST_WAIT = 30.0  # seconds between two tries
+UNANSWERED = (
+    "MLflow does not answer ({}): what is logged is kept until it does, and what is left at the end is for cct track"
+)
+UNDELIVERED = "not delivered to MLflow: {}; the files are complete: run cct track when it answers again"
 MODEL, HISTORY = Path("models/model.keras"), Path("reports/history.csv")
 METRICS, PREDICTIONS = Path("reports/metrics.json"), Path("reports/predictions.csv")
 
@@ -156,7 +160,7 @@ class Delivery:
     def __init__(self) -> None:
         self.calls: deque[Callable[[], None]] = deque()
         self.changed = threading.Condition()
-        self.closing, self.reason, self.said = False, "", False
+        self.closing, self.reason = False, ""
         self.thread = threading.Thread(target=self._run, name="MLflow", daemon=True)
         self.thread.start()
 
@@ -172,9 +176,8 @@ class Delivery:
             self.closing = True
             self.changed.notify_all()
         self.thread.join(patience)
-        if self.calls and not (self.said and self.reason):
-            why = self.reason or f"no answer within {patience:.0f} s"
-            say(f"not delivered to MLflow: {why}; the files are complete: run cct track when it answers again")
+        if self.calls and not self.reason:  # else it has been said
+            say(UNDELIVERED.format(f"no answer within {patience:.0f} s"))
 
     def _run(self) -> None:
         wait = 1.0
@@ -189,25 +192,27 @@ class Delivery:
             except Exception as error:  # whatever a tracker throws, it is not worth a run
                 if not _transient(error):
                     say(f"MLflow refused something, which is left out: {reason(error)}")
-                    self.calls.popleft()
+                    self._done()
                     continue
-                if not self.reason and not self.closing:
-                    say(
-                        f"MLflow does not answer ({reason(error)}): what is logged is kept until it does, and what is "
-                        "left at the end is for cct track"
-                    )
-                    self.said = True
-                self.reason = reason(error)
                 with self.changed:
+                    if not self.reason:
+                        say((UNDELIVERED if self.closing else UNANSWERED).format(reason(error)))
+                    self.reason = reason(error)
+                    self.changed.notify_all()
                     if self.closing:
                         return
                     self.changed.wait_for(lambda: self.closing, timeout=wait)
                 wait = min(2 * wait, LONGEST_WAIT)
             else:
-                self.calls.popleft()
                 if self.reason:
                     print("MLflow answers again", file=sys.stderr)
                 self.reason, wait = "", 1.0
+                self._done()
+
+    def _done(self) -> None:
+        with self.changed:
+            self.calls.popleft()
+            self.changed.notify_all()
 
 
 def say(warning: str) -> None:
