@@ -30,8 +30,9 @@ class DataParams(Section):
 class PreprocessParams(Section):
     """`preprocess` in `params.yaml`."""
 
+    train_fraction: float = Field(gt=0, le=1, description="share of the training images that is used at all")
     validation_fraction: float = Field(gt=0, lt=1, description="share of the training images, between 0 and 1")
-    seed: int = Field(ge=0, lt=2**32, description="chooses the images of the validation split")
+    seed: int = Field(ge=0, lt=2**32, description="chooses the images of both")
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -185,12 +186,15 @@ def _read_digits(path: Path, *, classes: int) -> Arrays:
     return Arrays(images[train], labels[train], images[test], labels[test])
 
 
-def stratified_split(labels: np.ndarray, fraction: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified_split(
+    labels: np.ndarray, fraction: float, *, seed: int, name: str = "validation_fraction"
+) -> tuple[np.ndarray, np.ndarray]:
     """Choose `fraction` of each class at random.
 
     Args:
         labels: (n,).
         fraction: between 0 and 1; of each class, to the nearest picture.
+        name: of the parameter in `preprocess` that the fraction is.
 
     Returns:
         Indices that stay and indices that were chosen, both ascending.
@@ -206,11 +210,20 @@ def stratified_split(labels: np.ndarray, fraction: float, *, seed: int) -> tuple
         if not 0 < count < len(members):
             raise DataError(
                 f"a fraction of {fraction} takes {count} of the {len(members)} pictures with label {label}: "
-                "each class needs at least one on both sides; choose another preprocess.validation_fraction"
+                "each class needs at least one on both sides; choose another preprocess.{name}"
             )
         chosen.append(generator.permutation(members)[:count])
     picked = np.sort(np.concatenate(chosen))
     return np.setdiff1d(np.arange(len(labels)), picked), picked
+
+
+def _train_and_val(labels: np.ndarray, preprocess: PreprocessParams) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the training and the validation pictures among those of `labels`, ascending."""
+    used = np.arange(len(labels))
+    if preprocess.train_fraction < 1:
+        _, used = stratified_split(labels, preprocess.train_fraction, seed=preprocess.seed, name="train_fraction")
+    train, val = stratified_split(labels[used], preprocess.validation_fraction, seed=preprocess.seed)
+    return used[train], used[val]
 
 
 def channel_statistics(images_nhwc: np.ndarray) -> tuple[list[float], list[float]]:
@@ -244,7 +257,7 @@ def write_processed(folder: Path, source: Source, arrays: Arrays, preprocess: Pr
     if not counts.all():
         absent = ", ".join(source.classes[label] for label in np.flatnonzero(counts == 0))
         raise DataError(f"{source.name}: no training picture of {absent}: the descriptor names too many classes")
-    train, val = stratified_split(arrays.train_labels, preprocess.validation_fraction, seed=preprocess.seed)
+    train, val = _train_and_val(arrays.train_labels, preprocess)
     training_images = arrays.train_images[train]
     mean, std = channel_statistics(training_images)
     if min(std) == 0:
