@@ -346,7 +346,7 @@ def arrays() -> Arrays:
     return Arrays(train, np.arange(60) % 3, test, np.arange(9) % 3)
 
 
-PREPROCESS = PreprocessParams(validation_fraction=0.2, seed=0)
+PREPROCESS = PreprocessParams(train_fraction=1.0, validation_fraction=0.2, seed=0)
 
 
 def test_processed_files(arrays, tmp_path):
@@ -379,6 +379,24 @@ def test_processed_files(arrays, tmp_path):
         assert isinstance(found[0], np.memmap) and not found[0].flags.writeable
         np.testing.assert_array_equal(found[0], images)
         np.testing.assert_array_equal(found[1], labels)
+
+
+def test_a_share_of_the_training_pictures(arrays, tmp_path):
+    """Of each class 10 of 20, of which 2 validate; the test split stays whole, and the whole set's order."""
+    half = PREPROCESS.model_copy(update={"train_fraction": 0.5})
+    meta = data.write_processed(tmp_path / "half", source(classes=3), arrays, half)
+    assert meta["images_per_class"] == {"train": [8] * 3, "val": [2] * 3, "test": [3] * 3}
+    known = [image.tobytes() for image in arrays.train_images]
+    places = {}
+    for split in ("train", "val"):
+        images, labels = data.read_split(tmp_path / "half", split)
+        places[split] = [known.index(image.tobytes()) for image in images]
+        assert places[split] == sorted(places[split])
+        np.testing.assert_array_equal(labels, arrays.train_labels[places[split]])
+    assert len({*places["train"], *places["val"]}) == 30
+    with pytest.raises(DataError, match=r"takes 0 of the 20 .* choose another preprocess\.train_fraction"):
+        tiny = PREPROCESS.model_copy(update={"train_fraction": 0.01})
+        data.write_processed(tmp_path / "tiny", source(classes=3), arrays, tiny)
 
 
 def test_processed_files_are_the_same_bytes_again(arrays, tmp_path):

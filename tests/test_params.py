@@ -85,8 +85,9 @@ def test_numbers_are_numbers(text, value, tmp_path):
 
 
 TRAIN = (
-    "epochs, batch_size, learning_rate, schedule, minimum_learning_rate, warmup_epochs, weight_decay, "
-    "decay_everything, label_smoothing, early_stopping, init_from, seed"
+    "epochs, batch_size, learning_rate, schedule, minimum_learning_rate, warmup_epochs, cooldown_epochs, step_epochs, "
+    "step_factor, weight_decay, decay_everything, clip_norm, accumulation_steps, ema_decay, label_smoothing, "
+    "early_stopping, init_from, seed"
 )
 
 
@@ -114,7 +115,7 @@ TRAIN = (
         ("train.learning_rate", "1e999", "train.learning_rate = inf: must be a finite number"),
         ("train.learning_rate", "0", "train.learning_rate = 0: must be greater than 0"),
         ("train.weight_decay", "1", "train.weight_decay = 1: must be less than 1"),
-        ("train.schedule", "cosin", "train.schedule = 'cosin': must be 'constant' or 'cosine'"),
+        ("train.schedule", "cosin", "train.schedule = 'cosin': must be 'constant', 'cosine', 'linear' or 'step'"),
         ("train.early_stopping", "0", "train.early_stopping = 0: must be greater than or equal to 1, or null"),
         ("train.early_stopping", "never", "train.early_stopping = 'never': must be an integer, or null"),
         ("train.warmup_epochs", "30", "train.warmup_epochs = 30: must be below train.epochs = 30"),

@@ -30,6 +30,23 @@ def test_history_is_read(tmp_path):
         assert history[name].dtype == (np.int64 if name in ("epoch", "chosen") else np.float64)
 
 
+def test_averaged_weights_have_columns_where_there_are_any(tmp_path):
+    history = make_history(3) | {"ema_val_loss": np.array([3.0, 2.0, 1.0]), "ema_val_accuracy": np.array([0, 0.9, 0.5])}
+    rows = [dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)]
+    tables.write_history(tmp_path / "h.csv", rows)
+    found = tables.read_history(tmp_path / "h.csv")
+    assert found.keys() == history.keys()
+    for name, values in history.items():
+        np.testing.assert_array_equal(found[name], values)
+    raw = make_history(3)["val_accuracy"]
+    assert [tables.kept_accuracy(row) for row in rows] == [raw[0], 0.9, raw[2]]
+
+
+def test_one_column_of_averages_does_not_come_alone(tmp_path):
+    with pytest.raises(TableError, match="has no column ema_val_accuracy"):
+        tables.read_history(history_csv(tmp_path / "h.csv", ema_val_loss=[1, 2, 3]))
+
+
 @pytest.mark.parametrize(
     ("replaced", "message"),
     [

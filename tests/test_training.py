@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -21,14 +22,47 @@ RECIPE = {
     "schedule": "cosine",
     "minimum_learning_rate": 1e-5,
     "warmup_epochs": 0.5,
+    "cooldown_epochs": 0,
+    "step_epochs": 30,
+    "step_factor": 0.1,
     "weight_decay": 0.01,
     "decay_everything": False,
+    "clip_norm": None,
+    "accumulation_steps": 1,
+    "ema_decay": None,
     "label_smoothing": 0.1,
     "early_stopping": None,
     "init_from": None,
     "seed": 0,
 }
-PLAIN = AugmentParams(crop_padding=0, horizontal_flip=False)
+PLAIN = AugmentParams(
+    crop_padding=0,
+    resized_crop=None,
+    horizontal_flip=False,
+    policy="none",
+    randaugment_layers=2,
+    randaugment_magnitude=9.0,
+    randaugment_noise=0.5,
+    randaugment_probability=0.5,
+    erasing=0.0,
+    mixup=0.0,
+    cutmix=0.0,
+    mix_probability=1.0,
+    mix_switch=0.5,
+    mix_epochs=None,
+)
+# Everything that is random, at once.
+RANDOM = PLAIN.model_copy(
+    update={
+        "crop_padding": 1,
+        "horizontal_flip": True,
+        "policy": "randaugment",
+        "erasing": 0.25,
+        "mixup": 0.8,
+        "cutmix": 1.0,
+        "mix_epochs": 2,
+    }
+)
 
 
 def split(count: int, seed: int) -> training.Split:
@@ -75,7 +109,7 @@ def test_it_learns_and_keeps_the_best_epoch():
 
 
 def test_the_first_of_equally_good_epochs_is_kept():
-    best = training.BestEpoch(None)
+    best = training.BestEpoch(None, None)
     best.set_model(network())
     for epoch, accuracy in enumerate([0.5, 0.7, 0.7, 0.6]):
         best.on_epoch_end(epoch, {"val_accuracy": accuracy})
@@ -92,7 +126,7 @@ def test_equal_seeds_give_equal_weights_and_others_do_not():
     weights = []
     for seed in (0, 0, 1):
         net = network(seed)
-        train(net, epochs=2, seed=seed, augment=AugmentParams(crop_padding=1, horizontal_flip=True))
+        train(net, epochs=2, seed=seed, augment=RANDOM)
         weights.append(np.concatenate([w.ravel() for w in net.get_weights()]))
     np.testing.assert_array_equal(weights[0], weights[1])
     assert np.abs(weights[0] - weights[2]).max() > 1e-3
@@ -112,6 +146,106 @@ def test_the_schedule_is_the_recipe_at_every_step():
     np.testing.assert_allclose(
         [float(schedule(step)) for step in steps], recipe.learning_rate(params, steps / 7), rtol=1e-4
     )
+
+
+def values(variables: list) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def optimizer(net, **changes):
+    """Of the recipe, without warm-up or decay."""
+    plain = {"schedule": "constant", "warmup_epochs": 0, "weight_decay": 0.0}
+    adamw = training.optimizer(net, TrainParams(**RECIPE | plain | changes), steps_per_epoch=10)
+    adamw.build(net.trainable_variables)
+    return adamw
+
+
+def gradients(net, seed: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(seed)
+    return [generator.normal(size=v.shape).astype("float32") for v in net.trainable_variables]
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_averages_are_those_of_the_weights_after_each_update(batches):
+    """By hand: the first update's weights, then 0.9 of the average and 0.1 of the weights."""
+    net = network()
+    adamw = optimizer(net, ema_decay=0.9, accumulation_steps=batches, learning_rate=0.1)
+    expected = None
+    for step in range(5 * batches):
+        adamw.apply(gradients(net, step), net.trainable_variables)
+        if step % batches == batches - 1:
+            weights = values(net.trainable_variables)
+            if expected is None:
+                expected = weights
+            else:
+                expected = [0.9 * a + 0.1 * w for a, w in zip(expected, weights, strict=True)]
+    for _ in range(batches - 1):  # Keras averages after every batch: the last update counts in full a round later
+        adamw.apply([np.zeros(v.shape, "float32") for v in net.trainable_variables], net.trainable_variables)
+    adamw.use_averages(net.trainable_variables)
+    for found, hand in zip(values(net.trainable_variables), expected, strict=True):
+        np.testing.assert_allclose(found, hand, rtol=1e-5, atol=1e-6)
+
+
+def test_averaged_weights_are_measured_beside_the_raw_ones_and_the_better_are_kept():
+    changes = {"epochs": 5, "learning_rate": 1e-2, "schedule": "constant"}
+    without = train(network(), **changes)
+    net = network()
+    history = train(net, ema_decay=0.9, **changes)
+    columns = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    for name in columns:  # training goes on with the raw ones
+        assert [row[name] for row in history] == [row[name] for row in without]
+    assert [row["ema_val_loss"] for row in history] != [row["val_loss"] for row in history]
+    best = next(row for row in history if row["chosen"])
+    kept = best["ema_val_accuracy"]
+    assert best["val_accuracy"] < kept == max(max(row["val_accuracy"], row["ema_val_accuracy"]) for row in history)
+    val = split(80, 1)
+    accuracy = (model.predict(net, val.images, batch_size=32).argmax(1) == val.labels).mean()
+    assert accuracy == pytest.approx(kept)
+
+
+def test_accumulated_batches_are_one_larger_batch():
+    weights = []
+    for batch_size, batches in ((32, 1), (16, 2), (16, 1)):
+        keras.utils.set_random_seed(0)
+        params = ModelParams(name="cct_2_3x1", width=32, layers=1, attention_dropout=0.0)
+        net = model.build(resolve(params), image_shape=(8, 8, 1), classes=4)
+        changes = {"batch_size": batch_size, "accumulation_steps": batches, "schedule": "constant", "warmup_epochs": 0}
+        train(net, train_split=split(64, 0), epochs=1, **changes)
+        weights.append(np.concatenate([w.ravel() for w in net.get_weights()]))
+    # Of the mean: where a gradient is next to nothing, Adam makes a step of its rounding.
+    assert np.abs(weights[0] - weights[1]).mean() < 1e-6
+    assert np.abs(weights[0] - weights[2]).mean() > 1e-4
+
+
+def test_gradients_are_clipped_to_a_norm_of_all_together():
+    """Adam forgets the size of the first gradient, not its size beside the second."""
+    big, small = gradients(network(), 0), [g * 1e-3 for g in gradients(network(), 1)]
+    norm = np.sqrt(sum((g**2).sum() for g in big))
+    weights = []
+    for first, clip in ((big, 1.0), ([g / norm for g in big], None), (big, None)):
+        net = network()
+        adamw = optimizer(net, clip_norm=clip)
+        adamw.apply(first, net.trainable_variables)
+        adamw.apply(small, net.trainable_variables)
+        weights.append(np.concatenate([v.ravel() for v in values(net.trainable_variables)]))
+    np.testing.assert_allclose(weights[0], weights[1], atol=1e-6)
+    assert np.abs(weights[0] - weights[2]).max() > 1e-4
+
+
+def test_a_step_whose_scaled_loss_overflows_changes_nothing_but_the_scale():
+    net = network()
+    scaled = keras.optimizers.LossScaleOptimizer(optimizer(net, ema_decay=0.9, clip_norm=1.0))
+    scaled.build(net.trainable_variables)
+    before, scale = values(net.trainable_variables), float(scaled.dynamic_scale)
+    scaled.apply([g * np.inf for g in gradients(net, 0)], net.trainable_variables)
+    assert float(scaled.dynamic_scale) == scale / 2 and int(scaled.iterations) == 0
+    for found, expected in zip(values(net.trainable_variables), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    scaled.apply([g * (scale / 2) for g in gradients(net, 0)], net.trainable_variables)
+    other = network()
+    optimizer(other, ema_decay=0.9, clip_norm=1.0).apply(gradients(net, 0), other.trainable_variables)
+    for found, expected in zip(values(net.trainable_variables), values(other.trainable_variables), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -142,7 +276,7 @@ def test_batches_are_a_function_of_seed_epoch_and_step():
     options = {
         "batch_size": 32,
         "classes": 4,
-        "augment": AugmentParams(crop_padding=2, horizontal_flip=True),
+        "augment": RANDOM,
         "seed": 3,
     }
     data = split(100, 0)
@@ -175,7 +309,8 @@ def test_progress_says_speed_and_time_left():
     )  # fmt: skip
     assert len(lines) == 2
     assert lines[0].startswith("epoch 1/2  loss ") and "images/s" in lines[0]
-    assert lines[1].endswith("0:00 left")
+    best = max(float(re.search(r"val accuracy ([0-9.]+)", line)[1]) for line in lines)
+    assert lines[1].endswith("0:00 left") and re.search(rf"  best {best:.4f} in [12]  ", lines[1])
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (63, "1:03"), (3723, "1:02:03"), (59.7, "1:00")])
@@ -201,7 +336,8 @@ class Fatal(states.States):
             raise Killed
 
 
-CHANGES = {"epochs": 3, "train_split": None, "augment": AugmentParams(crop_padding=1, horizontal_flip=True)}
+# Of seven batches an epoch every third is an update, so that an interrupted epoch leaves gradients behind.
+CHANGES = {"epochs": 3, "augment": RANDOM, "clip_norm": 0.5, "accumulation_steps": 3, "ema_decay": 0.8}
 
 
 def random_network(seed: int = 0):

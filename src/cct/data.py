@@ -210,7 +210,7 @@ def stratified_split(
         if not 0 < count < len(members):
             raise DataError(
                 f"a fraction of {fraction} takes {count} of the {len(members)} pictures with label {label}: "
-                "each class needs at least one on both sides; choose another preprocess.{name}"
+                f"each class needs at least one on both sides; choose another preprocess.{name}"
             )
         chosen.append(generator.permutation(members)[:count])
     picked = np.sort(np.concatenate(chosen))

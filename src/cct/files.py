@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import time
 from pathlib import Path
 
 from cct.errors import CCTError
@@ -61,3 +62,22 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+class Log:
+    """Says lines on stdout, and adds them with the time to a file that outlives the terminal and DVC's folders.
+
+    Args:
+        folder: where the file is.
+        name: of the run; runs of one name share a file.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / f"{name.replace('/', '-')}.log"
+
+    def __call__(self, line: str) -> None:
+        print(line)
+        with contextlib.suppress(OSError):  # a full disk must not cost a run
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")

@@ -20,6 +20,8 @@ HISTORY = {
     "learning_rate": float,
     "chosen": int,
 }
+# Where weights are averaged too; those of the chosen epoch were kept if they are the better ones.
+AVERAGED = {"ema_val_loss": float, "ema_val_accuracy": float}
 
 
 class TableError(CCTError):
@@ -27,11 +29,17 @@ class TableError(CCTError):
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """One line an epoch, with the columns of `HISTORY`."""
+    """One line an epoch, with the columns of `HISTORY`, and those of `AVERAGED` where the rows have them."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(HISTORY), lineterminator="\n")
+        columns = [*HISTORY, *(name for name in AVERAGED if name in history[0])]
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
+
+
+def kept_accuracy(row: Mapping[str, float]) -> float:
+    """The validation accuracy of the weights that are kept if this epoch is: the raw or the averaged, if better."""
+    return max(row["val_accuracy"], row.get("ema_val_accuracy", 0.0))
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -50,17 +58,19 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
     """Read `history.csv`.
 
     Returns:
-        The columns of `HISTORY`, one value an epoch: int64 for epoch (from 1) and chosen (one 1, else 0), float64 for
-        the losses (nats), the accuracies (0 to 1) and the learning rate. Other columns are left out.
+        The columns of `HISTORY`, and of `AVERAGED` where it has them, one value an epoch: int64 for epoch (from 1) and
+        chosen (one 1, else 0), float64 for the losses (nats), the accuracies (0 to 1) and the learning rate. Other
+        columns are left out.
 
     Raises:
         TableError: it is absent, not CSV, without a column or a row, or a value is not a number or not possible.
     """
     header, rows = _read_csv(path)
-    places = _places(path, header, HISTORY)
+    columns = HISTORY | (AVERAGED if any(name in header for name in AVERAGED) else {})
+    places = _places(path, header, columns)
     history = {
         name: np.array([_number(path, line, name, row[places[name]], kind) for line, row in rows])
-        for name, kind in HISTORY.items()
+        for name, kind in columns.items()
     }
     if sorted(history["chosen"]) != [0] * (len(rows) - 1) + [1]:
         raise TableError(f"{path}: column chosen must be 1 for exactly one epoch and 0 for the others")

@@ -99,19 +99,22 @@ def git(folder: Path, *arguments: str) -> str:
 
 def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
     """A row of the history under MLflow's names: `train_loss` becomes `train/loss`, and so on."""
-    return {
-        "train/loss": row["train_loss"],
-        "train/accuracy": row["train_accuracy"],
-        "train/learning_rate": row["learning_rate"],
-        "val/loss": row["val_loss"],
-        "val/accuracy": row["val_accuracy"],
+    names = {
+        "train/loss": "train_loss",
+        "train/accuracy": "train_accuracy",
+        "train/learning_rate": "learning_rate",
+        "val/loss": "val_loss",
+        "val/accuracy": "val_accuracy",
+        "val/ema_loss": "ema_val_loss",  # where weights are averaged
+        "val/ema_accuracy": "ema_val_accuracy",
     }
+    return {metric: row[column] for metric, column in names.items() if column in row}
 
 
 def best_metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Of the epoch whose weights were kept: its number, and its validation accuracy."""
     best = next(row for row in history if row["chosen"])
-    return {"best/epoch": best["epoch"], "best/val_accuracy": best["val_accuracy"]}
+    return {"best/epoch": best["epoch"], "best/val_accuracy": tables.kept_accuracy(best)}
 
 
 def final_metrics(summary: Mapping[str, Any]) -> dict[str, float]:

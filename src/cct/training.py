@@ -85,18 +85,47 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return learning_rate(self.train, ops.cast(step, "float32") / self.steps_per_epoch, ops)
 
 
-class BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the best validation accuracy, the first of equals."""
+class AdamW(keras.optimizers.AdamW):
+    """Keras's, which leaves a model its raw weights beside the averaged ones."""
 
-    def __init__(self, patience: int | None) -> None:
+    def finalize_variable_values(self, var_list: list) -> None:
+        """`fit` ends with this, which would put the averages in place of the weights: `use_averages` does when asked."""
+
+    def use_averages(self, variables: list) -> None:
+        """Put the averages into the model's trainable variables."""
+        super().finalize_variable_values(variables)
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """Keeps the weights with the best validation accuracy, the first of equals; of an epoch, the raw before the averaged.
+
+    Args:
+        validation: on which averaged weights are evaluated too, as `ema_val_loss` and `ema_val_accuracy`; None where
+            there are none.
+        patience: epochs without a better one after which training stops.
+    """
+
+    def __init__(self, validation: Slices | None, patience: int | None) -> None:
         super().__init__()
-        self.patience, self.accuracy, self.epoch, self.weights = patience, -1.0, 0, []
+        self.validation, self.patience = validation, patience
+        self.accuracy, self.epoch, self.weights = -1.0, 0, []
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        if logs["val_accuracy"] > self.accuracy:
-            self.accuracy, self.epoch, self.weights = logs["val_accuracy"], epoch, self.model.get_weights()
-        elif self.patience is not None and epoch - self.epoch >= self.patience:
+        self._consider(epoch, logs["val_accuracy"])
+        if self.validation is not None:
+            raw = [ops.convert_to_numpy(variable) for variable in self.model.trainable_variables]
+            adamw = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)  # loss scaling wraps it
+            adamw.use_averages(self.model.trainable_variables)
+            results = self.model.evaluate(self.validation, verbose=0, return_dict=True)
+            logs.update({f"ema_val_{name}": value for name, value in results.items()})
+            self._consider(epoch, results["accuracy"])
+            _assign(self.model.trainable_variables, raw)
+        if self.patience is not None and epoch - self.epoch >= self.patience:
             self.model.stop_training = True
+
+    def _consider(self, epoch: int, accuracy: float) -> None:
+        if accuracy > self.accuracy:
+            self.accuracy, self.epoch, self.weights = accuracy, epoch, self.model.get_weights()
 
 
 class Guard(keras.callbacks.Callback):
@@ -125,13 +154,21 @@ class Guard(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A line an epoch, with speed and time left; on a terminal a bar within the epoch too."""
+    """A line an epoch, with speed, time left and the best so far; on a terminal a bar within the epoch too."""
 
     def __init__(
-        self, *, epochs: int, images: int, steps: int, first_step: int, say: Callable[[str], None] = print
+        self,
+        *,
+        epochs: int,
+        images: int,
+        steps: int,
+        first_step: int,
+        best: BestEpoch,
+        say: Callable[[str], None] = print,
     ) -> None:
         super().__init__()
         self.epochs, self.images, self.steps, self.first_step, self.say = epochs, images, steps, first_step, say
+        self.best = best
         self.seconds: list[float] = []  # of each epoch, in proportion where only a part of it was left
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -150,10 +187,12 @@ class Progress(keras.callbacks.Callback):
         self.seconds.append((time.perf_counter() - self.start) / share)
         # The first epoch compiles; leave it out of the forecast as soon as there is another.
         typical = float(np.median(self.seconds[1:] or self.seconds))
+        averaged = f" (averaged {logs['ema_val_accuracy']:.4f})" if "ema_val_accuracy" in logs else ""
         self.say(
             f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
             f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
-            f"  val loss {logs['val_loss']:.4f}  val accuracy {logs['val_accuracy']:.4f}"
+            f"  val loss {logs['val_loss']:.4f}  val accuracy {logs['val_accuracy']:.4f}{averaged}"
+            f"  best {self.best.accuracy:.4f} in {self.best.epoch + 1}"
             f"  {self.images * share / (self.trained - self.start):,.0f} images/s"
             f"  {clock(typical * (self.epochs - epoch - 1))} left"
         )
@@ -175,6 +214,7 @@ class Recorder(keras.callbacks.Callback):
             "val_accuracy": float(logs["val_accuracy"]),
             "learning_rate": float(learning_rate(self.recipe, epoch + 1)),
         }
+        row |= {name: float(value) for name, value in logs.items() if name.startswith("ema_")}
         self.rows.append(row)
         self.on_epoch(row)
 
@@ -293,9 +333,22 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def optimizer(model: keras.Model, train: TrainParams, *, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """AdamW; norms, biases and positions are not decayed unless the recipe says so."""
-    adamw = keras.optimizers.AdamW(Schedule(train, steps_per_epoch), weight_decay=train.weight_decay)
+def optimizer(model: keras.Model, train: TrainParams, *, steps_per_epoch: int) -> AdamW:
+    """AdamW; norms, biases and positions are not decayed unless the recipe says so.
+
+    Args:
+        steps_per_epoch: batches in an epoch, however many of them make one update.
+    """
+    batches_per_update = train.accumulation_steps
+    adamw = AdamW(
+        Schedule(train, steps_per_epoch),
+        weight_decay=train.weight_decay,
+        global_clipnorm=train.clip_norm,
+        gradient_accumulation_steps=batches_per_update if batches_per_update > 1 else None,
+        use_ema=train.ema_decay is not None,
+        # Keras averages after every batch, whether or not it brought an update.
+        ema_momentum=(train.ema_decay or 0.0) ** (1 / batches_per_update),
+    )
     if not train.decay_everything:
         adamw.exclude_from_weight_decay(
             var_list=[v for v in model.trainable_variables if len(v.shape) < 2 or v.path.startswith("positions/")]
@@ -315,7 +368,7 @@ def train(
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     say: Callable[[str], None] = print,
 ) -> list[dict[str, float]]:
-    """Train `model` in place; it ends with the weights of its best epoch on `validation`.
+    """Train `model` in place; it ends with its best weights on `validation`, raw or averaged.
 
     Args:
         states: where the state of the run is kept, and from where it goes on. A run that goes on ends in the same bits
@@ -340,7 +393,8 @@ def train(
     )
     # Else TensorFlow traces the first step twice, once to find out that the optimizer makes variables in it.
     model.optimizer.build(model.trainable_variables)
-    best = BestEpoch(recipe.early_stopping)
+    slices = Slices(validation, batch_size=batch_size, classes=classes)
+    best = BestEpoch(slices if recipe.ema_decay is not None else None, recipe.early_stopping)
     epoch, first_step, rows, stopped, metrics = 0, 0, [], False, []
     if states is not None and states.latest is not None:
         content, arrays = states.latest
@@ -352,10 +406,11 @@ def train(
         variables = _variables(model, metrics=False)
         _assign(variables["model"], arrays["model"])
         _assign(variables["optimizer"], arrays["optimizer"])
-    progress = Progress(epochs=recipe.epochs, images=len(training.labels), steps=steps, first_step=first_step, say=say)
+    images = len(training.labels)
+    progress = Progress(epochs=recipe.epochs, images=images, steps=steps, first_step=first_step, best=best, say=say)
     with polite_interrupts(say) as asked:
         saver = Saver(states, best=best, rows=rows, steps=steps, first_step=first_step, asked=asked)
-        callbacks = [Restore(metrics), Guard(), progress, best, Recorder(recipe, rows, on_epoch), saver]
+        callbacks = [Restore(metrics), Guard(), best, progress, Recorder(recipe, rows, on_epoch), saver]
         while epoch < recipe.epochs and not stopped:
             # What is left of an epoch is an epoch of fewer steps to Keras, and needs a `fit` of its own.
             end = epoch + 1 if first_step else recipe.epochs
@@ -373,7 +428,7 @@ def train(
                 initial_epoch=epoch,
                 epochs=end,
                 steps_per_epoch=steps - first_step,
-                validation_data=Slices(validation, batch_size=batch_size, classes=classes),
+                validation_data=slices,
                 callbacks=callbacks,
                 shuffle=False,  # the batches are
                 verbose=0,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cct import data, machine, params, runtime, serving, states, tables, tracking, variants
 from cct.errors import command
-from cct.files import digest, root, writable
+from cct.files import Log, digest, root, writable
 
 
 @command
@@ -14,7 +14,8 @@ def main() -> None:
     writable(Path("models"), Path("reports"))
     folder, meta = Path("data/processed"), data.read_meta(Path("data/processed"))
     kind = runtime.configure(hardware, seed=recipe.seed)
-    print(runtime.describe(kind))
+    say = Log(root() / ".cct/logs", tracking.origin().name)
+    say(runtime.describe(kind))
     from cct import checkpoint, model, training  # after configure: importing Keras chooses the backend
 
     resolved, shape = variants.resolve(architecture), tuple(meta["image_shape"])
@@ -29,7 +30,7 @@ def main() -> None:
     with states.States(root() / ".cct/states", states.fingerprint(parts, _files(recipe.init_from))) as saved:
         if saved.latest:
             done = saved.latest.content
-            print(
+            say(
                 f"going on after epoch {done['epoch']} of {recipe.epochs}, step {done['step']}, from {saved.folder}\n"
                 f"(to start over instead: rm -r '{saved.folder}')"
             )
@@ -40,7 +41,7 @@ def main() -> None:
         network = model.build(
             resolved, image_shape=shape, classes=len(meta["classes"]), mean=meta["mean"], std=meta["std"]
         )
-        print(f"{architecture.name}: {network.count_params():,} parameters, {meta['images']['train']:,} pictures")
+        say(f"{architecture.name}: {network.count_params():,} parameters, {meta['images']['train']:,} pictures")
         if recipe.init_from and not saved.latest:
             kept = checkpoint.start_from(model.load(Path(recipe.init_from)), network, resolved, image_shape=shape)
             print(f"starting from {recipe.init_from}, {kept}")
@@ -64,9 +65,12 @@ def main() -> None:
                     jit_compile=runtime.jit_compile(hardware),
                     states=saved,
                     on_epoch=tracker.epoch,
+                    say=say,
                 )
             best = history[[row["chosen"] for row in history].index(1)]
-            print(f"kept epoch {best['epoch']}: validation accuracy {best['val_accuracy']:.4f}")
+            kept = tables.kept_accuracy(best)
+            which = ", averaged weights" if kept > best["val_accuracy"] else ""
+            say(f"kept epoch {best['epoch']}{which}: validation accuracy {kept:.4f}")
             path = Path("models/model.keras")
             model.save(network, path, origin={"trained_on": saved.notes["kinds"]})
             tables.write_history(Path("reports/history.csv"), history)
