@@ -85,9 +85,9 @@ def test_numbers_are_numbers(text, value, tmp_path):
 
 
 TRAIN = (
-    "epochs, batch_size, learning_rate, schedule, minimum_learning_rate, warmup_epochs, cooldown_epochs, step_epochs, "
-    "step_factor, weight_decay, decay_everything, clip_norm, accumulation_steps, ema_decay, label_smoothing, "
-    "early_stopping, init_from, seed"
+    "epochs, batch_size, optimizer, learning_rate, schedule, minimum_learning_rate, warmup_epochs, cooldown_epochs, "
+    "step_epochs, step_factor, weight_decay, decay_everything, clip_norm, accumulation_steps, ema_decay, "
+    "label_smoothing, early_stopping, init_from, seed"
 )
 
 

@@ -10,6 +10,7 @@ from cct.recipe import TrainParams, learning_rate
 GOOD = {
     "epochs": 10,
     "batch_size": 128,
+    "optimizer": "adamw",
     "learning_rate": 1.0,
     "schedule": "cosine",
     "minimum_learning_rate": 0.2,

@@ -18,6 +18,7 @@ from cct.variants import ModelParams, resolve
 RECIPE = {
     "epochs": 4,
     "batch_size": 32,
+    "optimizer": "adamw",
     "learning_rate": 2e-3,
     "schedule": "cosine",
     "minimum_learning_rate": 1e-5,
@@ -248,19 +249,32 @@ def test_a_step_whose_scaled_loss_overflows_changes_nothing_but_the_scale():
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("everything", [False, True])
-def test_norms_biases_and_positions_are_not_decayed(everything):
-    """At a zero gradient AdamW only decays: what stays as it was is not decayed."""
+def test_muon_makes_orthogonal_steps_of_the_encoders_matrices_and_adamws_of_all_else():
+    """In all its directions a matrix steps by the rate times 0.2 times the root of its longer side."""
     net = network()
-    adamw = training.optimizer(
-        net,
-        TrainParams(**RECIPE | {"decay_everything": everything, "weight_decay": 0.5, "warmup_epochs": 0}),
-        steps_per_epoch=1,
-    )
+    before, rate = values(net.trainable_variables), 1e-3
+    optimizer(net, optimizer="muon", learning_rate=rate).apply(gradients(net, 0), net.trainable_variables)
+    matrices = 0
+    for variable, old in zip(net.trainable_variables, before, strict=True):
+        step = keras.ops.convert_to_numpy(variable) - old
+        if len(step.shape) == 2 and variable.path.startswith("encoder_0/"):
+            singular = np.linalg.svd(step, compute_uv=False) / (rate * 0.2 * max(step.shape) ** 0.5)
+            assert singular.min() > 0.5 and singular.max() < 1.3, variable.path
+            matrices += 1
+        else:  # Adam's first step is the rate itself, whatever the gradient
+            np.testing.assert_allclose(np.abs(step), rate, rtol=1e-2)
+    assert matrices == 4  # queries, keys and values; their projection; the MLP's two
+
+
+@pytest.mark.parametrize("chosen", ["adamw", "muon"])
+@pytest.mark.parametrize("everything", [False, True])
+def test_norms_biases_and_positions_are_not_decayed(everything, chosen):
+    """At a zero gradient an optimizer only decays: what stays as it was is not decayed."""
+    net = network()
+    adamw = optimizer(net, optimizer=chosen, decay_everything=everything, weight_decay=0.5)
     variables = net.trainable_variables
     for variable in variables:
         variable.assign(np.ones(variable.shape))
-    adamw.build(variables)
     adamw.apply([keras.ops.zeros(v.shape) for v in variables])
     decayed = {v.path for v in variables if keras.ops.convert_to_numpy(v).max() < 1}
     exempt = {v.path for v in variables} - decayed
@@ -337,7 +351,14 @@ class Fatal(states.States):
 
 
 # Of seven batches an epoch every third is an update, so that an interrupted epoch leaves gradients behind.
-CHANGES = {"epochs": 3, "augment": RANDOM, "clip_norm": 0.5, "accumulation_steps": 3, "ema_decay": 0.8}
+CHANGES = {
+    "epochs": 3,
+    "augment": RANDOM,
+    "optimizer": "muon",
+    "clip_norm": 0.5,
+    "accumulation_steps": 3,
+    "ema_decay": 0.8,
+}
 
 
 def random_network(seed: int = 0):

@@ -85,19 +85,27 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return learning_rate(self.train, ops.cast(step, "float32") / self.steps_per_epoch, ops)
 
 
-class AdamW(keras.optimizers.AdamW):
-    """Keras's, which leaves a model its raw weights beside the averaged ones."""
+class _RawAndAveraged:
+    """What leaves a model its raw weights beside the averages that its optimizer keeps."""
 
     def finalize_variable_values(self, var_list: list) -> None:
-        """`fit` ends with this, which would put the averages in place of the weights: `use_averages` does when asked."""
+        """Nothing: `fit` ends with this, and the averages would take the weights' place. See `use_averages`."""
 
     def use_averages(self, variables: list) -> None:
         """Put the averages into the model's trainable variables."""
         super().finalize_variable_values(variables)
 
 
+class AdamW(_RawAndAveraged, keras.optimizers.AdamW):
+    pass
+
+
+class Muon(_RawAndAveraged, keras.optimizers.Muon):
+    pass
+
+
 class BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights with the best validation accuracy, the first of equals; of an epoch, the raw before the averaged.
+    """Keeps the weights with the best validation accuracy, the first of equals, of an epoch the raw ones first.
 
     Args:
         validation: on which averaged weights are evaluated too, as `ema_val_loss` and `ema_val_accuracy`; None where
@@ -114,8 +122,8 @@ class BestEpoch(keras.callbacks.Callback):
         self._consider(epoch, logs["val_accuracy"])
         if self.validation is not None:
             raw = [ops.convert_to_numpy(variable) for variable in self.model.trainable_variables]
-            adamw = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)  # loss scaling wraps it
-            adamw.use_averages(self.model.trainable_variables)
+            inner = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)  # loss scaling wraps it
+            inner.use_averages(self.model.trainable_variables)
             results = self.model.evaluate(self.validation, verbose=0, return_dict=True)
             logs.update({f"ema_val_{name}": value for name, value in results.items()})
             self._consider(epoch, results["accuracy"])
@@ -333,27 +341,34 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def optimizer(model: keras.Model, train: TrainParams, *, steps_per_epoch: int) -> AdamW:
-    """AdamW; norms, biases and positions are not decayed unless the recipe says so.
+def optimizer(model: keras.Model, train: TrainParams, *, steps_per_epoch: int) -> AdamW | Muon:
+    """The recipe's optimizer; norms, biases and positions are not decayed unless it says so.
+
+    Muon (Jordan et al., 2024; scaled as in Liu et al., arXiv:2502.16982, so that rates and decay are AdamW's) is for
+    the matrices of the encoder; convolutions, vectors, positions and head have AdamW.
 
     Args:
         steps_per_epoch: batches in an epoch, however many of them make one update.
     """
     batches_per_update = train.accumulation_steps
-    adamw = AdamW(
-        Schedule(train, steps_per_epoch),
-        weight_decay=train.weight_decay,
-        global_clipnorm=train.clip_norm,
-        gradient_accumulation_steps=batches_per_update if batches_per_update > 1 else None,
-        use_ema=train.ema_decay is not None,
+    options = {
+        "learning_rate": Schedule(train, steps_per_epoch),
+        "weight_decay": train.weight_decay,
+        "global_clipnorm": train.clip_norm,
+        "gradient_accumulation_steps": batches_per_update if batches_per_update > 1 else None,
+        "use_ema": train.ema_decay is not None,
         # Keras averages after every batch, whether or not it brought an update.
-        ema_momentum=(train.ema_decay or 0.0) ** (1 / batches_per_update),
-    )
+        "ema_momentum": (train.ema_decay or 0.0) ** (1 / batches_per_update),
+    }
+    if train.optimizer == "adamw":
+        chosen = AdamW(**options)
+    else:
+        chosen = Muon(**options, adam_weight_decay=train.weight_decay, exclude_layers=["^(?!encoder_)"])
     if not train.decay_everything:
-        adamw.exclude_from_weight_decay(
+        chosen.exclude_from_weight_decay(
             var_list=[v for v in model.trainable_variables if len(v.shape) < 2 or v.path.startswith("positions/")]
         )
-    return adamw
+    return chosen
 
 
 def train(
