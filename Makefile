@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro test test-services lint bench ui lock clean
+.PHONY: help setup demo repro test test-services lint bench results ablate ui lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -34,8 +34,14 @@ lint: $(READY) ## Check the code
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-bench: $(READY) ## Time training steps against the Keras example and vit-pytorch (TORCH_PYTHON= one that has it)
+bench: $(READY) ## Time training steps against the Keras example and vit-pytorch, and augmentation (TORCH_PYTHON= one that has it)
 	$(BIN)/python benchmarks/speed.py $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON)) $(ARGS)
+
+results: $(READY) ## Make the README's table of results from benchmarks/results/
+	$(BIN)/python benchmarks/table.py
+
+ablate: $(READY) ## Change one ingredient of the recipe at a time, and draw what each was worth (ARGS="--only with-mixup")
+	@$(BIN)/cct ablate $(ARGS)
 
 ui: $(READY) ## Open the MLflow UI on http://127.0.0.1:5000 (PORT=5001 for another port)
 	@$(BIN)/cct ui --port $(PORT)

@@ -2,21 +2,39 @@
 
     python benchmarks/contender.py KIND MODEL PRECISION BATCH STEPS
 
-KIND: ours-tensorflow, ours-jax, ours-torch; example-tensorflow, example-jax; vit-pytorch; matmul (GFLOP/s instead).
+KIND: ours-tensorflow, ours-jax, ours-torch; example-tensorflow, example-jax; vit-pytorch; matmul (GFLOP/s instead);
+augmentation-tensorflow, -jax, -torch (what making a batch costs, and steps with a constant and with real batches).
 """
 
 import importlib.util
+import itertools
 import json
 import os
+import statistics
 import sys
 import time
 import types
 from pathlib import Path
 
 WARMUP = 4
+PICTURES, EPOCH_STEPS, MADE = 45_000, 352, 60  # of CIFAR-10's training split in batches of 128; batches that are timed
+# Beside what params.yaml says.
+AUGMENTATIONS = {
+    "default": {},
+    "randaugment": {"policy": "randaugment"},
+    "all": {
+        "crop_padding": 0,
+        "resized_crop": 0.8,
+        "policy": "randaugment",
+        "erasing": 0.25,
+        "mixup": 0.8,
+        "cutmix": 1.0,
+    },
+}
 
 
-def keras_steps(kind, name, precision, batch, steps):
+def build(kind, name, precision):
+    """A compiled network, on the backend that its kind ends with."""
     from cct import runtime
 
     backend = kind.split("-")[1]
@@ -25,27 +43,30 @@ def keras_steps(kind, name, precision, batch, steps):
     )
     runtime.configure(options, seed=0)
     import keras
-    import numpy as np
 
-    if kind.startswith("ours"):
+    if kind.startswith("example"):
+        sys.path.insert(0, str(Path(__file__).parent))
+        import keras_example
+
+        network = keras_example.build()
+    else:
         from cct import model
         from cct.variants import ModelParams, resolve
 
         architecture = resolve(ModelParams(name=name))
         network = model.build(architecture, image_shape=(32, 32, 3), classes=10, mean=[0.5] * 3, std=[0.25] * 3)
-    else:
-        sys.path.insert(0, str(Path(__file__).parent))
-        import keras_example
-
-        network = keras_example.build()
     network.compile(
         keras.optimizers.AdamW(1e-3, weight_decay=1e-4),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
         jit_compile=runtime.jit_compile(options),
     )
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (batch, 32, 32, 3), dtype=np.uint8)
-    targets = np.eye(10, dtype="float32")[generator.integers(0, 10, batch)]
+    return network
+
+
+def fit(network, stream, steps):
+    """Seconds of each step of `fit`, as users train, and not of a bare step: what Keras spends around it they spend."""
+    import keras
+
     ends = []
 
     class Clock(keras.callbacks.Callback):
@@ -53,13 +74,59 @@ def keras_steps(kind, name, precision, batch, steps):
             float(logs["loss"])  # waits for the device
             ends.append(time.perf_counter())
 
-    def stream():
-        while True:
-            yield images, targets
+    network.fit(stream, steps_per_epoch=WARMUP + steps, callbacks=[Clock()], verbose=0, shuffle=False)
+    return [b - a for a, b in itertools.pairwise(ends[WARMUP - 1 :])]
 
-    # `fit`, as users train, and not a bare step: what Keras spends around a step is spent by users too.
-    network.fit(stream(), steps_per_epoch=WARMUP + steps, callbacks=[Clock()], verbose=0, shuffle=False)
-    return network.count_params(), [b - a for a, b in zip(ends[WARMUP - 1 :], ends[WARMUP:], strict=False)]
+
+def random_pictures(count):
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    return generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8), generator.integers(0, 10, count)
+
+
+def keras_steps(kind, name, precision, batch, steps):
+    import numpy as np
+
+    network = build(kind, name, precision)
+    images, labels = random_pictures(batch)
+    return network.count_params(), fit(network, again((images, np.eye(10, dtype="float32")[labels])), steps)
+
+
+def again(batch):
+    """The same batch for ever: a generator, because `fit` takes no other iterator."""
+    while True:
+        yield batch
+
+
+def augmentation(kind, name, precision, batch, steps):
+    """Of each of `AUGMENTATIONS`: processor seconds of making a batch, seconds of steps with one batch and real ones.
+
+    What an epoch draws at its beginning is spread over its steps.
+    """
+    from cct import params
+
+    network = build(kind, name, precision)
+    from cct import training  # after `build`: importing Keras chooses the backend
+
+    said = params.load(Path(__file__).parents[1] / "params.yaml", "augment")
+    split = training.Split(*random_pictures(PICTURES))
+    results = {}
+    for which, changes in AUGMENTATIONS.items():
+        augment = said.model_copy(update=changes)
+        stream = training.batches(split, batch_size=batch, classes=10, augment=augment, seed=0, epochs=range(1000))
+        made = []
+        for _ in range(MADE):
+            start = time.process_time()
+            ready = next(stream)
+            made.append(time.process_time() - start)
+        usual = statistics.median(made)
+        results[which] = {
+            "making": usual + (made[0] - usual) / EPOCH_STEPS,
+            "constant": fit(network, again(ready), steps),
+            "real": fit(network, stream, steps),
+        }
+    return results
 
 
 def torch_steps(name, precision, batch, steps):
@@ -118,6 +185,9 @@ def main():
     kind, name, precision = sys.argv[1:4]
     batch, steps = map(int, sys.argv[4:6])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if kind.startswith("augmentation"):
+        print(json.dumps(augmentation(kind, name, precision, batch, steps)))
+        return
     if kind == "matmul":
         size, times = matmul_rate(precision)
     elif kind == "vit-pytorch":

@@ -75,9 +75,8 @@ def test_reports_agree_with_one_another(reports):
     assert [row["epoch"] for row in history if row["chosen"] == "1"] == [best["epoch"]]
     assert float(history[-1]["train_loss"]) < float(history[0]["train_loss"])
     names = {path.name for path in (reports / "figures").iterdir()}
-    assert names == {
-        f"{name}.png" for name in ("confusion", "learning_rate", "mistakes", "per_class_accuracy", "training_curves")
-    }
+    drawn = ("augmentation", "confusion", "learning_rate", "mistakes", "per_class_accuracy", "training_curves")
+    assert names == {f"{name}.png" for name in drawn}
 
 
 def test_mlflow_has_it_all(client, run, reports):

@@ -30,6 +30,7 @@ def make_figures() -> dict:
     images_nhwc = rng.integers(256, size=(60, 8, 8, 3), dtype=np.uint8)
     matrix_kk = rng.integers(50, size=(4, 4))
     return {
+        "augmentation": plots.augmentation({"original": images_nhwc[:4], "noise": images_nhwc[4:8]}, ["flip"]),
         "curves": plots.training_curves(make_history()),
         "rate": plots.learning_rate(make_history()),
         "confusion": plots.confusion(matrix_kk, NAMES),
@@ -58,6 +59,20 @@ def test_training_curves_mark_the_chosen_epoch(epochs):
         assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (chosen, history[f"val_{name}"][chosen - 1])
         legend = [text.get_text() for text in axes.get_legend().get_texts()]
         assert legend == ["train", "validation", f"epoch {chosen}, chosen: {value}"]
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_averaged_weights_have_a_curve_and_the_mark_where_they_were_kept(better):
+    history = make_history(5)
+    history |= {
+        "ema_val_loss": np.arange(5.0),
+        "ema_val_accuracy": history["val_accuracy"] + (0.01 if better else -0.01),
+    }
+    loss, accuracy = plots.training_curves(history).axes
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+        *_, averaged, dot = axes.lines
+        np.testing.assert_array_equal(averaged.get_ydata(), history[f"ema_val_{name}"])
+        assert dot.get_ydata()[0] == history[f"{'ema_' if better else ''}val_{name}"][3]
 
 
 def test_a_diverged_history_is_still_drawn(tmp_path):
@@ -120,6 +135,32 @@ def test_per_class_bars_are_sorted():
     assert "60.0 % (confidence interval 55.0 % to 65.0 %)" in figure.legends[0].get_texts()[0].get_text()
 
 
+@pytest.mark.parametrize(("height", "width", "channels"), [(8, 8, 1), (32, 32, 3), (20, 40, 3)])
+def test_augmentation_has_a_row_for_each_kind(height, width, channels, tmp_path):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    images_nhwc = np.random.default_rng(4).integers(0, 200, (6, height, width, channels), dtype=np.uint8)
+    rows = {"original": images_nhwc, "AutoAugment (CIFAR-10)": 255 - images_nhwc, "$5": images_nhwc[::-1]}
+    figure = plots.augmentation(rows, ["crop", "MixUp"])
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [*rows]
+    assert figure.get_suptitle() == "Augmentation, each kind by itself\non in params.yaml: crop, MixUp"
+    sheet, gap = np.asarray(axes.images[0].get_array()), max(1, width // 16)
+    assert sheet.shape[:2] == (3 * height + 2 * gap, 6 * width + 5 * gap)
+    for row, images_mhwc in enumerate(rows.values()):
+        for column, image in enumerate(images_mhwc):
+            top, left = row * (height + gap), column * (width + gap)
+            shown = sheet[top : top + height, left : left + width]
+            np.testing.assert_array_equal(shown.reshape(image.shape), image)
+    assert (sheet[height : height + gap] == 255).all() and (sheet[:, width : width + gap] == 255).all()
+    plots.save(figure, tmp_path / "a.png", dpi=50)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    labels = [*axes.get_yticklabels(), figure.texts[0]]
+    extents = [label.get_window_extent(renderer) for label in labels]
+    assert min(extent.x0 for extent in extents) >= 0 and max(extent.x1 for extent in extents) <= figure.bbox.x1
+    assert plots.augmentation(rows, []).get_suptitle().endswith(": nothing")
+
+
 def test_drawing_leaves_no_trace(tmp_path):
     import matplotlib
 
@@ -159,7 +200,7 @@ def test_two_processes_write_equal_bytes(tmp_path):
         }.items()
     ]
     assert [run.wait() for run in runs] == [0, 0]
-    assert len(digests(tmp_path / "one")) == 5
+    assert len(digests(tmp_path / "one")) == 6
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 

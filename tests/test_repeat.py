@@ -11,7 +11,7 @@ from cct.params import read_yaml
 def test_verify_says_what_is_identical_and_what_differs(undisturbed):
     clone, _ = undisturbed
     said = clone.run("cct", "verify")
-    assert "all 17 files are identical" in said, said
+    assert "all 18 files are identical" in said, said
     history = clone.path / "reports/history.csv"
     before = history.read_text()
     try:

@@ -126,6 +126,18 @@ def verify(arguments: argparse.Namespace) -> int:
     return verification.EXIT[worst]
 
 
+def ablate(arguments: argparse.Namespace) -> int:
+    """Run a recipe with one ingredient changed at a time through DVC's queue, and draw what each was worth."""
+    from cct import ablation
+
+    file = arguments.file.resolve()
+    os.chdir(root())
+    complete = ablation.run(
+        Path(os.path.relpath(file)), settings=arguments.set_param, only=arguments.only, jobs=arguments.jobs
+    )
+    return int(not complete)
+
+
 def track(arguments: argparse.Namespace) -> int:
     """Bring what DVC holds into MLflow: the work tree, or experiments; what is there already is not doubled."""
     from cct import runs
@@ -268,14 +280,19 @@ def parser() -> argparse.ArgumentParser:
     imported.add_argument("--positions", choices=["learnable", "sinusoidal", "none"], default="learnable")
     imported.add_argument("--standardize", choices=list(STATISTICS), default="cifar10", help="default: cifar10")
     imported.add_argument("--out", type=Path, help="default: FILE with the ending .keras")
-    add(demo).add_argument(
-        "-S",
-        "--set-param",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="as in dvc exp run: train.epochs=60",
-    )
+    ablated = add(ablate)
+    for each in (add(demo), ablated):
+        each.add_argument(
+            "-S",
+            "--set-param",
+            metavar="NAME=VALUE",
+            action="append",
+            default=[],
+            help="as in dvc exp run: train.epochs=60",
+        )
+    ablated.add_argument("--only", metavar="CHANGE", nargs="+", default=[], help="run the base and these, by name")
+    ablated.add_argument("--jobs", type=_positive, default=2, help="experiments at a time (default: 2)")
+    ablated.add_argument("--file", type=Path, default=Path("benchmarks/ablation.yaml"), help="default: %(default)s")
     verified = add(
         verify,
         epilog="Ends with 0 if all files are identical, 3 if they differ within the tolerance only, 1 otherwise.",

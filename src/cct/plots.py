@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe & Ito 2008: told apart with every common kind of colour vision.
-BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#595959"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
 WIDTH = 8.0  # inches: 800 pixels, the width of a README, at 100 dpi
 CELL_TEXT_CLASSES = 25  # above, numbers in the cells of a confusion matrix would be smaller than can be read
 STYLE = {
@@ -232,6 +232,35 @@ def per_class_accuracy(per_class: Mapping[str, float | None], overall: float, lo
     return figure
 
 
+@_styled
+def augmentation(rows: Mapping[str, np.ndarray], switched_on: Sequence[str]) -> "Figure":
+    """The same pictures in each row, as what stands at its left changes them.
+
+    Args:
+        rows: uint8 pictures (m, h, w, c) by name; c is 1 or 3.
+        switched_on: names of what training does, for the title.
+    """
+    count, height, width, channels = next(iter(rows.values())).shape
+    gap = max(1, width // 16)
+    # One image of them all, white between them: an axes for each would take seconds.
+    sheet = np.full((len(rows), height + gap, count, width + gap, channels), 255, np.uint8)
+    for place, images_mhwc in enumerate(rows.values()):
+        sheet[place, :height, :, :width] = images_mhwc.swapaxes(0, 1)
+    sheet = sheet.reshape(len(rows) * (height + gap), count * (width + gap), channels)[:-gap, :-gap]
+    figure = _figure(height=0.65 + (WIDTH - 2.1) * sheet.shape[0] / sheet.shape[1])
+    on = ", ".join(switched_on) or "nothing"
+    figure.suptitle(f"Augmentation, each kind by itself\non in params.yaml: {on}", fontsize=11)
+    axes = figure.subplots()
+    axes.imshow(sheet[..., 0] if channels == 1 else sheet, interpolation="nearest", cmap="gray", vmin=0, vmax=255)
+    axes.set_yticks(np.arange(len(rows)) * (height + gap) + (height - 1) / 2, rows, fontsize=9)
+    axes.set_xticks([])
+    axes.set_anchor("E")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    return figure
+
+
 def save(figure: "Figure", path: Path, dpi: int) -> None:
     """Write a PNG whose bytes depend on the figure and `dpi` alone, whole or not at all."""
     content = io.BytesIO()
@@ -260,15 +289,20 @@ def _figure(*, height: float, width: float = WIDTH) -> "Figure":
 def _curves(axes: "Axes", history: History, quantity: str, title: str, form: str) -> None:
     epochs, train, validation = (history[name] for name in ("epoch", f"train_{quantity}", f"val_{quantity}"))
     chosen = int(np.flatnonzero(history["chosen"])[0])
-    value = form.format(validation[chosen]).replace("%", " %")
+    averaged, kept, colour = history.get(f"ema_val_{quantity}"), validation, BLUE
+    if averaged is not None and history["ema_val_accuracy"][chosen] > history["val_accuracy"][chosen]:
+        kept, colour = averaged, GREEN
+    value = form.format(kept[chosen]).replace("%", " %")
     axes.axvline(epochs[chosen], color=GREY, linewidth=1, linestyle=":")
     axes.plot(epochs, train, color=ORANGE, label="train", **_marker(history))
     axes.plot(epochs, validation, color=BLUE, label="validation", **_marker(history))
+    if averaged is not None:
+        axes.plot(epochs, averaged, color=GREEN, label="validation, averaged weights", **_marker(history))
     axes.plot(
         epochs[chosen],
-        validation[chosen],
+        kept[chosen],
         "o",
-        color=BLUE,
+        color=colour,
         markersize=8,
         markeredgecolor="white",
         label=f"epoch {epochs[chosen]}, chosen: {value}",

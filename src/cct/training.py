@@ -63,16 +63,11 @@ def batches(
     count, targets = len(split.labels), np.eye(classes, dtype="float32")
     for epoch in epochs:
         order = augmentation.stream(seed, epoch, augmentation.ORDER).permutation(count)
-        draws = augmentation.draw(augment, seed=seed, epoch=epoch, count=count)
+        draws = augmentation.draw(augment, seed=seed, epoch=epoch, shape=split.images.shape)
         first = first_step * batch_size if epoch == epochs.start else 0
         for start in range(first, count, batch_size):
             chosen = order[start : start + batch_size]
-            images = augmentation.apply(
-                split.images[chosen],
-                augmentation.Draws(*(drawn[chosen] for drawn in draws)),
-                padding=augment.crop_padding,
-            )
-            yield images, targets[split.labels[chosen]]
+            yield augmentation.apply(split.images[chosen], targets[split.labels[chosen]], draws.take(chosen))
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):

@@ -93,13 +93,14 @@ def machines(expected: Path, found: Path) -> list[str]:
     """What differs between the machines that two models were trained on, a line each; none where bits must be equal."""
     if not (expected.is_file() and found.is_file()):
         return []
-    one, other = (_trained_on(path) for path in (expected, found))
+    one, other = (trained_on(path) for path in (expected, found))
     if len(one) != 1 or len(other) != 1:
         return ["at least one of the models was trained on more than one kind of machine, or does not say on which"]
     return machine.differences(one[0], other[0])
 
 
-def _trained_on(path: Path) -> list[dict[str, Any]]:
+def trained_on(path: Path) -> list[dict[str, Any]]:
+    """The kinds of machine that a model file says it was trained on."""
     try:
         with zipfile.ZipFile(path) as file:
             return json.loads(file.read("metadata.json")).get(machine.ORIGIN, {}).get("trained_on", [])

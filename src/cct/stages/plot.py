@@ -3,20 +3,23 @@
 import sys
 from pathlib import Path
 
+from cct import augment as augmentation
 from cct import data, metrics, params, plots, tables, tracking
 from cct.errors import command
 
 
 @command
 def main() -> None:
-    options = params.load(Path("params.yaml"), "plot")
+    augment, options = params.load(Path("params.yaml"), "augment", "plot")
     meta = data.read_meta(Path("data/processed"))
+    examples = augmentation.examples(*data.read_split(Path("data/processed"), "train"), augment)
     images, _ = data.read_split(Path("data/processed"), "test")
     summary = tables.read_metrics(Path("reports/metrics.json"))
     history = tables.read_history(Path("reports/history.csv"))
     _, labels, predicted, probabilities, names = tables.read_predictions(Path("reports/predictions.csv"))
     test = summary["test"]
     figures = {
+        "augmentation": plots.augmentation(examples, augmentation.switched_on(augment)),
         "training_curves": plots.training_curves(history),
         "learning_rate": plots.learning_rate(history),
         "confusion": plots.confusion(metrics.confusion_matrix(labels, predicted, len(names)), names),

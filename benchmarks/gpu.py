@@ -1,0 +1,234 @@
+"""Checks, times and trains on a GPU that is lent for minutes, on JAX; DVC, MLflow and TensorFlow are not needed.
+
+    python benchmarks/gpu.py check steps fast paper_300 --data FOLDER --out "$OUT" --seconds 540
+
+The parts, in the order given, until the time is up: `check` (the loss falls, the GPU's logits are the CPU's), `steps`
+(their time, and vit-pytorch's where it is installed), and presets, which are trained and tested. gpu.json is written
+after each part, row and epoch. An unfinished training leaves its state, which a later call goes on from (`--resume`).
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import contender
+import numpy as np
+
+from cct import data, machine, metrics, params, presets, runtime, states, variants
+from cct.errors import CCTError, command
+from cct.files import root, write_atomically
+
+PRECISIONS, BATCHES, TOLERANCE = ("float32", "mixed_bfloat16"), (128, 512, 1024), 1e-3
+PIECE = 15 << 20  # bytes: files of more than 16 MiB do not come back from a lent machine
+RESERVE, PACKED = 20, 60  # seconds: kept for the end of a training, and between two copies of its state
+SMALL = {
+    "model": {"layers": 1, "width": 32},
+    "train": {"epochs": 3, "batch_size": 32, "warmup_epochs": 0, "cooldown_epochs": 0},
+}
+
+
+class Job:
+    """One call: its options, data, report, and the time that it has left."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.end = options, time.monotonic() + options.seconds
+        self.meta, shown = data.read_meta(options.data), 256 if options.rehearse else None
+        self.splits = {n: tuple(array[:shown] for array in data.read_split(options.data, n)) for n in data.SPLITS}
+        self.report: dict[str, Any] = {"kind": "gpu", "rehearsal": options.rehearse, "data": self.meta["name"]}
+        self.report |= {"cpu": machine.cpu()["model"], "cores": machine.cores(), "packages": machine.packages()}
+
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+    def write(self) -> None:
+        write_atomically(self.options.out / "gpu.json", (json.dumps(self.report, indent=2) + "\n").encode())
+
+
+def check(job: Job) -> None:
+    """Train some steps in float32, and compare the logits of test pictures.
+
+    Raises:
+        CCTError: the loss does not fall, or the logits differ.
+    """
+    network = contender.build("ours-jax", "cct_2_3x2", "float32")
+    import jax
+
+    from cct import training
+
+    batch, count = (32, 8) if job.options.rehearse else (128, 80)
+    augment, split = params.load(root() / "params.yaml", "augment"), training.Split(*job.splits["train"])
+    stream = training.batches(split, batch_size=batch, classes=10, augment=augment, seed=0, epochs=range(1000))
+    losses = network.fit(stream, steps_per_epoch=count, epochs=4, verbose=0, shuffle=False).history["loss"]
+    images = np.asarray(job.splits["test"][0][:256])
+
+    def logits(device: jax.Device, precision: str) -> np.ndarray:
+        groups = network.trainable_variables, network.non_trainable_variables
+        with jax.default_device(device), jax.default_matmul_precision(precision):
+            placed = [[jax.device_put(variable.value, device) for variable in group] for group in groups]
+            return np.asarray(network.stateless_call(*placed, jax.device_put(images, device))[0])
+
+    expected = logits(jax.devices("cpu")[0], "highest")
+    # What a GPU does by default with float32 is TF32, whose 10 bits are not what is compared here.
+    largest = {p: float(abs(logits(jax.devices()[0], p) - expected).max()) for p in ("highest", "default")}
+    job.report["check"] = {"losses": losses, "largest_difference_of_logits": largest}
+    print(f"loss {losses[0]:.3f} to {losses[-1]:.3f}, logits differ by at most {largest}")
+    if not losses[-1] < losses[0] or not largest["highest"] < TOLERANCE:
+        job.write()
+        raise CCTError(f"the loss must fall ({losses}), and logits differ by less than {TOLERANCE:g} ({largest})")
+
+
+def steps(job: Job) -> None:
+    """Time the training steps of each model, precision and batch, ours and then vit-pytorch's."""
+    rows = job.report["steps"] = []
+    theirs = all(map(importlib.util.find_spec, ("torch", "vit_pytorch")))
+    job.report["steps_note"] = None if theirs else "vit-pytorch is not installed here"
+    count, batches = (2, (16,)) if job.options.rehearse else (30, BATCHES)
+    cells = [(n, p, b) for n in ("cct_2_3x2", "keras_example", "cct_7_3x1") for p in PRECISIONS for b in batches]
+    for name, precision, batch in cells[:2] if job.options.rehearse else cells:
+        if job.left() < 2 * RESERVE:
+            job.report["steps_note"] = f"no time was left from {name}, {precision}, batch {batch} on"
+            return
+        seconds = {"ours": contender.keras_steps("ours-jax", name, precision, batch, count)[1]}
+        if theirs and name != "keras_example":
+            words = [contender.__file__, "vit-pytorch", name, precision, str(batch), str(count)]
+            done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise CCTError(f"{' '.join(words[1:])} failed: {done.stderr[-500:]}")
+            seconds["vit-pytorch"] = json.loads(done.stdout.splitlines()[-1])["seconds"]
+        speeds = {who: round(batch / statistics.median(times)) for who, times in seconds.items()}
+        rows.append({"model": name, "precision": precision, "batch": batch, "images_per_second": speeds})
+        job.write()
+        print(f"{name:14} {precision:15} {batch:5} images/s: {speeds}")
+
+
+def sections(preset: str, *, small: bool) -> dict[str, Any]:
+    """`params.yaml` with a preset over it, what decides a training."""
+    content = params.read_yaml(root() / "params.yaml")
+    for name, value in presets.read(preset).items():
+        section, _, field = name.partition(".")
+        content[section][field] = value
+    # Such a GPU is not to be had again at will, so nothing is lost by kernels that are faster and not repeatable.
+    content["runtime"] |= {"backend": "jax", "deterministic": False}
+    for section, fields in SMALL.items() if small else ():
+        content[section] |= fields
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        json.dump(content, file)  # which is YAML, too
+        file.flush()
+        loaded = params.load(Path(file.name))
+    return {name: loaded[name] for name in ("model", "augment", "train", "runtime")}
+
+
+def train(job: Job, preset: str) -> None:
+    """Train a preset, from its state if there is one, as far as the time goes, and test what is finished."""
+    chosen, options = sections(preset, small=job.options.rehearse), job.options
+    kind = runtime.configure(chosen["runtime"], seed=chosen["train"].seed)
+    from cct import model, training
+
+    print(f"{preset}: {runtime.describe(kind)}")
+    parts = {name: section.model_dump() for name, section in chosen.items()} | {"data": job.meta["digest"]}
+    entry = job.report.setdefault("trained", {})[preset] = {"machine": kind, "parameters": parts, "epochs": []}
+    top, fingerprint = Path(tempfile.gettempdir(), "cct-gpu-states"), states.fingerprint(parts, [])
+    if options.resume:
+        unpack(options.resume, top)
+    architecture, classes = variants.resolve(chosen["model"]), job.meta["classes"]
+    shape, statistics_of = tuple(job.meta["image_shape"]), {name: job.meta[name] for name in ("mean", "std")}
+    network = model.build(architecture, image_shape=shape, classes=len(classes), **statistics_of)
+    begun = packed = time.monotonic()
+
+    def on_epoch(row: dict[str, float]) -> None:
+        nonlocal packed
+        entry["epochs"].append(row | {"seconds": round(time.monotonic() - begun, 2)})
+        job.write()
+        if time.monotonic() - packed > PACKED:
+            pack(top / fingerprint, options.out)
+            packed = time.monotonic()
+
+    timer = threading.Timer(max(job.left() - RESERVE, 1), os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    try:
+        with states.States(top, fingerprint) as saved:
+            entry["epochs"] += saved.latest.content["history"] if saved.latest else []
+            training.train(
+                network,
+                training.Split(*job.splits["train"]),
+                training.Split(*job.splits["val"]),
+                recipe=chosen["train"],
+                augment=chosen["augment"],
+                jit_compile=runtime.jit_compile(chosen["runtime"]),
+                states=saved,
+                on_epoch=on_epoch,
+            )
+            saved.clear()
+    except KeyboardInterrupt as error:
+        entry["stopped"] = str(error)
+    finally:
+        timer.cancel()
+        pack(top / fingerprint, options.out)
+    if "stopped" not in entry:
+        images, labels = job.splits["test"]
+        logits = model.predict(network, images, batch_size=256)
+        entry |= metrics.summarise(logits, labels, classes, confidence=0.95)
+        model.save(network, options.out / f"{preset}.keras", origin={"trained_on": [kind]})
+    print(f"{preset}: {entry.get('test') or entry['stopped']}")
+
+
+def pack(folder: Path, out: Path) -> None:
+    """Copy the last state of a run into `out` in pieces, in place of those that are there; of a finished run, none."""
+    latest = max(folder.glob("*-*-*.npz"), default=None)
+    for old in out.glob(f"{folder.name}.*"):
+        old.unlink()
+    content = latest.read_bytes() if latest else b""
+    for place, start in enumerate(range(0, len(content), PIECE)):
+        write_atomically(out / f"{folder.name}.{latest.name}.{place}", content[start : start + PIECE])
+
+
+def unpack(source: Path, top: Path) -> None:
+    """Put packed states where trainings find them."""
+    for first in source.glob("*.npz.0"):
+        fingerprint, _, name = first.stem.partition(".")
+        pieces = sorted(source.glob(f"{first.stem}.*"), key=lambda path: int(path.suffix[1:]))
+        write_atomically(top / fingerprint / name, b"".join(path.read_bytes() for path in pieces))
+
+
+PARTS = {"check": check, "steps": steps}
+
+
+@command
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="+", metavar="PART", help="check, steps, or a preset")
+    parser.add_argument("--data", type=Path, required=True, help="a folder as the stage preprocess writes it")
+    parser.add_argument("--out", type=Path, required=True, help="folder of what shall come back")
+    parser.add_argument("--seconds", type=float, default=540, help="of the whole call (default: 540)")
+    parser.add_argument("--resume", type=Path, help="what an earlier call left in its --out")
+    parser.add_argument("--rehearse", action="store_true", help="all of it in small, for a CPU")
+    options = parser.parse_args()
+    for part in options.parts:
+        if part not in PARTS:
+            sections(part, small=options.rehearse)  # a misspelt one is refused before anything is begun
+    job = Job(options)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory, too
+    for part in options.parts:
+        if job.left() < 2 * RESERVE:
+            job.report["note"] = f"no time was left from {part} on"
+            break
+        if part in PARTS:
+            PARTS[part](job)
+        else:
+            train(job, part)
+        job.write()
+    job.write()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,271 @@
+"""Writes what finished experiments of DVC's reached as one result of the README's table (`benchmarks/table.py`).
+
+    python benchmarks/record.py NAME... --out benchmarks/results/X.json
+
+Several experiments are seeds of one recipe. All is read by revision from what DVC holds, so the work tree may be on
+anything else by now; how long the training took only MLflow knows.
+"""
+
+import argparse
+import difflib
+import itertools
+import json
+import shlex
+import statistics
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cct import clones, machine, runs, tables, tracking
+from cct.data import read_meta
+from cct.errors import CCTError, command
+from cct.files import digest, root, write_atomically
+from cct.params import arguments, flatten, read_yaml
+
+FILES = (runs.META, *map(str, (tracking.MODEL, tracking.HISTORY, tracking.METRICS)))
+MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "top_5_accuracy", "loss", "calibration_error")
+SEED, SOURCE = "train.seed", "data.source"
+CODE = ("--", "dvc.yaml", "src")
+BREAK = 3  # epochs: what takes longer is a training that was interrupted
+
+
+class Run(NamedTuple):
+    """One finished experiment."""
+
+    experiment: runs.Experiment
+    parameters: dict[str, Any]  # all of params.yaml, by full name
+    dependencies: dict[str, str]  # code and data that decided it, by path: their digests
+    meta: dict[str, Any]
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+    kinds: list[dict[str, Any]]  # of machine, that it was trained on
+
+
+class Times(NamedTuple):
+    """What MLflow knows of a training, as far as it knows it."""
+
+    epochs: list[float]  # seconds of each epoch but the first, validation included
+    total: float | None  # seconds
+    cpu: str | None
+    cores: int | None
+
+
+def choose(names: Sequence[str]) -> list[runs.Experiment]:
+    """Experiments by name, or by commit where a name is another baseline's too.
+
+    Raises:
+        CCTError: there is none, or there are several.
+    """
+    known, chosen = runs.experiments(), []
+    for name in names:
+        found = [e for e in known if e.name == name or (len(name) >= 7 and e.commit.startswith(name))]
+        if not found:
+            near = difflib.get_close_matches(name, [e.name for e in known], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(e.name for e in known) or 'none'}"
+            raise CCTError(f"no experiment {name!r} that is finished; {hint}")
+        if len(found) > 1:
+            commits = ", ".join(e.commit[:12] for e in found)
+            raise CCTError(
+                f"experiments of {len(found)} baselines are called {name!r}: name one by its commit ({commits})"
+            )
+        chosen += found
+    return chosen
+
+
+def read(experiment: runs.Experiment, folder: Path) -> Run:
+    """Fetch the files of an experiment into `folder` and read them.
+
+    Raises:
+        CCTError: it has not run to the end with its parameters, or DVC does not have its files.
+    """
+    clones.fetch(root(), experiment.commit, ["params.yaml", "dvc.lock"], folder)
+    parameters, stages = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.lock").get("stages", {})
+    for name in ("train", "evaluate"):
+        of_stage = stages.get(name, {}).get("params", {}).get("params.yaml", {})
+        if not of_stage or any(parameters[section] != values for section, values in of_stage.items()):
+            raise CCTError(f"experiment {experiment.name!r} is not finished: {name} has not run with its parameters")
+    clones.fetch(root(), experiment.commit, FILES, folder)
+    metrics = tables.read_metrics(folder / tracking.METRICS)
+    if metrics["model"]["sha256"] != digest(folder / tracking.MODEL):
+        raise CCTError(f"experiment {experiment.name!r} is not finished: its metrics are those of another model")
+    table = tables.read_history(folder / tracking.HISTORY)
+    with zipfile.ZipFile(folder / tracking.MODEL) as file:
+        kinds = json.loads(file.read("metadata.json"))[machine.ORIGIN]["trained_on"]
+    needed = [dep for name in ("train", "evaluate") for dep in stages[name]["deps"]]
+    return Run(
+        experiment=experiment,
+        parameters=flatten(parameters),
+        dependencies={dep["path"]: dep["md5"] for dep in needed if dep["path"] != str(tracking.MODEL)},
+        meta=read_meta(folder / "data/processed"),
+        metrics=metrics,
+        history=[dict(zip(table, row, strict=True)) for row in zip(*(c.tolist() for c in table.values()), strict=True)],
+        kinds=kinds,
+    )
+
+
+def must_be_seeds(found: Sequence[Run]) -> None:
+    """Refuse runs that are not the same recipe with other seeds.
+
+    Raises:
+        CCTError: something else differs, or the seeds do not.
+    """
+    first = found[0]
+    for other in found[1:]:
+        pair = f"{first.experiment.name} and {other.experiment.name}"
+        differing = _differing(first.parameters, other.parameters) - {SEED}
+        if differing:
+            raise CCTError(f"{pair} differ in more than {SEED}: {', '.join(sorted(differing))}")
+        differing = _differing(first.dependencies, other.dependencies)
+        if differing:
+            raise CCTError(f"{pair} are of different code or data: {', '.join(sorted(differing))}")
+    seeds = [run.parameters[SEED] for run in found]
+    if len(set(seeds)) < len(seeds):
+        raise CCTError(f"seeds must differ, but these are {', '.join(map(str, seeds))}")
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    absent = object()
+    return {name for name in {*one, *other} if one.get(name, absent) != other.get(name, absent)}
+
+
+def recipe(
+    parameters: dict[str, Any], committed: dict[str, Any], presets: dict[str, dict[str, Any]], *, aside: Sequence[str]
+) -> str:
+    """The command that makes these parameters of the committed ones, but for those that are said aside.
+
+    It names the preset that leaves the least to say, so that a reader sees a recipe and not twenty numbers.
+    """
+
+    def rest(preset: dict[str, Any]) -> dict[str, Any]:
+        other = _differing(parameters, committed | preset) - {*aside}
+        return {name: value for name, value in parameters.items() if name in other}
+
+    best = min([{}, *presets.values()], key=lambda preset: len(rest(preset)))
+    named = [f"$(cct preset {name})" for name, preset in presets.items() if preset is best]
+    return " ".join(["dvc exp run", *named, *map(shlex.quote, arguments(rest(best)))])
+
+
+def times(store: tracking.Store, run: Run) -> Times:
+    """How long the training took, and on what, by the MLflow run that it logged into."""
+    experiment = run.experiment
+    sha256 = run.metrics["model"]["sha256"]
+    logged = store.runs(experiment=experiment.name, commit=experiment.baseline, model_sha256=sha256)
+    if not logged:
+        return Times([], None, None, None)
+    trained = store.client.get_run(logged[0].data.tags.get("cct.trained_in", logged[0].info.run_id))
+    run_id = trained.info.run_id
+    cpu = cores = None
+    if "environment.json" in {file.path for file in store.client.list_artifacts(run_id)}:
+        with tempfile.TemporaryDirectory() as folder:
+            path = store.client.download_artifacts(run_id, "environment.json", folder)
+            record = json.loads(Path(path).read_text(encoding="utf-8"))
+        cpu, cores = record["cpu"], record["cores"]
+    points = sorted(store.client.get_metric_history(run_id, "val/accuracy"), key=lambda point: point.step)
+    ends = [point.timestamp / 1000 for point in points]
+    gaps = [b - a for a, b in itertools.pairwise(ends) if b > a]
+    if len(gaps) < len(run.history) - 1 or not gaps:  # brought in afterwards from the files, which have no times
+        return Times([], None, cpu, cores)
+    typical = statistics.median(gaps)  # the first epoch's time, too, whose beginning MLflow does not know
+    return Times(gaps, sum(min(gap, BREAK * typical) for gap in (typical, *gaps)), cpu, cores)
+
+
+def result(
+    found: Sequence[Run], timed: Sequence[Times], baseline: Path, *, title: str | None, data: str | None
+) -> dict[str, Any]:
+    """The result as it is written.
+
+    Args:
+        found: seeds of one recipe.
+        timed: of each.
+        baseline: folder with `params.yaml` and `presets/` of the first one's baseline.
+        title: what it is called; the model's name where not given.
+        data: what the data set is called; its own name where not given.
+    """
+    first, experiment = found[0], found[0].experiment
+    committed = flatten(read_yaml(baseline / "params.yaml"))
+    presets = {path.stem: flatten(read_yaml(path)) for path in (baseline / "presets").glob("*.yaml")}
+    seeds = [str(run.parameters[SEED]) for run in found]
+    words = recipe(first.parameters, committed, presets, aside=[SEED])
+    if len(seeds) > 1:
+        words = f"for seed in {' '.join(seeds)}; do {words} -S {SEED}=$seed; done"
+    else:
+        words = f"{words} -S {SEED}={seeds[0]}"
+    changed = _differing(first.parameters, committed) - {SEED}
+    code = tracking.git(root(), "diff", "--name-only", experiment.baseline, experiment.commit, *CODE)
+    accuracies = [run.metrics["test"]["accuracy"] for run in found]
+    seconds = [each for times in timed for each in times.epochs]
+    typical = statistics.median(seconds) if seconds else None
+    machines = []
+    for run, each in zip(found, timed, strict=True):
+        described = [{"cpu": each.cpu, "cores": each.cores, "kind": kind} for kind in run.kinds]
+        machines += [one for one in described if one not in machines]
+    kind = machines[0]["kind"]
+    return {
+        "kind": "accuracy",
+        "title": title or f"`{first.parameters['model.name']}`",
+        "data": {"title": data or first.meta["name"]} | {key: first.meta[key] for key in ("name", "digest", "images")},
+        # The table has columns for the data and the seeds.
+        "recipe": recipe(first.parameters, committed, presets, aside=[SEED, SOURCE]),
+        "command": f"git checkout {experiment.baseline[:12]} && {words}",
+        "commit": experiment.baseline,
+        "changed_code": code.splitlines(),
+        "parameters": {name: value for name, value in first.parameters.items() if name in changed},
+        "model_parameters": first.metrics["model"]["parameters"],
+        "epochs": first.parameters["train.epochs"],
+        "accuracy": {
+            "mean": round(statistics.mean(accuracies), 6),
+            "sd": round(statistics.stdev(accuracies), 6) if len(accuracies) > 1 else None,
+        },
+        "confidence": first.parameters["evaluate.confidence"],
+        "runs": [_row(run, each) for run, each in zip(found, timed, strict=True)],
+        "seconds_per_epoch": _rounded(typical),
+        "images_per_second": _rounded(typical and first.meta["images"]["train"] / typical),
+        "machines": machines,
+        "versions": {kind["backend"]: kind["backend_version"]}
+        | {name: kind[name] for name in ("keras", "numpy", "python")},
+        "note": None,
+    }
+
+
+def _row(run: Run, timed: Times) -> dict[str, Any]:
+    best = tracking.best_metrics(run.history)
+    return (
+        {"experiment": run.experiment.name, "seed": run.parameters[SEED], "epochs": len(run.history)}
+        | {name: run.metrics["test"].get(name) for name in MEASURED}
+        | {"val_accuracy": round(best["best/val_accuracy"], 6), "chosen_epoch": best["best/epoch"]}
+        | {"seconds": _rounded(timed.total)}
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+@command
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="+", metavar="NAME", help="a finished experiment (dvc exp list), or its commit")
+    parser.add_argument("--out", type=Path, required=True, help="benchmarks/results/X.json")
+    parser.add_argument("--title", help="of the row in the table (default: the model's name)")
+    parser.add_argument("--data", help='what the data set is called, as "CIFAR-10, JPEG copy" (default: its name)')
+    options = parser.parse_args()
+    chosen = choose(options.names)
+    with tempfile.TemporaryDirectory(prefix="cct-record-") as folder:
+        found = [read(experiment, Path(folder, str(place))) for place, experiment in enumerate(chosen)]
+        must_be_seeds(found)
+        baseline = Path(folder, "baseline")
+        clones.fetch(root(), chosen[0].baseline, ["params.yaml", "presets"], baseline)
+        with runs.answered():
+            store = tracking.Store()
+            timed = [times(store, run) for run in found]
+        content = result(found, timed, baseline, title=options.title, data=options.data)
+    write_atomically(options.out, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    mean, sd = content["accuracy"].values()
+    print(f"{options.out}: {content['title']}, test accuracy {mean:.2%}" + (f" ± {sd:.2%}" if sd is not None else ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""DVC's queue of experiments, worked off in the foreground: Ctrl-C ends what runs, and nothing of other people's.
+
+Workers are DVC's own and outlive the process that started them. One that is killed leaves them at work, and the next
+one waits for what they have in hand.
+"""
+
+import contextlib
+import io
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cct import environment
+from cct.errors import CCTError
+
+LOOK, LOOK_AFTER_WORKERS = 1.0, 30.0  # seconds between two looks; asking the workers takes one by itself
+PATIENCE = 60.0  # seconds for what was interrupted to write its state
+LOG = ".dvc/tmp/exps/run/{0}/{0}.out"
+
+
+class Queue:
+    """The queue of the repository in the current folder; a context."""
+
+    def __init__(self) -> None:
+        environment.prepare(os.environ)  # as for a process of DVC's
+        with _explained():
+            from dvc.repo import Repo
+
+            self.repository = Repo(".")
+
+    def __enter__(self) -> "Queue":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.repository.close()
+
+    @property
+    def _queue(self) -> Any:
+        return self.repository.experiments.celery_queue
+
+    def waiting(self) -> dict[str, str]:
+        """Tasks that no worker has taken: identifier by name."""
+        return {entry.name or entry.stash_rev[:7]: entry.stash_rev for entry in self._queue.iter_queued()}
+
+    def running(self) -> dict[str, str]:
+        """Tasks that a worker has taken and not ended, or that it died with: identifier by name."""
+        return {entry.name or entry.stash_rev[:7]: entry.stash_rev for entry in self._queue.iter_active()}
+
+    def log(self, name: str) -> Path | None:
+        """What a failed task has printed."""
+        found = [LOG.format(done.entry.stash_rev) for done in self._queue.iter_failed() if done.entry.name == name]
+        return next((Path(path) for path in reversed(found) if Path(path).is_file()), None)
+
+    def work(self, experiments: Mapping[str, Sequence[str]], *, jobs: int, ended: Callable[[str], None]) -> None:
+        """Have experiments run, `jobs` at a time in their order, and wait for them.
+
+        Args:
+            experiments: parameters, each as `train.epochs=3`, by name. What the queue has of that name is waited for;
+                what failed of it before is dropped.
+            jobs: workers.
+            ended: told the name of each that has ended, well or not.
+
+        Raises:
+            CCTError, KeyboardInterrupt: DVC refused one, `ended` raised, Ctrl-C: what ran was interrupted, and what did
+                not run is no longer in the queue.
+        """
+        pending, asked, silent = set(experiments), -math.inf, False
+        try:
+            self._put(experiments)
+            while pending:
+                waiting, running = self.waiting(), self.running()  # in this order, or one that starts now is in neither
+                for name in sorted(pending - waiting.keys() - running.keys()):
+                    pending.remove(name)
+                    ended(name)
+                if pending and time.monotonic() - asked > LOOK_AFTER_WORKERS:
+                    workers = self._queue.worker_status()
+                    if len(workers) < jobs and pending & waiting.keys():
+                        _dvc("queue", "start", "--jobs", str(jobs))
+                    lost = {name: task for name, task in running.items() if not workers and not self._alive(task)}
+                    if silent and pending & lost.keys():  # twice: one that is just being set up has no process yet
+                        self._end([lost[name] for name in pending & lost.keys()])
+                    asked, silent = time.monotonic(), bool(lost)
+                time.sleep(LOOK)
+        except BaseException:
+            self._stop(pending)
+            raise
+
+    def _put(self, experiments: Mapping[str, Sequence[str]]) -> None:
+        here = self.waiting() | self.running()
+        self._remove([done.entry.stash_rev for done in self._queue.iter_failed() if done.entry.name in experiments])
+        for name, settings in experiments.items():
+            if name not in here:
+                # DVC stashes the work tree and takes it back meanwhile.
+                with _uninterrupted(), _explained():
+                    self.repository.experiments.run(queue=True, name=name, params=list(settings))
+
+    def _stop(self, names: set[str]) -> None:
+        print("\nstopping: what runs writes its state first", flush=True)
+        # What waits goes first: a worker that is told to end takes another task before it does, and forgets it.
+        self._remove([task for name, task in self.waiting().items() if name in names])
+        with contextlib.suppress(CCTError):  # one has ended meanwhile
+            self._end([task for name, task in self.running().items() if name in names])
+        until = time.monotonic() + PATIENCE
+        while names & self.running().keys() and time.monotonic() < until:
+            time.sleep(LOOK)
+        self._remove([done.entry.stash_rev for done in self._queue.iter_failed() if done.entry.name in names])
+
+    def _alive(self, task: str) -> bool:
+        process = self._queue.proc.get(task)
+        if process is None or process.returncode is not None:
+            return False
+        try:
+            os.kill(process.pid, 0)
+        except OSError:
+            return False
+        return True
+
+    def _end(self, tasks: Sequence[str]) -> None:
+        """Interrupt them; those that have no process any more are marked as failed."""
+        with _uninterrupted(), _explained():
+            if tasks:
+                self._queue.kill(tasks)
+
+    def _remove(self, tasks: Sequence[str]) -> None:
+        with _uninterrupted(), _explained():
+            if tasks:
+                self._queue.remove(tasks)
+
+
+def _dvc(*words: str) -> None:
+    binary = Path(sys.executable).with_name("dvc")
+    # A file, not a pipe: the workers keep it open. A session of its own: Ctrl-C is for this process to pass on.
+    with _uninterrupted(), tempfile.TemporaryFile("w+") as said:
+        done = subprocess.run([binary, *words], stdout=said, stderr=said, start_new_session=True, check=False)
+        if done.returncode:
+            said.seek(0)
+            raise CCTError(f"dvc {' '.join(words[:2])} failed: {said.read().strip()}")
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """What DVC says is kept to itself, and what it throws becomes an error of the user's."""
+    from dvc.exceptions import DvcException
+    from scmrepo.exceptions import SCMError
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    except (DvcException, SCMError) as error:
+        raise CCTError(f"DVC's queue: {error}") from error
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until this is done."""
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt

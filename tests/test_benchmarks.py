@@ -1,0 +1,174 @@
+"""Results of record: written from experiments, checked, and shown in the README."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from conftest import Clone
+
+from cct import runs, states
+from cct.errors import CCTError
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+import gpu
+import record
+import table
+
+README = table.README.read_text()
+COMMITTED = {"data.source": "cifar10.yaml", "model.name": "cct_2_3x2", "train.epochs": 30, "train.seed": 0}
+PRESETS = {"fast": {"model.name": "cct_4_3x2", "train.epochs": 60}, "slow": {"train.epochs": 300}}
+
+
+@pytest.mark.parametrize("path", sorted(table.RESULTS.glob("*.json")), ids=lambda path: path.name)
+def test_every_result_says_what_kind_it_is(path):
+    assert json.loads(path.read_text())["kind"] in ("accuracy", "speed", "ablation", "gpu")
+
+
+def test_every_result_is_whole():
+    results = table.read(table.RESULTS)
+    assert len(results) >= 4
+    for result in results:
+        accuracies = [run.accuracy for run in result.runs]
+        assert result.accuracy.mean == pytest.approx(sum(accuracies) / len(accuracies), abs=1e-6)
+        assert (result.accuracy.sd is None) == (len(accuracies) == 1)
+        assert len({run.seed for run in result.runs}) == len(accuracies)
+        for run in result.runs:
+            assert run.accuracy_low <= run.accuracy <= run.accuracy_high
+            assert (run.experiment is None) <= (result.note is not None), "by hand, and does not say so"
+
+
+@pytest.mark.skipif(table.BEGIN not in README, reason="README.md has no markers for the table yet")
+def test_the_readme_has_the_table():
+    assert table.inserted(README, table.markdown(table.read(table.RESULTS))) == README
+
+
+def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
+    content = json.loads((table.RESULTS / "keras_example.json").read_text())
+    second = content["runs"][0] | {"seed": 1}
+    content |= {
+        "runs": [*content["runs"], second],
+        "accuracy": {"mean": 0.7645, "sd": 0.00123},
+        "seconds_per_epoch": 111.4,
+    }
+    (tmp_path / "one.json").write_text(json.dumps(content))
+    (tmp_path / "other.json").write_text('{"kind": "speed"}')
+    lines = table.markdown(table.read(tmp_path)).splitlines()
+    assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
+    assert "| 30 | 2 | 76.45 ± 0.12 % | 111 s |" in lines[2]
+    del content["epochs"]
+    (tmp_path / "one.json").write_text(json.dumps(content | {"epoch": 30}))
+    with pytest.raises(CCTError, match=r"epochs is missing[\s\S]*epoch = 30: unknown name; did you mean epochs"):
+        table.read(tmp_path)
+
+
+def test_the_table_goes_between_its_markers():
+    text = f"a\n{table.BEGIN}\nold\n{table.END}\nb\n"
+    made = table.inserted(text, "new")
+    assert made == f"a\n{table.BEGIN}\nnew\n{table.END}\nb\n"
+    assert table.inserted(made, "new") == made
+    for wrong in ("a\n", f"{table.BEGIN}\n", f"{table.END}\n{table.BEGIN}\n", text + text):
+        with pytest.raises(CCTError, match="must have the lines"):
+            table.inserted(wrong, "new")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "dvc exp run"),
+        ({"train.seed": 1, "train.epochs": 60}, "dvc exp run -S train.epochs=60"),
+        ({"model.name": "cct_4_3x2", "train.epochs": 60}, "dvc exp run $(cct preset fast)"),
+        (
+            {"model.name": "cct_4_3x2", "train.epochs": 60, "data.source": "a b.yaml"},
+            "dvc exp run $(cct preset fast) -S 'data.source=a b.yaml'",
+        ),
+        ({"model.name": "cct_4_3x2", "train.epochs": 90}, "dvc exp run $(cct preset fast) -S train.epochs=90"),
+        ({"model.name": "vit"}, "dvc exp run -S model.name=vit"),
+    ],
+)
+def test_a_recipe_is_named_by_the_preset_that_leaves_the_least(changes, expected):
+    assert record.recipe(COMMITTED | changes, COMMITTED, PRESETS, aside=["train.seed"]) == expected
+
+
+def run(name: str, dependencies: dict[str, str] | None = None, **parameters) -> record.Run:
+    return record.Run(
+        runs.Experiment(name, "0" * 40, "1" * 40),
+        COMMITTED | {key.replace("_", ".", 1): value for key, value in parameters.items()},
+        dependencies or {"src/cct/model.py": "a"},
+        meta={}, metrics={}, history=[], kinds=[],
+    )  # fmt: skip
+
+
+def test_only_seeds_of_one_recipe_are_one_result():
+    record.must_be_seeds([run("a"), run("b", train_seed=1), run("c", train_seed=2)])
+    with pytest.raises(CCTError, match=r"a and c differ in more than train.seed: model.name, train.epochs"):
+        record.must_be_seeds([run("a"), run("b", train_seed=1), run("c", train_epochs=60, model_name="vit")])
+    with pytest.raises(CCTError, match=r"different code or data: src/cct/model.py"):
+        record.must_be_seeds([run("a"), run("b", {"src/cct/model.py": "b"}, train_seed=1)])
+    with pytest.raises(CCTError, match="seeds must differ, but these are 0, 0"):
+        record.must_be_seeds([run("a"), run("b")])
+
+
+def test_a_state_travels_in_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "PIECE", 1000)
+    here, out, there = (tmp_path / name for name in ("here", "out", "there"))
+    for step in (1, 2):  # the later one travels, in place of the earlier
+        with states.States(here, "abcd") as saved:
+            saved.save({"epoch": 3, "step": step}, {"model": [np.arange(3000 // step)]})
+        out.mkdir(exist_ok=True)
+        gpu.pack(here / "abcd", out)
+    pieces = sorted(path.stat().st_size for path in out.iterdir())
+    assert len(pieces) > 10 and pieces[-1] == 1000  # more than nine: they are not in the order of their names
+    gpu.unpack(out, there)
+    with states.States(there, "abcd") as saved:
+        assert saved.latest.content["step"] == 2
+        np.testing.assert_array_equal(saved.latest.arrays["model"][0], np.arange(1500))
+        saved.clear()
+    gpu.pack(there / "abcd", out)
+    assert not list(out.iterdir())
+
+
+@pytest.fixture(scope="module")
+def saved(undisturbed, tmp_path_factory) -> Clone:
+    """A copy of the undisturbed run, which is its experiment `whole`; `stale` has not been run with its parameters."""
+    base = tmp_path_factory.mktemp("saved")
+    shutil.copytree(undisturbed[0].path, base / "repository", symlinks=True)
+    clone = Clone(base / "repository", base / "home")
+    clone.run("dvc", "exp", "save", "-n", "whole")
+    clone.run("dvc", "exp", "run", "-n", "stale", "-S", "train.label_smoothing=0.2", "download")
+    return clone
+
+
+def test_a_finished_experiment_becomes_a_result(saved, tmp_path):
+    client = mlflow.MlflowClient(f"sqlite:///{saved.path}/mlflow.db")
+    (logged,) = client.search_runs([client.get_experiment_by_name("cct").experiment_id])
+    client.set_tag(logged.info.run_id, "cct.experiment", "whole")  # as if it had been trained under this name
+    out = tmp_path / "whole.json"
+    assert "test accuracy" in saved.run(
+        "python", "benchmarks/record.py", "whole", "--out", str(out), "--data", "Digits"
+    )
+    (result,) = table.read(tmp_path)
+    metrics = json.loads((saved.path / "reports/metrics.json").read_text())
+    (one,) = result.runs
+    assert one.accuracy == result.accuracy.mean == metrics["test"]["accuracy"]
+    assert (one.experiment, one.seed, one.epochs) == ("whole", 0, 3) and one.loss == metrics["test"]["loss"]
+    assert result.data.title == "Digits" and result.data.name == "digits" and result.data.images["test"] == 359
+    assert result.recipe.startswith("dvc exp run -S model.name=cct_2_3x1") and "data.source" not in result.recipe
+    commit = saved.run("git", "rev-parse", "HEAD").strip()
+    assert result.commit == commit and result.changed_code == []
+    assert result.command.startswith(f"git checkout {commit[:12]} && dvc exp run -S data.source=")
+    assert result.parameters["train.epochs"] == 3 and "train.seed" not in result.parameters
+    assert result.seconds_per_epoch > 0 and result.images_per_second > 0 and one.seconds > result.seconds_per_epoch
+    (machine,) = result.machines
+    assert machine.cores and machine.kind["threads"] == 1 and set(result.versions) >= {"tensorflow", "keras", "python"}
+
+
+def test_what_is_no_result_is_refused(saved, tmp_path):
+    words = ("python", "benchmarks/record.py", "--out", str(tmp_path / "none.json"))
+    said = saved.run(*words, "stale", code=1)
+    assert "error: experiment 'stale' is not finished: train has not run with its parameters" in said
+    assert "did you mean whole?" in saved.run(*words, "whol", code=1)
+    assert not list(tmp_path.iterdir())
