@@ -14,12 +14,11 @@ import shlex
 import statistics
 import sys
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cct import clones, machine, runs, tables, tracking
+from cct import clones, runs, tables, tracking, verify
 from cct.data import read_meta
 from cct.errors import CCTError, command
 from cct.files import digest, root, write_atomically
@@ -92,8 +91,6 @@ def read(experiment: runs.Experiment, folder: Path) -> Run:
     if metrics["model"]["sha256"] != digest(folder / tracking.MODEL):
         raise CCTError(f"experiment {experiment.name!r} is not finished: its metrics are those of another model")
     table = tables.read_history(folder / tracking.HISTORY)
-    with zipfile.ZipFile(folder / tracking.MODEL) as file:
-        kinds = json.loads(file.read("metadata.json"))[machine.ORIGIN]["trained_on"]
     needed = [dep for name in ("train", "evaluate") for dep in stages[name]["deps"]]
     return Run(
         experiment=experiment,
@@ -102,7 +99,7 @@ def read(experiment: runs.Experiment, folder: Path) -> Run:
         meta=read_meta(folder / "data/processed"),
         metrics=metrics,
         history=[dict(zip(table, row, strict=True)) for row in zip(*(c.tolist() for c in table.values()), strict=True)],
-        kinds=kinds,
+        kinds=verify.trained_on(folder / tracking.MODEL),
     )
 
 

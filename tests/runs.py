@@ -7,9 +7,27 @@ from conftest import Clone
 
 from cct import verify
 from cct.files import digest
+from cct.recipe import AugmentParams
 
 ROOT = Path(__file__).parents[1]
 OUTPUTS = verify.outputs(ROOT)
+# No augmentation.
+OFF = AugmentParams(
+    crop_padding=0,
+    resized_crop=None,
+    horizontal_flip=False,
+    policy="none",
+    randaugment_layers=2,
+    randaugment_magnitude=9.0,
+    randaugment_noise=0.5,
+    randaugment_probability=0.5,
+    erasing=0.0,
+    mixup=0.0,
+    cutmix=0.0,
+    mix_probability=1.0,
+    mix_switch=0.5,
+    mix_epochs=None,
+)
 # A run of seconds with everything random in it.
 SETTINGS = {
     "data.source": "data/sources/digits.yaml",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import OFF
 
 from cct import augment as augmentation
 from cct import transforms
@@ -14,22 +15,6 @@ from cct.transforms import OPERATIONS
 
 COUNT = 9000
 SHAPE = (COUNT, 32, 32, 3)
-OFF = AugmentParams(
-    crop_padding=0,
-    resized_crop=None,
-    horizontal_flip=False,
-    policy="none",
-    randaugment_layers=2,
-    randaugment_magnitude=9.0,
-    randaugment_noise=0.5,
-    randaugment_probability=0.5,
-    erasing=0.0,
-    mixup=0.0,
-    cutmix=0.0,
-    mix_probability=1.0,
-    mix_switch=0.5,
-    mix_epochs=None,
-)
 # Each thing that can be on, by itself, and all that can be on at once.
 ALONE = {
     "crop": {"crop_padding": 4},

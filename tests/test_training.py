@@ -10,9 +10,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import pytest
+from runs import OFF
 
 from cct import model, recipe, states, training
-from cct.recipe import AugmentParams, TrainParams
+from cct.recipe import TrainParams
 from cct.variants import ModelParams, resolve
 
 RECIPE = {
@@ -36,24 +37,8 @@ RECIPE = {
     "init_from": None,
     "seed": 0,
 }
-PLAIN = AugmentParams(
-    crop_padding=0,
-    resized_crop=None,
-    horizontal_flip=False,
-    policy="none",
-    randaugment_layers=2,
-    randaugment_magnitude=9.0,
-    randaugment_noise=0.5,
-    randaugment_probability=0.5,
-    erasing=0.0,
-    mixup=0.0,
-    cutmix=0.0,
-    mix_probability=1.0,
-    mix_switch=0.5,
-    mix_epochs=None,
-)
 # Everything that is random, at once.
-RANDOM = PLAIN.model_copy(
+RANDOM = OFF.model_copy(
     update={
         "crop_padding": 1,
         "horizontal_flip": True,
@@ -81,7 +66,7 @@ def network(seed: int = 0):
     return model.build(resolve(ModelParams(name="cct_2_3x1", width=32, layers=1)), image_shape=(8, 8, 1), classes=4)
 
 
-def train(net, *, augment=PLAIN, on_epoch=lambda row: None, train_split=None, val_split=None, saved=None, **changes):
+def train(net, *, augment=OFF, on_epoch=lambda row: None, train_split=None, val_split=None, saved=None, **changes):
     return training.train(
         net,
         train_split or split(200, 0),
@@ -308,7 +293,7 @@ def test_every_picture_is_seen_once_an_epoch():
     data = training.Split(images, np.arange(100) % 4)
     seen = [
         (int(pixel), int(target.argmax()))
-        for x, y in training.batches(data, batch_size=32, classes=4, augment=PLAIN, seed=0, epochs=range(1))
+        for x, y in training.batches(data, batch_size=32, classes=4, augment=OFF, seed=0, epochs=range(1))
         for pixel, target in zip(x.ravel(), y, strict=True)
     ]
     assert sorted(seen) == [(i, i % 4) for i in range(100)]
@@ -319,7 +304,7 @@ def test_progress_says_speed_and_time_left():
     lines = []
     training.train(
         network(), split(64, 0), split(16, 1), recipe=TrainParams(**RECIPE | {"epochs": 2, "warmup_epochs": 0}),
-        augment=PLAIN, jit_compile=False, say=lines.append,
+        augment=OFF, jit_compile=False, say=lines.append,
     )  # fmt: skip
     assert len(lines) == 2
     assert lines[0].startswith("epoch 1/2  loss ") and "images/s" in lines[0]

@@ -350,13 +350,14 @@ def read(experiment: runs.Experiment) -> Result:
         index_n, label_n, predicted_n, _, classes = tables.read_predictions(Path(folder, PREDICTIONS))
         test = tables.read_metrics(Path(folder, METRICS))["test"]
         history = tables.read_history(Path(folder, HISTORY))
+    chosen = int(np.flatnonzero(history["chosen"])[0])
     names = np.array(classes)[label_n]
     return Result(
         experiment=experiment,
         picture_n=np.char.add(index_n.astype(str), names),
         correct_n=label_n == predicted_n,
         test=test,
-        val_accuracy=float(history["val_accuracy"][history["chosen"] == 1][0]),
+        val_accuracy=float(tables.kept_accuracy({name: column[chosen] for name, column in history.items()})),
     )
 
 
