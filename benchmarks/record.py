@@ -8,7 +8,6 @@ anything else by now; how long the training took only MLflow knows.
 
 import argparse
 import difflib
-import itertools
 import json
 import shlex
 import statistics
@@ -28,7 +27,6 @@ FILES = (runs.META, *map(str, (tracking.MODEL, tracking.HISTORY, tracking.METRIC
 MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "top_5_accuracy", "loss", "calibration_error")
 SEED, SOURCE = "train.seed", "data.source"
 CODE = ("--", "dvc.yaml", "src")
-BREAK = 3  # epochs: what takes longer is a training that was interrupted
 
 
 class Run(NamedTuple):
@@ -160,13 +158,10 @@ def times(store: tracking.Store, run: Run) -> Times:
             path = store.client.download_artifacts(run_id, "environment.json", folder)
             record = json.loads(Path(path).read_text(encoding="utf-8"))
         cpu, cores = record["cpu"], record["cores"]
-    points = sorted(store.client.get_metric_history(run_id, "val/accuracy"), key=lambda point: point.step)
-    ends = [point.timestamp / 1000 for point in points]
-    gaps = [b - a for a, b in itertools.pairwise(ends) if b > a]
-    if len(gaps) < len(run.history) - 1 or not gaps:  # brought in afterwards from the files, which have no times
+    seconds = runs.epoch_seconds(store, run_id)
+    if not seconds or len(seconds) < len(run.history) - 1:  # not all of it was watched
         return Times([], None, cpu, cores)
-    typical = statistics.median(gaps)  # the first epoch's time, too, whose beginning MLflow does not know
-    return Times(gaps, sum(min(gap, BREAK * typical) for gap in (typical, *gaps)), cpu, cores)
+    return Times(seconds, runs.training_seconds(seconds), cpu, cores)
 
 
 def result(

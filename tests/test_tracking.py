@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from cct import tracking
+from cct import runs, tracking
 from cct.tracking import Tracker
 
 META = {"digest": "d" * 64}
@@ -196,3 +196,19 @@ def test_an_epoch_costs_training_next_to_nothing(here):
     print(f"{1e6 * max(here_seconds):.0f} µs at most on the training's thread, {1e3 * delivering:.1f} ms on the other")
     assert max(here_seconds) < 2e-3
     assert delivering < 0.05  # 1 % of an epoch of five seconds; one of CIFAR-10 takes more than a minute here
+
+
+def test_epochs_have_the_times_of_those_that_were_watched(here):
+    store = tracking.Store()
+
+    def run_of(*ends: int) -> str:
+        run_id = store.client.create_run(store.experiment).info.run_id
+        for epoch, milliseconds in enumerate(ends, 1):
+            store.client.log_metric(run_id, "val/accuracy", 0.5, timestamp=milliseconds, step=epoch)
+        return run_id
+
+    assert runs.epoch_seconds(store, run_of(1000, 3000, 5500, 8000)) == [2.0, 2.5, 2.5]
+    for never_watched in ([1000, 1000, 1000], [1000], []):
+        assert runs.epoch_seconds(store, run_of(*never_watched)) == []
+    assert runs.training_seconds([2.0, 2.5, 2.5]) == 9.5
+    assert runs.training_seconds([2.0, 2.0, 900.0]) == 2.0 + 2.0 + 2.0 + 6.0, "a night in between is no training"

@@ -407,7 +407,7 @@ def summarise(whole: Plan, results: Mapping[str, Result], *, seconds: Mapping[st
     def described(variant: Variant) -> dict[str, Any]:
         group, correct_sn = there[variant.name], correct[variant.name]
         accuracy, (low, high) = float(correct_sn.mean()), _interval(correct_sn, level, z)
-        times = [seconds[r.experiment.name] for r in group if seconds.get(r.experiment.name)]
+        times = [seconds[r.experiment.name] for r in group if r.experiment.name in seconds]
         row = {
             "name": variant.name,
             "overrides": variant.overrides,
@@ -594,17 +594,12 @@ def _tracked(experiments: Sequence[runs.Experiment]) -> tuple[tracking.Store | N
             for name, baseline, commit in experiments:
                 lock = tracking.lock_digest(git(root(), "show", f"{commit}:dvc.lock"))
                 found[name] = store.runs(experiment=name, commit=baseline, lock_digest=lock)[0]
-            return store, list(found.values()), {name: _seconds(store, run) for name, run in found.items()}
+            watched = {name: runs.epoch_seconds(store, run.info.run_id) for name, run in found.items()}
+            seconds = {name: runs.training_seconds(each) for name, each in watched.items() if each}
+            return store, list(found.values()), seconds
     except CCTError as error:
         tracking.say(LATER.format(error))
         return None, [], {}
-
-
-def _seconds(store: tracking.Store, run: Any) -> float:
-    """Of all epochs, by the median of those that were watched: of the others nobody knows when they ended."""
-    points = sorted((p.step, p.timestamp) for p in store.client.get_metric_history(run.info.run_id, "train/loss"))
-    steps = np.diff([at for _, at in points])
-    return float(np.median(steps)) * len(points) / 1000 if len(steps) else 0.0
 
 
 def _parent(store: tracking.Store, whole: Plan, summary: Mapping[str, Any], children: Sequence[Any]) -> None:

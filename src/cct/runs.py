@@ -1,10 +1,12 @@
 """Runs after the fact: brought into MLflow from the files that DVC holds, described, repeated, promoted."""
 
 import contextlib
+import itertools
 import re
 import shutil
+import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ META = "data/processed/meta.json"
 FILES = ("params.yaml", "dvc.lock", META, *map(str, (MODEL, HISTORY, METRICS, PREDICTIONS)))
 FIGURES = "reports/figures"
 REGISTERED, CHAMPION = "cct", "champion"
+BREAK = 3  # epochs: what takes longer is a training that was interrupted
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow calls a thing that is not there
 
 
@@ -80,6 +83,26 @@ def untracked(store: Store) -> list[Experiment]:
         if lock and not store.runs(**known):
             missing.append(experiment)
     return missing
+
+
+def epoch_seconds(store: Store, run_id: str) -> list[float]:
+    """Seconds of each epoch of a run, validation included.
+
+    Not of the first, whose beginning MLflow does not know; and none where the curves were brought in afterwards from
+    the files, which have no times.
+    """
+    points = sorted(store.client.get_metric_history(run_id, "val/accuracy"), key=lambda point: point.step)
+    gaps = [(after.timestamp - before.timestamp) / 1000 for before, after in itertools.pairwise(points)]
+    return gaps if all(gap > 0 for gap in gaps) else []
+
+
+def training_seconds(epochs: Sequence[float]) -> float:
+    """Seconds of a whole training, by those of all epochs but the first, which counts as a typical one.
+
+    An interruption is no training: an epoch with one counts as `BREAK` typical ones at most.
+    """
+    typical = statistics.median(epochs)
+    return sum(min(seconds, BREAK * typical) for seconds in (typical, *epochs))
 
 
 def track_work_tree(store: Store) -> str:
