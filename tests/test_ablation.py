@@ -52,7 +52,7 @@ def test_the_ablation_that_is_committed_has_no_mistake(monkeypatch):
     changed = {name for change in whole.changes for name in change.overrides}
     assert {"model.convolutions", "model.layers", "augment.policy", "train.schedule"} <= changed
     assert {change.group for change in whole.changes} == {"augmentation", "optimisation", "model"}
-    assert len(whole.experiments()) == len(whole.changes) + len(whole.base.experiments)
+    assert len(whole.experiments()) == 2 * len(whole.changes) + len(whole.base.experiments)
     assert all(ablation.cost(content) > 0 for content in whole.experiments().values())
 
 
