@@ -440,6 +440,7 @@ def summarise(whole: Plan, results: Mapping[str, Result], *, seconds: Mapping[st
     rows = [described(variant) for variant in whole.changes if there[variant.name]]
     groups = list(dict.fromkeys(variant.group for variant in whole.changes))
     return {
+        "kind": "ablation",
         "ablation": whole.name,
         "commit": git(root(), "rev-parse", "HEAD"),
         "data": data.read_source(Path(content["data"]["source"])).name,
