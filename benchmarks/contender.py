@@ -9,15 +9,18 @@ augmentation-tensorflow, -jax, -torch (what making a batch costs, and steps with
 import importlib.util
 import itertools
 import json
+import math
 import os
 import statistics
 import sys
 import time
 import types
+from importlib.metadata import version
 from pathlib import Path
 
 WARMUP = 4
-PICTURES, EPOCH_STEPS, MADE = 45_000, 352, 60  # of CIFAR-10's training split in batches of 128; batches that are timed
+PACKAGES = ("tensorflow", "keras", "jax", "torch", "vit_pytorch", "numpy")
+PICTURES, MADE = 45_000, 60  # of CIFAR-10's training split; batches that are timed
 # Beside what params.yaml says.
 AUGMENTATIONS = {
     "default": {},
@@ -122,7 +125,7 @@ def augmentation(kind, name, precision, batch, steps):
             made.append(time.process_time() - start)
         usual = statistics.median(made)
         results[which] = {
-            "making": usual + (made[0] - usual) / EPOCH_STEPS,
+            "making": usual + (made[0] - usual) / math.ceil(PICTURES / batch),
             "constant": fit(network, again(ready), steps),
             "real": fit(network, stream, steps),
         }
@@ -185,8 +188,9 @@ def main():
     kind, name, precision = sys.argv[1:4]
     batch, steps = map(int, sys.argv[4:6])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    said = {"versions": {package: version(package) for package in PACKAGES if importlib.util.find_spec(package)}}
     if kind.startswith("augmentation"):
-        print(json.dumps(augmentation(kind, name, precision, batch, steps)))
+        print(json.dumps(said | {"augmentations": augmentation(kind, name, precision, batch, steps)}))
         return
     if kind == "matmul":
         size, times = matmul_rate(precision)
@@ -194,7 +198,7 @@ def main():
         size, times = torch_steps(name, precision, batch, steps)
     else:
         size, times = keras_steps(kind, name, precision, batch, steps)
-    print(json.dumps({"size": size, "seconds": times}))
+    print(json.dumps(said | {"size": size, "seconds": times}))
 
 
 if __name__ == "__main__":

@@ -185,11 +185,13 @@ def train(job: Job, preset: str) -> None:
 def pack(folder: Path, out: Path) -> None:
     """Copy the last state of a run into `out` in pieces, in place of those that are there; of a finished run, none."""
     latest = max(folder.glob("*-*-*.npz"), default=None)
-    for old in out.glob(f"{folder.name}.*"):
-        old.unlink()
     content = latest.read_bytes() if latest else b""
+    packed = set()
     for place, start in enumerate(range(0, len(content), PIECE)):
+        packed.add(out / f"{folder.name}.{latest.name}.{place}")
         write_atomically(out / f"{folder.name}.{latest.name}.{place}", content[start : start + PIECE])
+    for old in {*out.glob(f"{folder.name}.*")} - packed:  # last: this process may be killed at any time
+        old.unlink()
 
 
 def unpack(source: Path, top: Path) -> None:

@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cct import machine
@@ -42,22 +41,17 @@ def ask(contender: tuple[str, str, str], *, batch: int, steps: int, python: str)
 
 
 def turn(contender: tuple[str, str, str], **options) -> dict:
-    """One process: its number of parameters and the median seconds of a step."""
+    """One process: its number of parameters, the median seconds of a step, and its packages."""
     result = ask(contender, **options)
-    return {"size": result["size"], "seconds": statistics.median(result["seconds"])}
+    return result | {"seconds": statistics.median(result["seconds"])}
 
 
 def here() -> dict:
     """Where this was measured."""
-    versions = {}
-    for package in ("tensorflow", "keras", "jax", "torch", "vit-pytorch", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    words = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    commit = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
     cpu = f"{machine.cores()} cores of {machine.cpu()['model']}"
-    return {"cpu": cpu, "python": platform.python_version(), "versions": versions, "commit": commit}
+    return {"cpu": cpu, "python": platform.python_version(), "commit": commit}
 
 
 def spread(values: Iterable[float]) -> list[float]:
@@ -78,6 +72,7 @@ def steps(turns: int, options: dict) -> dict:
             "ours": " ".join(first),
             "other": " ".join(second),
             "parameters": [both[0][0]["size"], both[0][1]["size"]],
+            "versions": [both[0][0]["versions"], both[0][1]["versions"]],
             "images_per_second": [round(options["batch"] / statistics.median(side)) for side in (ours, theirs)],
             "ratio": [round(r, 2) for r in spread(b / a for a, b in zip(ours, theirs, strict=True))],
         }
@@ -94,9 +89,10 @@ def augmentation(turns: int, options: dict) -> dict:
     for _ in range(turns):
         for precision, results in said.items():
             results.append(ask(("augmentation-tensorflow", "cct_2_3x2", precision), **options))
+    report["versions"] = said["float32"][0]["versions"]
     for precision, results in said.items():
         for name, target in TARGETS.items():
-            found = [result[name] for result in results]
+            found = [result["augmentations"][name] for result in results]
             constant = [statistics.median(each["constant"]) for each in found]
             row = {
                 "augmentation": name,

@@ -121,10 +121,39 @@ def test_a_wrong_file_is_refused(repository, old, new, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("setting", ["train.epochs", "epochs=3", "train.epochs=[1"])
+@pytest.mark.parametrize("setting", ["train.epochs", "epochs=3", "train.epochs=[1", "train.epochs=2026-02-30"])
 def test_a_wrong_setting_is_refused(repository, setting):
     with pytest.raises(ParamsError, match="-S "):
         plan(setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("train.epochs=2026-01-01", "base: train.epochs = datetime.date"),
+        ("train.learning_rate=.nan", "base: train.learning_rate = nan: must be"),
+    ],
+)
+def test_what_json_has_no_word_for_is_refused_all_the_same(repository, setting, said):
+    with pytest.raises(ParamsError) as caught:
+        plan(setting)
+    assert said in str(caught.value)
+
+
+def test_a_file_whose_name_no_experiment_can_have_is_refused(repository):
+    Path("small.yaml").rename("my file.yaml")
+    with pytest.raises(ParamsError, match=r"my file.yaml: its name is a part of every experiment's"):
+        ablation.plan(Path("my file.yaml"))
+
+
+def test_a_model_that_experiments_would_not_find_is_refused(repository):
+    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "one"]):
+        subprocess.run(["git", *words], check=True)
+    Path("pretrained").mkdir()
+    Path("pretrained/mine.keras").write_bytes(b"model")
+    contents = plan("train.init_from=pretrained/mine.keras").experiments().values()
+    with pytest.raises(ablation.CCTError, match=r"not in git.*: pretrained/mine.keras: git add and commit first"):
+        ablation._fit(contents)
 
 
 def test_an_unknown_change_is_refused(repository, capsys):

@@ -350,7 +350,7 @@ def test_subpolicies_are_well_formed():
     assert (("Brightness", 0.9, 6), ("Color", 0.2, 8)) in SUBPOLICIES["autoaugment_cifar10"]  # 6 in a copy on the web
 
 
-def test_erasing_is_the_papers():
+def test_erasing_is_timms():
     holes_n4 = drawn(erasing=0.25, shape=(4 * COUNT, 300, 300, 3)).hole_n4
     assert near(holes_n4[:, 2] > 0, 0.25)
     assert not holes_n4[holes_n4[:, 2] == 0].any()
@@ -394,12 +394,15 @@ def test_cutmix_is_the_papers():
     patches_n4 = drawn(cutmix=1.0, shape=(COUNT, 500, 500, 3)).patch_n4
     top_n, left_n, rows_n, columns_n = patches_n4.T
     assert (patches_n4 >= 0).all() and (top_n + rows_n <= 500).all() and (left_n + columns_n <= 500).all()
-    middle_n2 = stream(0, 0, augmentation.CUTMIX_PLACE).integers(0, [500, 500], (COUNT, 2))
-    assert not unlikely(np.histogram(middle_n2, 20, (0, 500))[0], 2 * COUNT / 20)
     free = (top_n > 0) & (left_n > 0) & (top_n + rows_n < 500) & (left_n + columns_n < 500)
     np.testing.assert_array_equal(rows_n[free], columns_n[free])
     # A box of area s^2 is whole with probability (1 - s)^2: over uniform areas 1/6, and the mean area is then 1/5.
     assert near(free & (rows_n > 0), 1 / 6)
+    # The middles are uniform, where a small box cannot but be whole.
+    small = (rows_n > 0) & (rows_n < 100) & (columns_n < 100) & (top_n > 0) & (left_n > 0)
+    for middle_n in (top_n + rows_n / 2, left_n + columns_n / 2):
+        inside = small & (middle_n > 50) & (middle_n < 450)
+        assert not unlikely(np.histogram(middle_n[inside], 16, (50, 450))[0], inside.sum() / 16)
     area_m = rows_n[free] * columns_n[free] / 25e4
     assert abs(area_m.mean() - 1 / 5) < 5 * area_m.std() / np.sqrt(len(area_m))
 
@@ -439,8 +442,14 @@ def test_switched_on_names_what_is():
     assert augmentation.switched_on(params()) == []
     everything = params(**ALL)
     assert augmentation.switched_on(everything) == ["resized crop", "flip", "RandAugment", "erasing", "MixUp", "CutMix"]
-    for off in ({"mix_epochs": 0}, {"mix_probability": 0.0}):
-        assert augmentation.switched_on(params(**ALL | off))[-1] == "erasing"
+    for changes, mixing in (
+        ({"mix_epochs": 0}, []),
+        ({"mix_probability": 0.0}, []),
+        ({"mix_switch": 0.0}, ["MixUp"]),
+        ({"mix_switch": 1.0}, ["CutMix"]),
+        ({"mix_switch": 0.0, "mixup": 0.0}, ["CutMix"]),  # a switch is for two
+    ):
+        assert augmentation.switched_on(params(**ALL | changes))[4:] == mixing
     names = [augmentation.switched_on(params(**changes)) for changes in ALONE.values()]
     assert all(len(name) == 1 for name in names) and len({name for (name,) in names}) == len(ALONE)
 

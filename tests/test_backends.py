@@ -75,3 +75,15 @@ def test_backends_agree(name, folder):
     for backend in BACKENDS[1:]:
         for theirs, ours in zip(computed(folder, name, backend), expected, strict=True):
             np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+
+@pytest.mark.skipif("jax" not in BACKENDS, reason="JAX is not installed: make test-services")
+def test_training_does_on_jax_what_it_does_on_tensorflow():
+    """Averages beside the raw weights, accumulation, and a killed run that ends in the same bits."""
+    module = Path(__file__).with_name("test_training.py")
+    words = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", str(module)]
+    words += ["-k", "averag or accumulated or kills1"]
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "5 passed" in done.stdout

@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import platform
+import re
 import statistics
 import tempfile
 import time
@@ -152,6 +153,8 @@ def plan(file: Path, settings: Sequence[str] = ()) -> Plan:
         count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
         raise ParamsError("\n  ".join([f"{file} has {count}:", *mistakes]))
     title = file.stem
+    if not re.fullmatch(NAME, title):
+        raise ParamsError(f"{file}: its name is a part of every experiment's, and may have a-z, 0-9, . and - only")
 
     def resolved(name: str, group: str, flat: dict[str, Any], content: dict, seeds: Sequence[int]) -> Variant:
         experiments = {}
@@ -176,7 +179,7 @@ def _settings(settings: Sequence[str]) -> dict[str, Any]:
             raise ParamsError(f"-S {setting}: expected section.name=value, as in train.epochs=3")
         try:
             chosen[name] = YAML(typ="safe", pure=True).load(text)
-        except YAMLError as error:
+        except (YAMLError, ValueError) as error:  # ValueError: of date(), for 2026-02-30
             raise ParamsError(f"-S {setting}: {text!r} is no value of YAML") from error
     return chosen
 
@@ -194,7 +197,7 @@ def _mistakes(content: Mapping[str, Any]) -> list[str]:
     """What `params.load` says of a whole set of parameters, a line each."""
     with tempfile.TemporaryDirectory(prefix="cct-ablation-") as folder:
         path = Path(folder, "params.yaml")
-        path.write_text(json.dumps(content), encoding="utf-8")
+        YAML(typ="safe", pure=True).dump(dict(content), path)
         try:
             data.read_source(Path(load(path, "data").source))
         except ParamsError as error:
@@ -320,11 +323,12 @@ def _fit(contents: Sequence[Mapping[str, Any]]) -> None:
             "that one commit says what was compared"
         )
     sources = {content["data"]["source"] for content in contents}
-    named = [*_code(), *sorted(name for name in sources if not Path(name).is_absolute())]
+    models = {content["train"]["init_from"] for content in contents} - {None}
+    named = [*_code(), *sorted(name for name in sources | models if not Path(name).is_absolute())]
     unknown = [name for name in named if not git(top, "ls-files", name)]
     if unknown:
         raise CCTError(
-            f"not in git, so not in the folders that experiments run in: {', '.join(unknown)}: git add first"
+            f"not in git, so not in the folders that experiments run in: {', '.join(unknown)}: git add and commit first"
         )
 
 
@@ -616,8 +620,8 @@ def _parent(store: tracking.Store, whole: Plan, summary: Mapping[str, Any], chil
             values = {"base/test_accuracy": summary["base"]["test_accuracy"], "changes": len(summary["changes"])}
             values |= {f"points/{row['name']}": row["points"] for row in summary["changes"]}
             store.finals(run_id, values, tracking.now())
-            for path in sorted(FOLDER.glob(f"{whole.title}.*")):
-                store.artifact(run_id, path)
+            for suffix in ("json", "md", "png"):
+                store.artifact(run_id, FOLDER / f"{whole.title}.{suffix}")
             store.client.set_terminated(run_id, status="FINISHED")
     except CCTError as error:
         tracking.say(LATER.format(error))

@@ -20,7 +20,8 @@ ERASED, HOLE, HOLE_PLACE, NOISE, NOISE_START, MIXED, CUT, MIXUP, CUTMIX, CUTMIX_
 
 TRIES = 10  # at a rectangle that fits into the picture, as torchvision and timm do it
 ASPECTS = (3 / 4, 4 / 3)  # width / height of a resized crop, as torchvision's RandomResizedCrop
-HOLE_AREAS, HOLE_ASPECTS = (0.02, 1 / 3), (0.3, 1 / 0.3)  # of random erasing (arXiv:1708.04896)
+# Of random erasing (arXiv:1708.04896) as timm has it: the paper's areas go up to 0.4, its aspects are not logarithmic.
+HOLE_AREAS, HOLE_ASPECTS = (0.02, 1 / 3), (0.3, 1 / 0.3)
 NOISE_BYTES = 2**20  # from which erased rectangles begin at different places
 
 
@@ -34,8 +35,7 @@ class Strength(NamedTuple):
 
 
 # timm's "rand-m9-mstd0.5-inc1", which the paper's authors used; Posterize at magnitude 10 leaves black, as there. But
-# what is moved takes the nearest pixels and leaves grey, as in AutoAugment's code: timm interpolates and fills with the
-# mean colour.
+# what is moved takes the nearest pixels and leaves grey, where timm interpolates and fills with the mean colour.
 RANDAUGMENT = {
     "AutoContrast": Strength(),
     "Equalize": Strength(),
@@ -212,14 +212,16 @@ def switched_on(augment: AugmentParams) -> list[str]:
         "autoaugment_svhn": "AutoAugment (SVHN)",
     }
     mixes = augment.mix_probability and augment.mix_epochs != 0
+    cut = augment.mix_switch if augment.mixup else 1  # a switch is for two
+    up = 1 - augment.mix_switch if augment.cutmix else 1
     found = {
         "crop": augment.crop_padding,
         "resized crop": augment.resized_crop,
         "flip": augment.horizontal_flip,
         policies[augment.policy]: augment.policy != "none",
         "erasing": augment.erasing,
-        "MixUp": mixes and augment.mixup,
-        "CutMix": mixes and augment.cutmix,
+        "MixUp": mixes and augment.mixup * up,
+        "CutMix": mixes and augment.cutmix * cut,
     }
     return [name for name, strength in found.items() if strength]
 
@@ -227,7 +229,8 @@ def switched_on(augment: AugmentParams) -> list[str]:
 def examples(images_nhwc: np.ndarray, labels_n: np.ndarray, augment: AugmentParams) -> dict[str, np.ndarray]:
     """The first pictures of up to eight classes as each ingredient changes them by itself, and last as `augment` does.
 
-    Each is as strong as `augment` says, or as in the paper's recipes where it is off there, and done to every picture.
+    Each is as strong as `augment` says, or as in the paper's recipes where it is off there, and has its turn with every
+    picture; a policy's own probabilities and a random crop may still leave some as they were.
 
     Returns:
         Pictures (m, h, w, c) by what was done to them; m is even, so that none is mixed with itself.

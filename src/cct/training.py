@@ -390,11 +390,16 @@ def train(
         A row for each epoch, with the columns of `cct.tables.HISTORY`.
 
     Raises:
-        TrainingError: the loss is no longer a number.
+        TrainingError: the loss is no longer a number, or there are too few batches for a single update.
         KeyboardInterrupt: the run was asked to stop; its state is written, and the message says where it stopped.
     """
     classes, batch_size = model.output_shape[-1], recipe.batch_size
     steps = math.ceil(len(training.labels) / batch_size)
+    if steps * recipe.epochs < recipe.accumulation_steps:
+        raise TrainingError(
+            f"train.accumulation_steps = {recipe.accumulation_steps} is more than the {steps * recipe.epochs} batches "
+            f"of all {recipe.epochs} epochs, so that the weights would never change: lower it, or train.batch_size"
+        )
     model.compile(
         optimizer(model, recipe, steps_per_epoch=steps),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),

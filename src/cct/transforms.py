@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-FILL = 128  # what a moved picture leaves behind, in all channels, as in AutoAugment's code
+FILL = 128  # what a moved picture leaves behind, in all channels; in AutoAugment's code it is the mean colour
 
 
 def crop(images_nhwc: np.ndarray, row_n: np.ndarray, column_n: np.ndarray) -> np.ndarray:
