@@ -1,29 +1,35 @@
-"""Makes the README's table of results from `benchmarks/results/*.json`.
+"""Makes the README's tables, and the figure of the ablation, from `benchmarks/results/*.json`.
 
     python benchmarks/table.py [--check]
 
-A result is written by `record.py`; those older than it were written by hand, and say so in their note. Files of another
-`kind` than "accuracy" are not for this table.
+Accuracies are written by `record.py`; those older than it were written by hand, and say so in their note. `speed.json`
+is `speed.py`'s and `ablation.json` is a copy of what `make ablate` leaves in `reports/ablation/`.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from cct import ablation, plots
 from cct.errors import CCTError, command
 from cct.params import Section, parse
 
 HERE = Path(__file__).parent
-RESULTS, README = HERE / "results", HERE.parent / "README.md"
-BEGIN, END = "<!-- results: made by benchmarks/table.py -->", "<!-- end -->"
+RESULTS, README, FIGURE = HERE / "results", HERE.parent / "README.md", HERE.parent / "docs/ablation.png"
+BEGIN, END = "<!-- {}: made by benchmarks/table.py -->", "<!-- end -->"
 COLUMNS = (
     "data", "model, recipe", "parameters", "epochs", "seeds", "test accuracy", "time an epoch", "images/s", "machine",
 )  # fmt: skip
+TITLES = {  # of what `contender.AUGMENTATIONS` names
+    "default": "`params.yaml`: crop and flip",
+    "randaugment": "crop, flip, RandAugment",
+    "all": "resized crop, flip, RandAugment, erasing, MixUp, CutMix",
+}
 
 
 class Data(Section):
@@ -146,31 +152,79 @@ def _place(machine: Machine) -> str:
     return ", ".join(gpus) if gpus else f"{machine.cores or '?'} cores of {machine.cpu or 'an unknown CPU'}"
 
 
-def inserted(text: str, table: str) -> str:
+def augmentation(speed: Mapping[str, Any]) -> str:
+    """What augmentation costs, by `speed.json`."""
+    rows = {(row["augmentation"], row["precision"]): row for row in speed["augmentation"]["rows"]}
+    precisions = list(dict.fromkeys(precision for _, precision in rows))
+    columns = ["augmentation", "ms a batch"]
+    for precision in precisions:
+        columns += [f"`{precision}`: share of a step", "`fit` takes"]
+    lines = [columns, ["---"] * len(columns)]
+    for name in dict.fromkeys(name for name, _ in rows):
+        found = [rows[name, precision] for precision in precisions]
+        cells = [TITLES[name], f"{min(row['milliseconds_per_batch'] for row in found):.2g}"]
+        for row in found:
+            share, ratio = row["share"], row["fit_ratio"]
+            cells += [
+                f"{100 * share[0]:.2g} % ({100 * share[1]:.2g} to {100 * share[2]:.2g})",
+                f"{ratio[0]:.2f} times as long ({ratio[1]:.2f} to {ratio[2]:.2f})",
+            ]
+        lines.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def tables(folder: Path) -> dict[str, str]:
+    """Every table of the README by the name in its markers.
+
+    Raises:
+        CCTError: a file is not what it must be.
+    """
+
+    def content(name: str) -> dict[str, Any]:
+        return json.loads((folder / name).read_text(encoding="utf-8"))
+
+    _, _, compared = ablation.table(content("ablation.json")).partition("\n\n")  # without its heading
+    return {
+        "results": markdown(read(folder)),
+        "ablation": compared.rstrip(),
+        "augmentation": augmentation(content("speed.json")),
+    }
+
+
+def inserted(text: str, name: str, table: str) -> str:
     """The README with this table between its markers.
 
     Raises:
         CCTError: the markers are not there, once each and in order.
     """
-    before, begin, rest = text.partition(f"{BEGIN}\n")
+    marker = BEGIN.format(name)
+    before, begin, rest = text.partition(f"{marker}\n")
     _, end, after = rest.partition(END)
-    if not end or BEGIN in rest:
-        raise CCTError(f"README.md must have the lines {BEGIN} and {END} once, around the table")
+    if not end or marker in rest:
+        raise CCTError(f"README.md must have the lines {marker} and {END} once, around the table")
     return f"{before}{begin}{table}\n{end}{after}"
+
+
+def filled(text: str, folder: Path) -> str:
+    """The README with all its tables."""
+    for name, table in tables(folder).items():
+        text = inserted(text, name, table)
+    return text
 
 
 @command
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if it is not up to date")
+    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a table is not up to date")
     arguments = parser.parse_args()
     text = README.read_text(encoding="utf-8")
-    made = inserted(text, markdown(read(RESULTS)))
-    if made == text:
-        return 0
+    made = filled(text, RESULTS)
     if arguments.check:
-        raise CCTError("the table of results in README.md is not up to date: run python benchmarks/table.py")
+        if made != text:
+            raise CCTError("the tables in README.md are not up to date: run python benchmarks/table.py")
+        return 0
     README.write_text(made, encoding="utf-8")
+    plots.save(ablation.figure(json.loads((RESULTS / "ablation.json").read_text(encoding="utf-8"))), FIGURE, dpi=100)
     return 0
 
 

@@ -52,7 +52,12 @@ def test_the_ablation_that_is_committed_has_no_mistake(monkeypatch):
     changed = {name for change in whole.changes for name in change.overrides}
     assert {"model.convolutions", "model.layers", "augment.policy", "train.schedule"} <= changed
     assert {change.group for change in whole.changes} == {"augmentation", "optimisation", "model"}
-    assert len(whole.experiments()) == 2 * len(whole.changes) + len(whole.base.experiments)
+    assert len(whole.experiments()) == len(whole.changes) + len(whole.base.experiments)
+    more = ablation.plan(Path("benchmarks/ablation.yaml"), seeds=[0, 1])
+    assert len(more.experiments().keys() - whole.experiments().keys()) == len(whole.changes)
+    assert more.experiments().items() >= whole.experiments().items()
+    with pytest.raises(ParamsError, match="a seed stands twice"):
+        ablation.plan(Path("benchmarks/ablation.yaml"), seeds=[1, 1])
     assert all(ablation.cost(content) > 0 for content in whole.experiments().values())
 
 

@@ -41,9 +41,8 @@ def test_every_result_is_whole():
             assert (run.experiment is None) <= (result.note is not None), "by hand, and does not say so"
 
 
-@pytest.mark.skipif(table.BEGIN not in README, reason="README.md has no markers for the table yet")
-def test_the_readme_has_the_table():
-    assert table.inserted(README, table.markdown(table.read(table.RESULTS))) == README
+def test_the_readme_has_the_tables():
+    assert table.filled(README, table.RESULTS) == README
 
 
 def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
@@ -66,13 +65,14 @@ def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
 
 
 def test_the_table_goes_between_its_markers():
-    text = f"a\n{table.BEGIN}\nold\n{table.END}\nb\n"
-    made = table.inserted(text, "new")
-    assert made == f"a\n{table.BEGIN}\nnew\n{table.END}\nb\n"
-    assert table.inserted(made, "new") == made
-    for wrong in ("a\n", f"{table.BEGIN}\n", f"{table.END}\n{table.BEGIN}\n", text + text):
+    one, other = (table.BEGIN.format(name) for name in ("one", "other"))
+    text = f"a\n{one}\nold\n{table.END}\nb\n{other}\nold\n{table.END}\n"
+    made = table.inserted(text, "other", "new")
+    assert made == f"a\n{one}\nold\n{table.END}\nb\n{other}\nnew\n{table.END}\n"
+    assert table.inserted(made, "other", "new") == made
+    for wrong in ("a\n", f"{one}\n", f"{table.END}\n{one}\n", text + text):
         with pytest.raises(CCTError, match="must have the lines"):
-            table.inserted(wrong, "new")
+            table.inserted(wrong, "one", "new")
 
 
 @pytest.mark.parametrize(

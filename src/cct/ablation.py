@@ -118,18 +118,20 @@ class Difference(NamedTuple):
         return math.hypot(self.pictures, self.seeds or 0.0)
 
 
-def plan(file: Path, settings: Sequence[str] = ()) -> Plan:
+def plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) -> Plan:
     """Read an ablation and resolve every experiment of it.
 
     Args:
         file: see `File`.
         settings: `train.epochs=3` and so on: for the base, and with it for all.
+        seeds: of every change, in place of the file's.
 
     Raises:
         ParamsError: the file, a setting, or any resulting set of parameters is wrong; with every mistake.
     """
     load(Path("params.yaml"))
-    given, here = parse(File, read_yaml(file), where=file), read_yaml(Path("params.yaml"))
+    said = read_yaml(file) | ({"seeds": [*seeds]} if seeds else {})
+    given, here = parse(File, said, where=file), read_yaml(Path("params.yaml"))
     overrides = flatten(given.base) | _settings(settings)
     base = _merged(here, overrides)
     known = _mistakes(base)
@@ -232,13 +234,13 @@ def cost(content: Mapping[str, Any]) -> float:
     return 1.0
 
 
-def run(file: Path, *, settings: Sequence[str], only: Sequence[str], jobs: int) -> bool:
+def run(file: Path, *, settings: Sequence[str], seeds: Sequence[int], only: Sequence[str], jobs: int) -> bool:
     """Run what is missing of an ablation, and draw table and figure of all that is there; whether nothing failed.
 
     Raises:
         CCTError: the ablation or the work tree is not fit, DVC's queue has other tasks, or the base has no result.
     """
-    whole = plan(file, settings)
+    whole = plan(file, settings, seeds)
     wanted, found = whole.experiments(only), _finished(whole)
     missing = {name: wanted[name] for name in wanted if name not in found}
     print(f"{whole.name}: {len(wanted)} experiments, {len(wanted) - len(missing)} of them are there")

@@ -133,7 +133,11 @@ def ablate(arguments: argparse.Namespace) -> int:
     file = arguments.file.resolve()
     os.chdir(root())
     complete = ablation.run(
-        Path(os.path.relpath(file)), settings=arguments.set_param, only=arguments.only, jobs=arguments.jobs
+        Path(os.path.relpath(file)),
+        settings=arguments.set_param,
+        seeds=arguments.seeds,
+        only=arguments.only,
+        jobs=arguments.jobs,
     )
     return int(not complete)
 
@@ -291,6 +295,7 @@ def parser() -> argparse.ArgumentParser:
             help="as in dvc exp run: train.epochs=60",
         )
     ablated.add_argument("--only", metavar="CHANGE", nargs="+", default=[], help="run the base and these, by name")
+    ablated.add_argument("--seeds", metavar="SEED", nargs="+", type=int, default=[], help="of each change (default: 0)")
     ablated.add_argument("--jobs", type=_positive, default=2, help="experiments at a time (default: 2)")
     ablated.add_argument("--file", type=Path, default=Path("benchmarks/ablation.yaml"), help="default: %(default)s")
     verified = add(
