@@ -81,7 +81,7 @@ def test_backends_agree(name, folder):
 def test_training_does_on_jax_what_it_does_on_tensorflow():
     """Averages beside the raw weights, accumulation, and a killed run that ends in the same bits."""
     module = Path(__file__).with_name("test_training.py")
-    words = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", str(module)]
+    words = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(module)]
     words += ["-k", "averag or accumulated or kills1"]
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=1200, check=False)

@@ -33,8 +33,10 @@ def test_check_counts_and_refuses(tmp_path, capsys):
 
 
 def test_presets_are_listed_and_printed(capsys, monkeypatch):
-    assert cli.main(["preset"]) == 0
-    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == set(presets.names())
+    assert cli.main(["preset", "--list"]) == 0
+    listed = capsys.readouterr().out
+    assert cli.main(["preset"]) == 0 and listed == (again := capsys.readouterr().out)
+    assert {line.split()[0] for line in again.splitlines()} == set(presets.names())
     monkeypatch.chdir(ROOT / "src")
     assert cli.main(["preset", "keras_example"]) == 0
     words = capsys.readouterr().out.split()

@@ -272,7 +272,9 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     add(check).add_argument("file", type=Path, nargs="?", default=Path("params.yaml"), help="default: params.yaml")
-    add(preset).add_argument("name", nargs="?", help="without one, all are listed")
+    which = add(preset).add_mutually_exclusive_group()
+    which.add_argument("name", nargs="?", help="the preset's name; without one, all are listed")
+    which.add_argument("--list", action="store_true", help="list all presets with what they are")
     imported = add(import_checkpoint)
     for each in (add(models), imported):
         each.add_argument("--classes", type=_positive, default=10, help="default: 10")
