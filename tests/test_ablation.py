@@ -93,7 +93,7 @@ def test_all_mistakes_are_said_at_once(repository):
     text = SMALL.replace("schedule: constant", "schedul: constant").replace(
         "{model: {layers: 1}}", "{modle: {layers: 1}}"
     )
-    Path("small.yaml").write_text(text.replace("label_smoothing: 0.0", "label_smoothing: 0.1"))
+    Path("small.yaml").write_text(text.replace("label_smoothing: 0.0", "label_smoothing: 1.0"))
     with pytest.raises(ParamsError) as caught:
         plan("train.epochs=0", "train.seed=1")
     said = str(caught.value)
@@ -101,7 +101,7 @@ def test_all_mistakes_are_said_at_once(repository):
         "small.yaml has 5 mistakes",
         "base: train.epochs = 0: must be",
         "constant-rate: train.schedul = 'constant': unknown name; did you mean train.schedule?",
-        "without-label-smoothing: changes nothing, the base is so already",
+        "without-label-smoothing: train.label_smoothing = 1.0: must be",
         "1-layer: modle: unknown section; did you mean model?",
         "base: train.seed is for seeds and base_seeds to say",
     ):
@@ -159,6 +159,13 @@ def test_a_model_that_experiments_would_not_find_is_refused(repository):
     contents = plan("train.init_from=pretrained/mine.keras").experiments().values()
     with pytest.raises(ablation.CCTError, match=r"not in git.*: pretrained/mine.keras: git add and commit first"):
         ablation._fit(contents)
+
+
+def test_what_the_base_is_already_is_left_out(repository):
+    whole = plan("train.label_smoothing=0.0")
+    assert whole.idle == ["without-label-smoothing"]
+    assert [change.name for change in whole.changes] == ["constant-rate", "1-layer"]
+    assert whole.experiments(["without-label-smoothing"]).keys() == whole.base.experiments.keys()
 
 
 def test_an_unknown_change_is_refused(repository, capsys):

@@ -78,6 +78,7 @@ class Plan(NamedTuple):
     title: str
     base: Variant
     changes: list[Variant]
+    idle: list[str]  # changes that change nothing, because the base is so already
 
     def variants(self) -> list[Variant]:
         return [self.base, *self.changes]
@@ -89,7 +90,7 @@ class Plan(NamedTuple):
             CCTError: there is no such change.
         """
         known = [variant.name for variant in self.changes]
-        unknown = [name for name in only if name not in known]
+        unknown = [name for name in only if name not in known + self.idle]
         if unknown:
             raise CCTError(f"no change {', '.join(map(repr, unknown))} in this ablation; there are: {', '.join(known)}")
         chosen = [variant for variant in self.variants() if not only or variant.name in ("base", *only)]
@@ -145,8 +146,6 @@ def plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) ->
             content = _merged(base, flat)
             wanted[name] = (group, flat, content)
             mistakes += [f"{name}: {mistake}" for mistake in _mistakes(content) if mistake not in known]
-            if content == base:
-                mistakes.append(f"{name}: changes nothing, the base is so already")
     sets = {"base": overrides} | {name: flat for name, (_, flat, _) in wanted.items()}
     mistakes += [
         f"{name}: train.seed is for seeds and base_seeds to say" for name in sets if "train.seed" in sets[name]
@@ -154,6 +153,7 @@ def plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) ->
     if mistakes:
         count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
         raise ParamsError("\n  ".join([f"{file} has {count}:", *mistakes]))
+    idle = [name for name, (_, _, content) in wanted.items() if content == base]
     title = file.stem
     if not re.fullmatch(NAME, title):
         raise ParamsError(f"{file}: its name is a part of every experiment's, and may have a-z, 0-9, . and - only")
@@ -169,7 +169,8 @@ def plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) ->
         name=f"{title}-{_digest(base)}",
         title=title,
         base=resolved("base", "", overrides, base, given.base_seeds),
-        changes=[resolved(name, *each, given.seeds) for name, each in wanted.items()],
+        changes=[resolved(name, *each, given.seeds) for name, each in wanted.items() if name not in idle],
+        idle=idle,
     )
 
 
@@ -244,6 +245,8 @@ def run(file: Path, *, settings: Sequence[str], seeds: Sequence[int], only: Sequ
     wanted, found = whole.experiments(only), _finished(whole)
     missing = {name: wanted[name] for name in wanted if name not in found}
     print(f"{whole.name}: {len(wanted)} experiments, {len(wanted) - len(missing)} of them are there")
+    if whole.idle:
+        print(f"left out, because the base is so already: {', '.join(whole.idle)}")
     results: dict[str, Result] = {}
     failed = []
     if missing:
