@@ -116,7 +116,8 @@ def read(folder: Path) -> list[Result]:
 
 def markdown(results: Sequence[Result]) -> str:
     """The table."""
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *map(_cells, results)]
+    rows = ([cell.replace("|", "\\|") for cell in _cells(result)] for result in results)
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

@@ -11,7 +11,7 @@ import pytest
 from runs import ROOT
 
 from cct import model, presets, training
-from cct.params import SECTIONS, load, read_yaml
+from cct.params import SECTIONS, flatten, load, read_yaml
 from cct.variants import resolve
 
 EXPECTED = {"demo", "fast", "keras_example", "paper_200", "paper_300", "paper_1500"}
@@ -29,6 +29,23 @@ def test_a_header_says_command_time_and_accuracy(name):
     assert re.search(rf"^#   {command}", text, re.MULTILINE)
     assert re.search(r"\d(\.\d+)? %", text) and re.search(r"second|minute|hour|GPU", text)
     assert len(presets.title(name)) < 110  # a line of `cct preset`
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_nothing_of_an_earlier_recipe_is_left(name):
+    """`dvc exp run -S` leaves its values in params.yaml, where the next preset meets them."""
+    said = presets.read(name)
+    idle = {"train.seed"}
+    if said["augment.policy"] != "randaugment":
+        idle |= {f"augment.randaugment_{part}" for part in ("layers", "magnitude", "noise", "probability")}
+    if not said["augment.mixup"] and not said["augment.cutmix"]:
+        idle |= {"augment.mix_probability", "augment.mix_switch", "augment.mix_epochs"}
+    if said["train.schedule"] != "step":
+        idle |= {"train.step_epochs", "train.step_factor"}
+    recipe = {
+        path for path in flatten(read_yaml(ROOT / "params.yaml")) if path.startswith(("model", "augment", "train"))
+    }
+    assert recipe | {"runtime.precision"} == {path for path in said if path != "data.source"} | idle
 
 
 @pytest.mark.parametrize("name", presets.names())

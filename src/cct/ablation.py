@@ -118,6 +118,19 @@ class Difference(NamedTuple):
     def error(self) -> float:
         return math.hypot(self.pictures, self.seeds or 0.0)
 
+    def half_width(self, level: float, degrees: int) -> float:
+        """Of the interval: Student's, because a deviation of few seeds is itself uncertain.
+
+        Args:
+            level: the share of intervals that shall cover the truth.
+            degrees: of freedom of the seeds' deviation; those of both errors together are Satterthwaite's.
+        """
+        from scipy import stats
+
+        if not self.seeds:
+            return float(stats.norm.ppf((1 + level) / 2)) * self.error
+        return float(stats.t.ppf((1 + level) / 2, degrees * (self.error / self.seeds) ** 4)) * self.error
+
 
 def plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) -> Plan:
     """Read an ablation and resolve every experiment of it.
@@ -131,8 +144,9 @@ def plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) ->
         ParamsError: the file, a setting, or any resulting set of parameters is wrong; with every mistake.
     """
     load(Path("params.yaml"))
-    said = read_yaml(file) | ({"seeds": [*seeds]} if seeds else {})
-    given, here = parse(File, said, where=file), read_yaml(Path("params.yaml"))
+    given, here = parse(File, read_yaml(file), where=file), read_yaml(Path("params.yaml"))
+    if seeds:
+        given = parse(File, given.model_dump() | {"seeds": [*seeds]}, where=Path("--seeds"))
     overrides = flatten(given.base) | _settings(settings)
     base = _merged(here, overrides)
     known = _mistakes(base)
@@ -150,9 +164,12 @@ def plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) ->
     mistakes += [
         f"{name}: train.seed is for seeds and base_seeds to say" for name in sets if "train.seed" in sets[name]
     ]
+    if not any(content != base for _, _, content in wanted.values()):
+        mistakes.append("changes: there is nothing to compare, none of them changes the base")
     if mistakes:
+        where = f"{file} with {' '.join(f'-S {setting}' for setting in settings)}" if settings else file
         count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
-        raise ParamsError("\n  ".join([f"{file} has {count}:", *mistakes]))
+        raise ParamsError("\n  ".join([f"{where} has {count}:", *mistakes]))
     idle = [name for name, (_, _, content) in wanted.items() if content == base]
     title = file.stem
     if not re.fullmatch(NAME, title):
@@ -409,6 +426,7 @@ def summarise(whole: Plan, results: Mapping[str, Result], *, seconds: Mapping[st
             raise CCTError(f"{result.experiment.name} and {first.experiment.name} have other test pictures")
     correct = {name: np.array([r.correct_n for r in group]) for name, group in there.items() if group}
     deviation = seed_deviation([correct_sn.mean(axis=1).tolist() for correct_sn in correct.values()])
+    degrees = sum(len(correct_sn) - 1 for correct_sn in correct.values())
     content = next(iter(whole.base.experiments.values()))
     level = content["evaluate"]["confidence"]
     z = statistics.NormalDist().inv_cdf((1 + level) / 2)
@@ -439,7 +457,8 @@ def summarise(whole: Plan, results: Mapping[str, Result], *, seconds: Mapping[st
         }
         if variant.group:
             found = difference(correct_sn, correct["base"], deviation)
-            ends = [round(found.points + sign * z * found.error, DECIMALS - 2) for sign in (-1, 1)]
+            half = found.half_width(level, degrees)
+            ends = [round(found.points + sign * half, DECIMALS - 2) for sign in (-1, 1)]
             row |= {"group": variant.group, "points": round(found.points, DECIMALS - 2)}
             row |= {"points_low": ends[0], "points_high": ends[1], "standard_error": round(found.error, DECIMALS - 2)}
             row |= {"standard_error_of_pictures": round(found.pictures, DECIMALS - 2)}
@@ -456,6 +475,7 @@ def summarise(whole: Plan, results: Mapping[str, Result], *, seconds: Mapping[st
         "test_images": len(first.correct_n),
         "confidence": level,
         "seed_deviation": None if deviation is None else round(100 * deviation, DECIMALS - 2),
+        "seed_degrees_of_freedom": degrees,
         "base": described(whole.base),
         "changes": sorted(rows, key=lambda row: (groups.index(row["group"]), -row["points"], row["name"])),
         "missing": [variant.name for variant in whole.changes if not there[variant.name]],
@@ -512,14 +532,19 @@ def table(summary: Mapping[str, Any]) -> str:
             f"| {row['group']} | {_label(row)} | {_percent(row['test_accuracy'])} % | "
             f"{f'**{points}**' if sure else points} | {_percent(row['val_accuracy'])} % | {_time(row)} |"
         )
-    noise = f", and another seed (standard deviation {summary['seed_deviation']:.2f} points)" if several else ""
+    degrees = summary["seed_degrees_of_freedom"]
+    noise = (
+        f", and another seed (standard deviation {summary['seed_deviation']:.2f} points, {degrees} degrees of freedom)"
+        if several
+        else ""
+    )
     alone = "" if several else " Every variant has one seed: what another one would change is not in it."
     chance = round((1 - summary["confidence"]) * len(summary["changes"]), 1)
     lines += [
         "",
         f"The interval covers other test pictures (paired){noise}.{alone} Bold: it excludes 0; of "
-        f"{len(summary['changes'])} changes that do nothing, about {chance:g} would be bold by chance. "
-        f"Base: {_time(base)} of training.",
+        f"{len(summary['changes'])} changes that do nothing, about {chance:g} would be bold by chance, several at once "
+        f"or none, because all have the same base.{f' Base: {_time(base)} of training.' if _time(base) else ''}",
     ]
     if summary["missing"]:
         lines += ["", f"Not there: {', '.join(summary['missing'])}."]

@@ -297,7 +297,9 @@ def parser() -> argparse.ArgumentParser:
             help="as in dvc exp run: train.epochs=60",
         )
     ablated.add_argument("--only", metavar="CHANGE", nargs="+", default=[], help="run the base and these, by name")
-    ablated.add_argument("--seeds", metavar="SEED", nargs="+", type=int, default=[], help="of each change (default: 0)")
+    ablated.add_argument(
+        "--seeds", metavar="SEED", nargs="+", type=int, default=[], help="of each change (default: the file's)"
+    )
     ablated.add_argument("--jobs", type=_positive, default=2, help="experiments at a time (default: 2)")
     ablated.add_argument("--file", type=Path, default=Path("benchmarks/ablation.yaml"), help="default: %(default)s")
     verified = add(

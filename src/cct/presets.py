@@ -1,4 +1,8 @@
-"""Recipes as overlays on `params.yaml`: small files in `presets/` that hold only what differs."""
+"""Recipes as overlays on `params.yaml`: files in `presets/` that say all that is of the recipe, and nothing else.
+
+All, because DVC leaves in `params.yaml` what `dvc exp run -S` said last: a preset must not mix with it. What is not
+said has no effect there (RandAugment's strength without RandAugment), or is of the data, the seed and the machine.
+"""
 
 import difflib
 from pathlib import Path
@@ -6,6 +10,7 @@ from typing import Any
 
 from cct.files import root
 from cct.params import ParamsError, arguments, flatten, read_yaml
+from cct.variants import ModelParams
 
 
 def folder() -> Path:
@@ -24,7 +29,7 @@ def title(name: str) -> str:
 
 
 def read(name: str) -> dict[str, Any]:
-    """What a preset sets, by the full name of the parameter.
+    """What a preset sets, by the full name of the parameter; of the model's fields those that it does not say are null.
 
     Raises:
         ParamsError: there is no such preset.
@@ -33,7 +38,8 @@ def read(name: str) -> dict[str, Any]:
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names())}"
         raise ParamsError(f"no preset {name!r} in {folder()}; {hint}")
-    return flatten(read_yaml(folder() / f"{name}.yaml"))
+    unsaid: dict[str, Any] = dict.fromkeys(f"model.{field}" for field in ModelParams.model_fields)
+    return unsaid | flatten(read_yaml(folder() / f"{name}.yaml"))
 
 
 def overrides(name: str) -> list[str]:
