@@ -9,7 +9,7 @@ is `speed.py`'s and `ablation.json` is a copy of what `make ablate` leaves in `r
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,9 +116,12 @@ def read(folder: Path) -> list[Result]:
 
 def markdown(results: Sequence[Result]) -> str:
     """The table."""
-    rows = ([cell.replace("|", "\\|") for cell in _cells(result)] for result in results)
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return _table(COLUMNS, map(_cells, results))
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    escaped = ([cell.replace("|", "\\|") for cell in cells] for cells in rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *escaped))
 
 
 def _cells(result: Result) -> list[str]:
@@ -160,7 +163,7 @@ def augmentation(speed: Mapping[str, Any]) -> str:
     columns = ["augmentation", "ms a batch"]
     for precision in precisions:
         columns += [f"`{precision}`: share of a step", "`fit` takes"]
-    lines = [columns, ["---"] * len(columns)]
+    lines = []
     for name in dict.fromkeys(name for name, _ in rows):
         found = [rows[name, precision] for precision in precisions]
         cells = [TITLES[name], f"{min(row['milliseconds_per_batch'] for row in found):.2g}"]
@@ -171,7 +174,7 @@ def augmentation(speed: Mapping[str, Any]) -> str:
                 f"{ratio[0]:.2f} times as long ({ratio[1]:.2f} to {ratio[2]:.2f})",
             ]
         lines.append(cells)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return _table(columns, lines)
 
 
 def tables(folder: Path) -> dict[str, str]:

@@ -127,9 +127,8 @@ class Difference(NamedTuple):
         """
         from scipy import stats
 
-        if not self.seeds:
-            return float(stats.norm.ppf((1 + level) / 2)) * self.error
-        return float(stats.t.ppf((1 + level) / 2, degrees * (self.error / self.seeds) ** 4)) * self.error
+        together = degrees * (self.error / self.seeds) ** 4 if self.seeds else math.inf
+        return float(stats.t.ppf((1 + level) / 2, together)) * self.error
 
 
 def plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) -> Plan:
@@ -164,13 +163,13 @@ def plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) ->
     mistakes += [
         f"{name}: train.seed is for seeds and base_seeds to say" for name in sets if "train.seed" in sets[name]
     ]
-    if not any(content != base for _, _, content in wanted.values()):
+    idle = [name for name, (_, _, content) in wanted.items() if content == base]
+    if len(idle) == len(wanted):
         mistakes.append("changes: there is nothing to compare, none of them changes the base")
     if mistakes:
         where = f"{file} with {' '.join(f'-S {setting}' for setting in settings)}" if settings else file
         count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
         raise ParamsError("\n  ".join([f"{where} has {count}:", *mistakes]))
-    idle = [name for name, (_, _, content) in wanted.items() if content == base]
     title = file.stem
     if not re.fullmatch(NAME, title):
         raise ParamsError(f"{file}: its name is a part of every experiment's, and may have a-z, 0-9, . and - only")
