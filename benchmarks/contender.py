@@ -20,7 +20,7 @@ from pathlib import Path
 
 WARMUP = 4
 PACKAGES = ("tensorflow", "keras", "jax", "torch", "vit_pytorch", "numpy")
-PICTURES, MADE = 45_000, 60  # of CIFAR-10's training split; batches that are timed
+IMAGES, MADE = 45_000, 60  # of CIFAR-10's training split; batches that are timed
 # Beside what params.yaml says.
 AUGMENTATIONS = {
     "default": {},
@@ -29,22 +29,21 @@ AUGMENTATIONS = {
         "crop_padding": 0,
         "resized_crop": 0.8,
         "policy": "randaugment",
-        "erasing": 0.25,
-        "mixup": 0.8,
-        "cutmix": 1.0,
+        "random_erasing_prob": 0.25,
+        "mixup_alpha": 0.8,
+        "cutmix_alpha": 1.0,
     },
 }
 
 
 def build(kind, name, precision):
     """A compiled network, on the backend that its kind ends with."""
-    from cct import runtime
+    from cct.runtime.backend import configure_backend, jit_compile
+    from cct.runtime.params import RuntimeParams
 
     backend = kind.split("-")[1]
-    options = runtime.RuntimeParams(
-        backend=backend, device="auto", precision=precision, deterministic=False, threads=None
-    )
-    runtime.configure(options, seed=0)
+    options = RuntimeParams(backend=backend, device="auto", precision=precision, deterministic=False, threads=None)
+    configure_backend(options, seed=0)
     import keras
 
     if kind.startswith("example"):
@@ -53,15 +52,15 @@ def build(kind, name, precision):
 
         network = keras_example.build()
     else:
-        from cct import model
-        from cct.variants import ModelParams, resolve
+        from cct.models.architectures import ModelParams, resolve_architecture
+        from cct.models.build import build_model
 
-        architecture = resolve(ModelParams(name=name))
-        network = model.build(architecture, image_shape=(32, 32, 3), classes=10, mean=[0.5] * 3, std=[0.25] * 3)
+        architecture = resolve_architecture(ModelParams(name=name))
+        network = build_model(architecture, image_shape=(32, 32, 3), classes=10, mean=[0.5] * 3, std=[0.25] * 3)
     network.compile(
         keras.optimizers.AdamW(1e-3, weight_decay=1e-4),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
-        jit_compile=runtime.jit_compile(options),
+        jit_compile=jit_compile(options),
     )
     return network
 
@@ -81,7 +80,7 @@ def fit(network, stream, steps):
     return [b - a for a, b in itertools.pairwise(ends[WARMUP - 1 :])]
 
 
-def random_pictures(count):
+def random_images(count):
     import numpy as np
 
     generator = np.random.default_rng(0)
@@ -92,7 +91,7 @@ def keras_steps(kind, name, precision, batch, steps):
     import numpy as np
 
     network = build(kind, name, precision)
-    images, labels = random_pictures(batch)
+    images, labels = random_images(batch)
     return network.count_params(), fit(network, again((images, np.eye(10, dtype="float32")[labels])), steps)
 
 
@@ -110,14 +109,14 @@ def augmentation(kind, name, precision, batch, steps):
     from cct import params
 
     network = build(kind, name, precision)
-    from cct import training  # after `build`: importing Keras chooses the backend
+    from cct.training.batches import Split, train_batches
 
     said = params.load(Path(__file__).parents[1] / "params.yaml", "augment")
-    split = training.Split(*random_pictures(PICTURES))
+    split = Split(*random_images(IMAGES))
     results = {}
     for which, changes in AUGMENTATIONS.items():
         augment = said.model_copy(update=changes)
-        stream = training.batches(split, batch_size=batch, classes=10, augment=augment, seed=0, epochs=range(1000))
+        stream = train_batches(split, batch_size=batch, classes=10, augment=augment, seed=0, epochs=range(1000))
         made = []
         for _ in range(MADE):
             start = time.process_time()
@@ -125,7 +124,7 @@ def augmentation(kind, name, precision, batch, steps):
             made.append(time.process_time() - start)
         usual = statistics.median(made)
         results[which] = {
-            "making": usual + (made[0] - usual) / math.ceil(PICTURES / batch),
+            "making": usual + (made[0] - usual) / math.ceil(IMAGES / batch),
             "constant": fit(network, again(ready), steps),
             "real": fit(network, stream, steps),
         }

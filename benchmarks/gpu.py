@@ -24,15 +24,23 @@ from typing import Any
 import contender
 import numpy as np
 
-from cct import data, machine, metrics, params, presets, runtime, states, variants
+from cct import params
+from cct.data.store import SPLITS, read_meta, read_split
 from cct.errors import CCTError, command
-from cct.files import root, write_atomically
+from cct.evaluation.metrics import compute_metrics
+from cct.experiments.presets import read_preset
+from cct.files import write_atomically
+from cct.models.architectures import resolve_architecture
+from cct.repository import repository_root
+from cct.runtime.backend import configure_backend, describe_platform, jit_compile
+from cct.runtime.machine import cpu_cores, cpu_info, installed_packages
+from cct.training.checkpoints import CheckpointStore, run_digest
 
 PRECISIONS, BATCHES, TOLERANCE = ("float32", "mixed_bfloat16"), (128, 512, 1024), 1e-3
 PIECE = 15 << 20  # bytes: files of more than 16 MiB do not come back from a lent machine
 RESERVE, PACKED = 20, 60  # seconds: kept for the end of a training, and between two copies of its state
 SMALL = {
-    "model": {"layers": 1, "width": 32},
+    "model": {"num_layers": 1, "embed_dim": 32},
     "train": {"epochs": 3, "batch_size": 32, "warmup_epochs": 0, "cooldown_epochs": 0},
 }
 
@@ -42,10 +50,10 @@ class Job:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.end = options, time.monotonic() + options.seconds
-        self.meta, shown = data.read_meta(options.data), 256 if options.rehearse else None
-        self.splits = {n: tuple(array[:shown] for array in data.read_split(options.data, n)) for n in data.SPLITS}
+        self.meta, shown = read_meta(options.data), 256 if options.rehearse else None
+        self.splits = {n: tuple(array[:shown] for array in read_split(options.data, n)) for n in SPLITS}
         self.report: dict[str, Any] = {"kind": "gpu", "rehearsal": options.rehearse, "data": self.meta["name"]}
-        self.report |= {"cpu": machine.cpu()["model"], "cores": machine.cores(), "packages": machine.packages()}
+        self.report |= {"cpu": cpu_info()["model"], "cores": cpu_cores(), "packages": installed_packages()}
 
     def left(self) -> float:
         return self.end - time.monotonic()
@@ -55,7 +63,7 @@ class Job:
 
 
 def check(job: Job) -> None:
-    """Train some steps in float32, and compare the logits of test pictures.
+    """Train some steps in float32, and compare the logits of test images.
 
     Raises:
         CCTError: the loss does not fall, or the logits differ.
@@ -63,11 +71,11 @@ def check(job: Job) -> None:
     network = contender.build("ours-jax", "cct_2_3x2", "float32")
     import jax
 
-    from cct import training
+    from cct.training.batches import Split, train_batches
 
     batch, count = (32, 8) if job.options.rehearse else (128, 80)
-    augment, split = params.load(root() / "params.yaml", "augment"), training.Split(*job.splits["train"])
-    stream = training.batches(split, batch_size=batch, classes=10, augment=augment, seed=0, epochs=range(1000))
+    augment, split = params.load(repository_root() / "params.yaml", "augment"), Split(*job.splits["train"])
+    stream = train_batches(split, batch_size=batch, classes=10, augment=augment, seed=0, epochs=range(1000))
     losses = network.fit(stream, steps_per_epoch=count, epochs=4, verbose=0, shuffle=False).history["loss"]
     images = np.asarray(job.splits["test"][0][:256])
 
@@ -113,8 +121,8 @@ def steps(job: Job) -> None:
 
 def sections(preset: str, *, small: bool) -> dict[str, Any]:
     """`params.yaml` with a preset over it, what decides a training."""
-    content = params.read_yaml(root() / "params.yaml")
-    for name, value in presets.read(preset).items():
+    content = params.read_yaml(repository_root() / "params.yaml")
+    for name, value in read_preset(preset).items():
         section, _, field = name.partition(".")
         content[section][field] = value
     # Such a GPU is not to be had again at will, so nothing is lost by kernels that are faster and not repeatable.
@@ -131,18 +139,21 @@ def sections(preset: str, *, small: bool) -> dict[str, Any]:
 def train(job: Job, preset: str) -> None:
     """Train a preset, from its state if there is one, as far as the time goes, and test what is finished."""
     chosen, options = sections(preset, small=job.options.rehearse), job.options
-    kind = runtime.configure(chosen["runtime"], seed=chosen["train"].seed)
-    from cct import model, training
+    kind = configure_backend(chosen["runtime"], seed=chosen["train"].seed)
+    from cct.models.build import build_model
+    from cct.models.saving import predict_logits, save_model
+    from cct.training.batches import Split
+    from cct.training.loop import train_model
 
-    print(f"{preset}: {runtime.describe(kind)}")
+    print(f"{preset}: {describe_platform(kind)}")
     parts = {name: section.model_dump() for name, section in chosen.items()} | {"data": job.meta["digest"]}
     entry = job.report.setdefault("trained", {})[preset] = {"machine": kind, "parameters": parts, "epochs": []}
-    top, fingerprint = Path(tempfile.gettempdir(), "cct-gpu-states"), states.fingerprint(parts, [])
+    top, fingerprint = Path(tempfile.gettempdir(), "cct-gpu-states"), run_digest(parts, [])
     if options.resume:
         unpack(options.resume, top)
-    architecture, classes = variants.resolve(chosen["model"]), job.meta["classes"]
+    architecture, classes = resolve_architecture(chosen["model"]), job.meta["classes"]
     shape, statistics_of = tuple(job.meta["image_shape"]), {name: job.meta[name] for name in ("mean", "std")}
-    network = model.build(architecture, image_shape=shape, classes=len(classes), **statistics_of)
+    network = build_model(architecture, image_shape=shape, classes=len(classes), **statistics_of)
     begun = packed = time.monotonic()
 
     def on_epoch(row: dict[str, float]) -> None:
@@ -156,15 +167,15 @@ def train(job: Job, preset: str) -> None:
     timer = threading.Timer(max(job.left() - RESERVE, 1), os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     try:
-        with states.States(top, fingerprint) as saved:
+        with CheckpointStore(top, fingerprint) as saved:
             entry["epochs"] += saved.latest.content["history"] if saved.latest else []
-            training.train(
+            train_model(
                 network,
-                training.Split(*job.splits["train"]),
-                training.Split(*job.splits["val"]),
+                Split(*job.splits["train"]),
+                Split(*job.splits["val"]),
                 recipe=chosen["train"],
                 augment=chosen["augment"],
-                jit_compile=runtime.jit_compile(chosen["runtime"]),
+                jit_compile=jit_compile(chosen["runtime"]),
                 states=saved,
                 on_epoch=on_epoch,
             )
@@ -176,9 +187,9 @@ def train(job: Job, preset: str) -> None:
         pack(top / fingerprint, options.out)
     if "stopped" not in entry:
         images, labels = job.splits["test"]
-        logits = model.predict(network, images, batch_size=256)
-        entry |= metrics.summarise(logits, labels, classes, confidence=0.95)
-        model.save(network, options.out / f"{preset}.keras", origin={"trained_on": [kind]})
+        logits = predict_logits(network, images, batch_size=256)
+        entry |= compute_metrics(logits, labels, classes, confidence=0.95)
+        save_model(network, options.out / f"{preset}.keras", origin={"trained_on": [kind]})
     print(f"{preset}: {entry.get('test') or entry['stopped']}")
 
 

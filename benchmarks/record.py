@@ -17,13 +17,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cct import clones, runs, tables, tracking, verify
-from cct.data import read_meta
+from cct import paths
+from cct.data.store import read_meta
+from cct.dvc import Experiment, fetch_files, list_experiments
 from cct.errors import CCTError, command
-from cct.files import digest, root, write_atomically
+from cct.evaluation.predictions import read_metrics
+from cct.experiments.reproduce import trained_on
+from cct.files import sha256_of_file, write_atomically
 from cct.params import arguments, flatten, read_yaml
+from cct.repository import git, repository_root
+from cct.tracking.names import best_metrics
+from cct.tracking.store import Store, epoch_seconds, explained_errors, training_seconds
+from cct.training.history import read_history
 
-FILES = (runs.META, *map(str, (tracking.MODEL, tracking.HISTORY, tracking.METRICS)))
+FILES = (paths.META, *map(str, (paths.MODEL, paths.HISTORY, paths.METRICS)))
 MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "top_5_accuracy", "loss", "calibration_error")
 SEED, SOURCE = "train.seed", "data.source"
 CODE = ("--", "dvc.yaml", "src")
@@ -32,7 +39,7 @@ CODE = ("--", "dvc.yaml", "src")
 class Run(NamedTuple):
     """One finished experiment."""
 
-    experiment: runs.Experiment
+    experiment: Experiment
     parameters: dict[str, Any]  # all of params.yaml, by full name
     dependencies: dict[str, str]  # code and data that decided it, by path: their digests
     meta: dict[str, Any]
@@ -50,13 +57,13 @@ class Times(NamedTuple):
     cores: int | None
 
 
-def choose(names: Sequence[str]) -> list[runs.Experiment]:
+def choose(names: Sequence[str]) -> list[Experiment]:
     """Experiments by name, or by commit where a name is another baseline's too.
 
     Raises:
         CCTError: there is none, or there are several.
     """
-    known, chosen = runs.experiments(), []
+    known, chosen = list_experiments(), []
     for name in names:
         found = [e for e in known if e.name == name or (len(name) >= 7 and e.commit.startswith(name))]
         if not found:
@@ -72,32 +79,32 @@ def choose(names: Sequence[str]) -> list[runs.Experiment]:
     return chosen
 
 
-def read(experiment: runs.Experiment, folder: Path) -> Run:
+def read(experiment: Experiment, folder: Path) -> Run:
     """Fetch the files of an experiment into `folder` and read them.
 
     Raises:
         CCTError: it has not run to the end with its parameters, or DVC does not have its files.
     """
-    clones.fetch(root(), experiment.commit, ["params.yaml", "dvc.lock"], folder)
+    fetch_files(repository_root(), experiment.commit, ["params.yaml", "dvc.lock"], folder)
     parameters, stages = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.lock").get("stages", {})
     for name in ("train", "evaluate"):
         of_stage = stages.get(name, {}).get("params", {}).get("params.yaml", {})
         if not of_stage or any(parameters[section] != values for section, values in of_stage.items()):
             raise CCTError(f"experiment {experiment.name!r} is not finished: {name} has not run with its parameters")
-    clones.fetch(root(), experiment.commit, FILES, folder)
-    metrics = tables.read_metrics(folder / tracking.METRICS)
-    if metrics["model"]["sha256"] != digest(folder / tracking.MODEL):
+    fetch_files(repository_root(), experiment.commit, FILES, folder)
+    metrics = read_metrics(folder / paths.METRICS)
+    if metrics["model"]["sha256"] != sha256_of_file(folder / paths.MODEL):
         raise CCTError(f"experiment {experiment.name!r} is not finished: its metrics are those of another model")
-    table = tables.read_history(folder / tracking.HISTORY)
+    table = read_history(folder / paths.HISTORY)
     needed = [dep for name in ("train", "evaluate") for dep in stages[name]["deps"]]
     return Run(
         experiment=experiment,
         parameters=flatten(parameters),
-        dependencies={dep["path"]: dep["md5"] for dep in needed if dep["path"] != str(tracking.MODEL)},
+        dependencies={dep["path"]: dep["md5"] for dep in needed if dep["path"] != str(paths.MODEL)},
         meta=read_meta(folder / "data/processed"),
         metrics=metrics,
         history=[dict(zip(table, row, strict=True)) for row in zip(*(c.tolist() for c in table.values()), strict=True)],
-        kinds=verify.trained_on(folder / tracking.MODEL),
+        kinds=trained_on(folder / paths.MODEL),
     )
 
 
@@ -143,7 +150,7 @@ def recipe(
     return " ".join(["dvc exp run", *named, *map(shlex.quote, arguments(rest(best)))])
 
 
-def times(store: tracking.Store, run: Run) -> Times:
+def times(store: Store, run: Run) -> Times:
     """How long the training took, and on what, by the MLflow run that it logged into."""
     experiment = run.experiment
     sha256 = run.metrics["model"]["sha256"]
@@ -158,10 +165,10 @@ def times(store: tracking.Store, run: Run) -> Times:
             path = store.client.download_artifacts(run_id, "environment.json", folder)
             record = json.loads(Path(path).read_text(encoding="utf-8"))
         cpu, cores = record["cpu"], record["cores"]
-    seconds = runs.epoch_seconds(store, run_id)
+    seconds = epoch_seconds(store, run_id)
     if not seconds or len(seconds) < len(run.history) - 1:  # not all of it was watched
         return Times([], None, cpu, cores)
-    return Times(seconds, runs.training_seconds(seconds), cpu, cores)
+    return Times(seconds, training_seconds(seconds), cpu, cores)
 
 
 def result(
@@ -186,7 +193,7 @@ def result(
     else:
         words = f"{words} -S {SEED}={seeds[0]}"
     changed = _differing(first.parameters, committed) - {SEED}
-    code = tracking.git(root(), "diff", "--name-only", experiment.baseline, experiment.commit, *CODE)
+    code = git(repository_root(), "diff", "--name-only", experiment.baseline, experiment.commit, *CODE)
     accuracies = [run.metrics["test"]["accuracy"] for run in found]
     seconds = [each for times in timed for each in times.epochs]
     typical = statistics.median(seconds) if seconds else None
@@ -211,7 +218,7 @@ def result(
             "mean": round(statistics.mean(accuracies), 6),
             "sd": round(statistics.stdev(accuracies), 6) if len(accuracies) > 1 else None,
         },
-        "confidence": first.parameters["evaluate.confidence"],
+        "confidence": first.parameters["evaluate.confidence_level"],
         "runs": [_row(run, each) for run, each in zip(found, timed, strict=True)],
         "seconds_per_epoch": _rounded(typical),
         "images_per_second": _rounded(typical and first.meta["images"]["train"] / typical),
@@ -223,11 +230,11 @@ def result(
 
 
 def _row(run: Run, timed: Times) -> dict[str, Any]:
-    best = tracking.best_metrics(run.history)
+    best = best_metrics(run.history)
     return (
         {"experiment": run.experiment.name, "seed": run.parameters[SEED], "epochs": len(run.history)}
         | {name: run.metrics["test"].get(name) for name in MEASURED}
-        | {"val_accuracy": round(best["best/val_accuracy"], 6), "chosen_epoch": best["best/epoch"]}
+        | {"val_accuracy": round(best["best/val_accuracy"], 6), "best_epoch": best["best/epoch"]}
         | {"seconds": _rounded(timed.total)}
     )
 
@@ -249,9 +256,9 @@ def main() -> None:
         found = [read(experiment, Path(folder, str(place))) for place, experiment in enumerate(chosen)]
         must_be_seeds(found)
         baseline = Path(folder, "baseline")
-        clones.fetch(root(), chosen[0].baseline, ["params.yaml", "presets"], baseline)
-        with runs.answered():
-            store = tracking.Store()
+        fetch_files(repository_root(), chosen[0].baseline, ["params.yaml", "presets"], baseline)
+        with explained_errors():
+            store = Store()
             timed = [times(store, run) for run in found]
         content = result(found, timed, baseline, title=options.title, data=options.data)
     write_atomically(options.out, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from cct import machine
+from cct.runtime.machine import cpu_cores, cpu_info
 
 HERE = Path(__file__).parent
 OURS, BF16 = "ours-tensorflow", "mixed_bfloat16"
@@ -50,7 +50,7 @@ def here() -> dict:
     """Where this was measured."""
     words = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     commit = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-    cpu = f"{machine.cores()} cores of {machine.cpu()['model']}"
+    cpu = f"{cpu_cores()} cores of {cpu_info()['model']}"
     return {"cpu": cpu, "python": platform.python_version(), "commit": commit}
 
 

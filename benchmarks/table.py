@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from cct import ablation, plots
 from cct.errors import CCTError, command
+from cct.evaluation.figures.style import save_figure
+from cct.experiments.ablation.figure import plot_ablation
+from cct.experiments.ablation.table import ablation_table
 from cct.params import Section, parse
 
 HERE = Path(__file__).parent
@@ -61,7 +63,7 @@ class Run(Section):
     loss: float | None
     calibration_error: float | None
     val_accuracy: float | None = Field(ge=0, le=1)
-    chosen_epoch: int | None
+    best_epoch: int | None
     seconds: float | None = Field(description="of the training")
 
 
@@ -90,7 +92,7 @@ class Result(Section):
     confidence: float = Field(gt=0, lt=1, description="of the interval of each run")
     runs: list[Run] = Field(min_length=1)
     seconds_per_epoch: float | None = Field(description="median, validation included")
-    images_per_second: float | None = Field(description="training pictures in that time")
+    images_per_second: float | None = Field(description="training images in that time")
     pipeline_seconds: float | None = Field(None, description="of all stages, where the epoch's are not known")
     machines: list[Machine] = Field(min_length=1)
     versions: dict[str, str]
@@ -187,7 +189,7 @@ def tables(folder: Path) -> dict[str, str]:
     def content(name: str) -> dict[str, Any]:
         return json.loads((folder / name).read_text(encoding="utf-8"))
 
-    _, _, compared = ablation.table(content("ablation.json")).partition("\n\n")  # without its heading
+    _, _, compared = ablation_table(content("ablation.json")).partition("\n\n")  # without its heading
     return {
         "results": markdown(read(folder)),
         "ablation": compared.rstrip(),
@@ -228,7 +230,7 @@ def main() -> int:
             raise CCTError("the tables in README.md are not up to date: run python benchmarks/table.py")
         return 0
     README.write_text(made, encoding="utf-8")
-    plots.save(ablation.figure(json.loads((RESULTS / "ablation.json").read_text(encoding="utf-8"))), FIGURE, dpi=100)
+    save_figure(plot_ablation(json.loads((RESULTS / "ablation.json").read_text(encoding="utf-8"))), FIGURE, dpi=100)
     return 0
 
 

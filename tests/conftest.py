@@ -26,7 +26,7 @@ def make_history(epochs: int = 12) -> dict[str, np.ndarray]:
         "val_loss": 2.2 / epoch,
         "val_accuracy": 1 - 0.625 / epoch,
         "learning_rate": np.full(epochs, 1e-3),
-        "chosen": (epoch == max(epochs - 1, 1)).astype(int),
+        "best": (epoch == max(epochs - 1, 1)).astype(int),
     }
 
 
@@ -106,7 +106,7 @@ def undisturbed(tmp_path_factory, worker_id):
         if not made:
             set_parameters(clone)
             clone.run("dvc", "repro")
-            assert not list((clone.path / ".cct/states").glob("*/*")), "a finished run leaves no state"
+            assert not list((clone.path / ".cct/checkpoints").glob("*/*")), "a finished run leaves no state"
             done.write_text(json.dumps(digests(clone)))
     return clone, json.loads(done.read_text())
 

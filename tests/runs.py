@@ -1,39 +1,37 @@
 """A run of the pipeline of seconds, with everything random in it, and the digests of all that it writes."""
 
 import re
-from pathlib import Path
 
-from conftest import Clone
+from conftest import ROOT, Clone
 
-from cct import verify
-from cct.files import digest
-from cct.recipe import AugmentParams
+from cct.augment.params import AugmentParams
+from cct.dvc import pipeline_outputs
+from cct.files import sha256_of_file
 
-ROOT = Path(__file__).parents[1]
-OUTPUTS = verify.outputs(ROOT)
+OUTPUTS = pipeline_outputs(ROOT)
 # No augmentation.
 OFF = AugmentParams(
     crop_padding=0,
     resized_crop=None,
     horizontal_flip=False,
     policy="none",
-    randaugment_layers=2,
+    randaugment_num_ops=2,
     randaugment_magnitude=9.0,
-    randaugment_noise=0.5,
-    randaugment_probability=0.5,
-    erasing=0.0,
-    mixup=0.0,
-    cutmix=0.0,
-    mix_probability=1.0,
-    mix_switch=0.5,
+    randaugment_magnitude_std=0.5,
+    randaugment_prob=0.5,
+    random_erasing_prob=0.0,
+    mixup_alpha=0.0,
+    cutmix_alpha=0.0,
+    mix_prob=1.0,
+    mix_switch_prob=0.5,
     mix_epochs=None,
 )
 # A run of seconds with everything random in it.
 SETTINGS = {
     "data.source": "data/sources/digits.yaml",
     "model.name": "cct_2_3x1",
-    "model.layers": 1,
-    "model.width": 32,
+    "model.num_layers": 1,
+    "model.embed_dim": 32,
     "model.dropout": 0.1,
     "train.epochs": 3,
     "train.batch_size": 256,
@@ -63,4 +61,4 @@ def digests(clone: Clone) -> dict[str, str]:
         if path.is_file()
     ]
     assert len(files) > 15
-    return {str(path.relative_to(clone.path)): digest(path) for path in [*files, clone.path / "dvc.lock"]}
+    return {str(path.relative_to(clone.path)): sha256_of_file(path) for path in [*files, clone.path / "dvc.lock"]}

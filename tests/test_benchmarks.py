@@ -3,17 +3,17 @@
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
-from conftest import Clone
+from conftest import ROOT, Clone
 
-from cct import runs, states
+from cct.dvc import Experiment
 from cct.errors import CCTError
+from cct.training.checkpoints import CheckpointStore
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.append(str(ROOT / "benchmarks"))
 import gpu
 import record
 import table
@@ -95,7 +95,7 @@ def test_a_recipe_is_named_by_the_preset_that_leaves_the_least(changes, expected
 
 def run(name: str, dependencies: dict[str, str] | None = None, **parameters) -> record.Run:
     return record.Run(
-        runs.Experiment(name, "0" * 40, "1" * 40),
+        Experiment(name, "0" * 40, "1" * 40),
         COMMITTED | {key.replace("_", ".", 1): value for key, value in parameters.items()},
         dependencies or {"src/cct/model.py": "a"},
         meta={}, metrics={}, history=[], kinds=[],
@@ -116,14 +116,14 @@ def test_a_state_travels_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "PIECE", 1000)
     here, out, there = (tmp_path / name for name in ("here", "out", "there"))
     for step in (1, 2):  # the later one travels, in place of the earlier
-        with states.States(here, "abcd") as saved:
+        with CheckpointStore(here, "abcd") as saved:
             saved.save({"epoch": 3, "step": step}, {"model": [np.arange(3000 // step)]})
         out.mkdir(exist_ok=True)
         gpu.pack(here / "abcd", out)
     pieces = sorted(path.stat().st_size for path in out.iterdir())
     assert len(pieces) > 10 and pieces[-1] == 1000  # more than nine: they are not in the order of their names
     gpu.unpack(out, there)
-    with states.States(there, "abcd") as saved:
+    with CheckpointStore(there, "abcd") as saved:
         assert saved.latest.content["step"] == 2
         np.testing.assert_array_equal(saved.latest.arrays["model"][0], np.arange(1500))
         saved.clear()

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-from cct import cli, presets
+from cct import cli
 from cct.errors import CCTError, command, redact
-
-ROOT = Path(__file__).parents[1]
+from cct.experiments.presets import preset_names
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +36,11 @@ def test_presets_are_listed_and_printed(capsys, monkeypatch):
     assert cli.main(["preset", "--list"]) == 0
     listed = capsys.readouterr().out
     assert cli.main(["preset"]) == 0 and listed == (again := capsys.readouterr().out)
-    assert {line.split()[0] for line in again.splitlines()} == set(presets.names())
+    assert {line.split()[0] for line in again.splitlines()} == set(preset_names())
     monkeypatch.chdir(ROOT / "src")
     assert cli.main(["preset", "keras_example"]) == 0
     words = capsys.readouterr().out.split()
-    assert words[:2] == ["-S", "model.name=keras_example"] and "train.decay_everything=true" in words
+    assert words[:2] == ["-S", "model.name=keras_example"] and "train.decay_norm_and_bias=true" in words
 
 
 def test_a_misspelt_preset_is_refused_by_dvc_too(capsys):

@@ -9,15 +9,15 @@ import sys
 import pytest
 
 from cct.errors import CCTError
-from cct.files import Log, writable, write_atomically
+from cct.files import Log, require_writable, write_atomically
 
 
 def test_a_folder_that_cannot_be_written_is_found_out_at_once(tmp_path):
-    writable(tmp_path / "a/b")
+    require_writable(tmp_path / "a/b")
     assert list((tmp_path / "a/b").iterdir()) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(CCTError, match=r"cannot write into .*file/: "):
-        writable(tmp_path / "file")
+        require_writable(tmp_path / "file")
 
 
 def test_what_was_there_stays_where_the_new_does_not_fit(tmp_path):

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from conftest import ROOT
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from cct import errors, params
 from cct.params import SECTIONS, ParamsError, flatten, load, read_yaml
 
-ROOT = Path(__file__).parents[1]
 GOOD = (ROOT / "params.yaml").read_text(encoding="utf-8")
 # The file with every comment gone, so that a test names exactly the text it changes.
 BARE = re.sub(r"^ *#.*\n| *#.*", "", GOOD, flags=re.M)
@@ -116,21 +116,29 @@ TRAIN = (
         ("train.learning_rate", "0", "train.learning_rate = 0: must be greater than 0"),
         ("train.weight_decay", "1", "train.weight_decay = 1: must be less than 1"),
         ("train.schedule", "cosin", "train.schedule = 'cosin': must be 'constant', 'cosine', 'linear' or 'step'"),
-        ("train.early_stopping", "0", "train.early_stopping = 0: must be greater than or equal to 1, or null"),
-        ("train.early_stopping", "never", "train.early_stopping = 'never': must be an integer, or null"),
+        (
+            "train.early_stopping_patience",
+            "0",
+            "train.early_stopping_patience = 0: must be greater than or equal to 1, or null",
+        ),
+        (
+            "train.early_stopping_patience",
+            "never",
+            "train.early_stopping_patience = 'never': must be an integer, or null",
+        ),
         ("train.warmup_epochs", "30", "train.warmup_epochs = 30: must be below train.epochs = 30"),
         (
-            "train.minimum_learning_rate",
+            "train.min_learning_rate",
             "0.1",
-            "train.minimum_learning_rate = 0.1: must not be above train.learning_rate = 0.001",
+            "train.min_learning_rate = 0.1: must not be above train.learning_rate = 0.001",
         ),
         ("augment.horizontal_flip", "yes", "augment.horizontal_flip = 'yes': must be a boolean"),
         ("augment.horizontal_flip", "1", "augment.horizontal_flip = 1: must be a boolean"),
         ("augment.crop_padding", "65", "augment.crop_padding = 65: must be less than or equal to 64"),
         ("data.source", '""', "data.source = '': must have at least 1 character"),
         ("preprocess.validation_fraction", "1", "preprocess.validation_fraction = 1: must be less than 1"),
-        ("model.kernel", "4", "model.kernel = 4: must be odd"),
-        ("model.heads", "3", "model: heads 3 do not divide width 128: choose heads that do, or give head_width"),
+        ("model.kernel_size", "4", "model.kernel_size = 4: must be odd"),
+        ("model.num_heads", "3", "model: heads 3 do not divide width 128: choose heads that do, or give head_width"),
     ],
 )
 def test_one_mistake_is_one_line(key, value, line, tmp_path):
@@ -148,7 +156,7 @@ def test_one_mistake_is_one_line(key, value, line, tmp_path):
                 "train.epoch = 30: unknown name; did you mean train.epochs?",
             ],
         ),
-        ("early_stopping: null", "", ["train.early_stopping is missing: "]),
+        ("early_stopping: null", "", ["train.early_stopping_patience is missing: "]),
         ("epochs: 30", "epochs: 30\n  3: 4", [f"train.3: a name must be a string; valid: {TRAIN}"]),
         ("epochs: 30", "epochs: 30\n  null: 4", [f"train.null: a name must be a string; valid: {TRAIN}"]),
         ("epochs: 30", "epochs: 30\n  true: 4", [f"train.true: a name must be a string; valid: {TRAIN}"]),
@@ -240,11 +248,11 @@ def test_all_mistakes_at_once(tmp_path):
     assert [re.split(" |:", line)[0] for line in found] == [
         "data.source",
         "data.sauce",
-        "model.layers",
+        "model.num_layers",
         "model",
         "model.mlp_ratio",
-        "model.kernel",
-        "train.minimum_learning_rate",
+        "model.kernel_size",
+        "train.min_learning_rate",
         "train.warmup_epochs",
         "train.label_smoothing",
         "plot.dpi",
@@ -294,7 +302,7 @@ def test_checking_the_file_loads_nothing_heavy():
     code = "import sys, pathlib, cct.params as p; p.load(pathlib.Path('params.yaml')); print(*sys.modules)"
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     loaded = subprocess.check_output([sys.executable, "-c", code], env=env, text=True, cwd=ROOT).split()
-    assert "cct.plots" in loaded
+    assert "cct.evaluation.figures.params" in loaded
     assert not {"keras", "tensorflow", "mlflow", "matplotlib", "sklearn"} & set(loaded)
 
 

@@ -2,14 +2,13 @@
 
 import importlib
 import re
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-from cct import data
+from cct.data.sources import read_source
 from cct.params import SECTIONS
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
@@ -35,5 +34,5 @@ def test_every_path_is_there():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "data/sources").glob("*.yaml")), ids=lambda path: path.name)
 def test_the_descriptors_are_valid(path):
-    source = data.read_source(path)
+    source = read_source(path)
     assert len(source.classes) == {"digits-csv": 10, "cifar10-binary": 10, "cifar100-binary": 100}[source.format]

@@ -136,7 +136,7 @@ def test_a_team_has_one_server_for_runs_and_one_remote_for_files(clone, make_clo
 
 
 def test_a_model_is_served_without_a_network(clone, tmp_path):
-    """Pictures as JSON in, labels and probabilities out: those of `predictions.csv`."""
+    """Images as JSON in, labels and probabilities out: those of `predictions.csv`."""
     clone.run("cct", "track")
     client = mlflow.MlflowClient(f"sqlite:///{clone.path}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("cct").experiment_id])
@@ -223,8 +223,8 @@ def test_the_figures_of_a_run_open(page, two_runs):
     run = client.search_runs([client.get_experiment_by_name("cct").experiment_id])[0]
     base = address.partition("#")[0]
     page.goto(f"{base}#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/figures/confusion.png")
-    picture = page.locator("img[src*='figures%2Fconfusion.png'], img[src^='blob:']").first
-    picture.wait_for()
+    image = page.locator("img[src*='figures%2Fconfusion.png'], img[src^='blob:']").first
+    image.wait_for()
     page.wait_for_function("[...document.images].some(image => image.naturalWidth > 300)")
 
 

@@ -16,10 +16,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cct import __version__, clones, data, params, presets, runtime, tracking, variants
-from cct import verify as verification
+from cct import __version__, params, paths
+from cct.data.sources import read_source
+from cct.dvc import fetch_files, pipeline_outputs, require_up_to_date, run_dvc
 from cct.errors import CCTError, command, redact
-from cct.files import root
+from cct.experiments.presets import preset_arguments, preset_names, preset_title
+from cct.experiments.reproduce import EXIT, compare_outputs, machine_differences, summarize_findings
+from cct.experiments.workspace import clone_work_tree
+from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.cost import model_table
+from cct.repository import repository_root
+from cct.runtime.backend import configure_backend
+from cct.runtime.params import PLAIN
+from cct.tracking.store import DATABASE, VIEW, Store, tracking_uri
 
 DEMO = Path("reports/demo")
 # Mean and standard deviation of the channels that the authors' recipes standardise with.
@@ -33,7 +42,7 @@ STATISTICS = {
 def check(arguments: argparse.Namespace) -> None:
     """Check a parameter file, without running anything."""
     sections = params.load(arguments.file)
-    data.read_source(Path(sections["data"].source))
+    read_source(Path(sections["data"].source))
     print(f"{arguments.file}: {sum(len(s.model_fields_set) for s in sections.values())} parameters, no mistake")
 
 
@@ -41,20 +50,20 @@ def preset(arguments: argparse.Namespace) -> None:
     """Print a preset as arguments of `dvc exp run`, or list the presets."""
     if arguments.name:
         try:
-            print(" ".join(presets.overrides(arguments.name)))
+            print(" ".join(preset_arguments(arguments.name)))
         except CCTError:
             # In `dvc exp run $(cct preset NAME)` the shell drops our failure and DVC would run the defaults.
             print(f"--no-such-preset={arguments.name}")
             raise
         return
-    for name in presets.names():
-        print(f"{name:16}{presets.title(name)}")
+    for name in preset_names():
+        print(f"{name:16}{preset_title(name)}")
 
 
 def models(arguments: argparse.Namespace) -> None:
     """Print every named model: parameters, multiply-adds, tokens, and what its authors published on CIFAR-10."""
     height, width, channels = arguments.image
-    rows = variants.table(height=height, width=width, channels=channels, classes=arguments.classes)
+    rows = model_table(height=height, width=width, channels=channels, classes=arguments.classes)
     print(f"{'name':15} {'parameters':>11} {'MACs':>9} {'tokens':>6}  published")
     for row in rows:
         published = f"{row.accuracy:.2f} % at {row.epochs} epochs" if row.accuracy else ""
@@ -64,17 +73,19 @@ def models(arguments: argparse.Namespace) -> None:
 def import_checkpoint(arguments: argparse.Namespace) -> None:
     """Turn an official PyTorch checkpoint into a .keras model, safely: every tensor is mapped, nothing is executed."""
     given = {"name": arguments.model, "positions": arguments.positions}
-    chosen = params.parse(variants.ModelParams, given, where=Path("the command line"))
+    chosen = params.parse(ModelParams, given, where=Path("the command line"))
     mean, std = STATISTICS[arguments.standardize]
-    runtime.configure(runtime.PLAIN, seed=0)
-    from cct import checkpoint, model  # after configure: importing Keras chooses the backend
+    configure_backend(PLAIN, seed=0)
+    from cct.models.build import build_model
+    from cct.models.saving import save_model
+    from cct.models.torch_import import import_weights, read_torch
 
-    tensors = checkpoint.read_torch(arguments.file)
-    architecture, shape = variants.resolve(chosen), tuple(arguments.image)
-    network = model.build(architecture, image_shape=shape, classes=arguments.classes, mean=mean, std=std)
-    checkpoint.convert(tensors, network, architecture, image_shape=shape)
+    tensors = read_torch(arguments.file)
+    architecture, shape = resolve_architecture(chosen), tuple(arguments.image)
+    network = build_model(architecture, image_shape=shape, classes=arguments.classes, mean=mean, std=std)
+    import_weights(tensors, network, architecture, image_shape=shape)
     out = arguments.out or arguments.file.with_suffix(".keras")
-    model.save(network, out)
+    save_model(network, out)
     print(f"{out}: {arguments.model}, {network.count_params():,} parameters, {len(tensors)} tensors imported")
 
 
@@ -83,7 +94,7 @@ def demo(arguments: argparse.Namespace) -> None:
     name = time.strftime("demo-%Y%m%d-%H%M%S")
     start = time.monotonic()
     chosen = [word for setting in arguments.set_param for word in ("-S", setting)]
-    clones.dvc("exp", "run", "--temp", "--name", name, *presets.overrides("demo"), *chosen)
+    run_dvc("exp", "run", "--temp", "--name", name, *preset_arguments("demo"), *chosen)
     from dvc.api import DVCFileSystem
 
     shutil.rmtree(DEMO, ignore_errors=True)
@@ -91,48 +102,48 @@ def demo(arguments: argparse.Namespace) -> None:
     summary = json.loads((DEMO / "metrics.json").read_text(encoding="utf-8"))
     test, seconds = summary["test"], round(time.monotonic() - start)
     print(
-        f"\n{name}: {test['accuracy']:.2%} of {test['images']} test pictures right "
+        f"\n{name}: {test['accuracy']:.2%} of {test['images']} test images right "
         f"({test['accuracy_low']:.1%} to {test['accuracy_high']:.1%} with 95 % confidence), "
         f"{summary['model']['parameters']:,} parameters, {seconds} s\n\n"
         f"  look at the figures   {DEMO}/figures/\n"
         f"  open the MLflow UI    make ui\n"
-        f'  change a parameter    make demo ARGS="-S train.epochs=60 -S model.layers=4"\n'
+        f'  change a parameter    make demo ARGS="-S train.epochs=60 -S model.num_layers=4"\n'
     )
 
 
 def verify(arguments: argparse.Namespace) -> int:
     """Run the pipeline again in a temporary clone and compare all it writes with what is here, file by file."""
-    top = root()
-    names = verification.outputs(top)
+    top = repository_root()
+    names = pipeline_outputs(top)
     with tempfile.TemporaryDirectory(prefix="cct-verify-") as folder:
         first, second = top, Path(folder, "second")
         if arguments.quick:
             first = Path(folder, "first")
             for clone in (first, second):
-                clones.make(top, clone)
-                clones.dvc("exp", "run", *presets.overrides("demo"), folder=clone)
+                clone_work_tree(top, clone)
+                run_dvc("exp", "run", *preset_arguments("demo"), folder=clone)
         elif arguments.against is not None:
-            clones.fetch(top, arguments.against, names, second)
+            fetch_files(top, arguments.against, names, second)
         else:
-            clones.must_be_up_to_date(top)
-            clones.make(top, second)
-            clones.dvc("repro", folder=second)
-        findings = verification.compare(first, second, names, tolerance=arguments.tolerance)
-        differences = verification.machines(first / tracking.MODEL, second / tracking.MODEL)
+            require_up_to_date(top)
+            clone_work_tree(top, second)
+            run_dvc("repro", folder=second)
+        findings = compare_outputs(first, second, names, tolerance=arguments.tolerance)
+        differences = machine_differences(first / paths.MODEL, second / paths.MODEL)
     width = max(len(finding.name) for finding in findings)
     print(*(f"{finding.name:{width}}  {finding.text}" for finding in findings), sep="\n")
     worst = max(finding.verdict for finding in findings)
-    print(verification.summary(findings, differences, arguments.tolerance))
-    return verification.EXIT[worst]
+    print(summarize_findings(findings, differences, arguments.tolerance))
+    return EXIT[worst]
 
 
 def ablate(arguments: argparse.Namespace) -> int:
     """Run a recipe with one ingredient changed at a time through DVC's queue, and draw what each was worth."""
-    from cct import ablation
+    from cct.experiments.ablation.run import run_ablation
 
     file = arguments.file.resolve()
-    os.chdir(root())
-    complete = ablation.run(
+    os.chdir(repository_root())
+    complete = run_ablation(
         Path(os.path.relpath(file)),
         settings=arguments.set_param,
         seeds=arguments.seeds,
@@ -144,33 +155,35 @@ def ablate(arguments: argparse.Namespace) -> int:
 
 def track(arguments: argparse.Namespace) -> int:
     """Bring what DVC holds into MLflow: the work tree, or experiments; what is there already is not doubled."""
-    from cct import runs
+    from cct.dvc import list_experiments
+    from cct.tracking.store import explained_errors
+    from cct.tracking.sync import track_experiment, track_revision, track_work_tree
 
-    with runs.answered():
-        store = tracking.Store()
-    found = runs.experiments()
+    with explained_errors():
+        store = Store()
+    found = list_experiments()
     chosen = [e for e in found if arguments.all or e.name == arguments.exp]
     if arguments.exp is not None and not chosen:
         near = difflib.get_close_matches(arguments.exp, [e.name for e in found], n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(e.name for e in found) or 'none'}"
         raise CCTError(f"no experiment {arguments.exp!r}; {hint}")
-    jobs = [functools.partial(runs.track_experiment, store, experiment) for experiment in chosen]
+    jobs = [functools.partial(track_experiment, store, experiment) for experiment in chosen]
     if arguments.rev is not None:
-        jobs.append(functools.partial(runs.track_revision, store, arguments.rev))
+        jobs.append(functools.partial(track_revision, store, arguments.rev))
     elif arguments.exp is None and not arguments.all:
-        jobs.append(functools.partial(runs.track_work_tree, store))
+        jobs.append(functools.partial(track_work_tree, store))
     missed = [job for job in jobs if not _tracked(job, "error: ")]
     if arguments.all:
-        _tracked(functools.partial(runs.track_work_tree, store), "left out, the work tree: ")
+        _tracked(functools.partial(track_work_tree, store), "left out, the work tree: ")
     return int(bool(missed))
 
 
 def _tracked(job: Callable[[], str], otherwise: str) -> bool:
     """Do it and say what it says; if it fails, say why after `otherwise`, and go on."""
-    from cct import runs
+    from cct.tracking.store import explained_errors
 
     try:
-        with runs.answered():
+        with explained_errors():
             print(job())
     except CCTError as error:
         print(f"{otherwise}{redact(str(error))}", file=sys.stderr)
@@ -180,27 +193,29 @@ def _tracked(job: Callable[[], str], otherwise: str) -> bool:
 
 def run(arguments: argparse.Namespace) -> None:
     """Say what an MLflow run came from and how to make it again."""
-    from cct import runs
+    from cct.tracking.show import apply_run, describe_run
+    from cct.tracking.store import explained_errors
 
-    with runs.answered():
-        store = tracking.Store()
-        for name, value in runs.describe(store, arguments.id).items():
+    with explained_errors():
+        store = Store()
+        for name, value in describe_run(store, arguments.id).items():
             print(f"{name.replace('_', ' '):14}{value}")
         if arguments.apply:
-            print(runs.apply(store, arguments.id))
+            print(apply_run(store, arguments.id))
 
 
 def promote(arguments: argparse.Namespace) -> None:
     """Register a run's model, and make it the champion if it beats the present one by more than chance."""
-    from cct import runs
+    from cct.tracking.promote import promote
+    from cct.tracking.store import explained_errors
 
-    with runs.answered():
-        print(runs.promote(tracking.Store(), arguments.id, metric=arguments.metric, force=arguments.force))
+    with explained_errors():
+        print(promote(Store(), arguments.id, metric=arguments.metric, force=arguments.force))
 
 
 def ui(arguments: argparse.Namespace) -> int:
     """Serve the MLflow UI on this machine only, with every experiment that DVC has."""
-    uri, address = tracking.store(), f"http://127.0.0.1:{arguments.port}"
+    uri, address = tracking_uri(), f"http://127.0.0.1:{arguments.port}"
     if uri.startswith(("http://", "https://")):
         raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({redact(uri)})")
     with socket.socket() as probe:
@@ -209,15 +224,16 @@ def ui(arguments: argparse.Namespace) -> int:
             probe.bind(("127.0.0.1", arguments.port))
         except OSError as error:
             raise CCTError(f"port {arguments.port} is not free: make ui PORT=5001, or another") from error
-    if uri == f"sqlite:///{root() / tracking.DATABASE}":
-        from cct import runs
+    if uri == f"sqlite:///{repository_root() / DATABASE}":
+        from cct.tracking.store import explained_errors
+        from cct.tracking.sync import track_experiment, untracked_experiments
 
-        with runs.answered():
-            store = tracking.Store()  # made under a lock if it is not there; the server would make it without one
-            missing = runs.untracked(store)
+        with explained_errors():
+            store = Store()  # made under a lock if it is not there; the server would make it without one
+            missing = untracked_experiments(store)
         for experiment in missing:
-            _tracked(functools.partial(runs.track_experiment, store, experiment), "warning: not in MLflow: ")
-        address += f"/#/experiments/{store.experiment}/runs?viewStateShareKey={tracking.VIEW}"
+            _tracked(functools.partial(track_experiment, store, experiment), "warning: not in MLflow: ")
+        address += f"/#/experiments/{store.experiment}/runs?viewStateShareKey={VIEW}"
     print(f"MLflow UI on {address} in a few seconds (Ctrl-C ends it)")
     environment = {
         # Without the job runner the server starts in a quarter of the time; nothing here uses it.

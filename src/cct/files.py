@@ -1,4 +1,4 @@
-"""Where files belong, and how they are written so that a break at any moment leaves the old or the new one."""
+"""How files are written so that a break at any moment leaves the old or the new one."""
 
 import contextlib
 import hashlib
@@ -9,20 +9,13 @@ from pathlib import Path
 from cct.errors import CCTError
 
 
-def root() -> Path:
-    """The repository of the user, also where DVC runs an experiment in a folder of its own."""
-    named = os.environ.get("DVC_ROOT")
-    here = Path(named) if named else Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here).resolve()
-
-
-def digest(path: Path) -> str:
+def sha256_of_file(path: Path) -> str:
     """Sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def writable(*folders: Path) -> None:
+def require_writable(*folders: Path) -> None:
     """Make folders, and find out now, not after hours of work, that nothing can be written there.
 
     Raises:

@@ -20,17 +20,15 @@ from cct.errors import CCTError
 # Names, not imports: a stage depends on the schemas it reads, and DVC is told so. The others can only refuse a file,
 # never change a result, so they are looked up when a file is checked and are no dependency of the stage.
 SECTIONS = {
-    "data": "cct.data:DataParams",
-    "preprocess": "cct.data:PreprocessParams",
-    "model": "cct.variants:ModelParams",
-    "augment": "cct.recipe:AugmentParams",
-    "train": "cct.recipe:TrainParams",
-    "runtime": "cct.runtime:RuntimeParams",
-    "evaluate": "cct.metrics:EvaluateParams",
-    "plot": "cct.plots:PlotParams",
+    "data": "cct.data.sources:DataParams",
+    "preprocess": "cct.data.splits:PreprocessParams",
+    "model": "cct.models.architectures:ModelParams",
+    "augment": "cct.augment.params:AugmentParams",
+    "train": "cct.training.params:TrainParams",
+    "runtime": "cct.runtime.params:RuntimeParams",
+    "evaluate": "cct.evaluation.metrics:EvaluateParams",
+    "plot": "cct.evaluation.figures.params:PlotParams",
 }
-
-
 SectionT = TypeVar("SectionT", bound="Section")
 
 

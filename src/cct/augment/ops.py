@@ -1,0 +1,115 @@
+"""What augmentation does to pixels: functions from uint8 images (n, h, w, c) to new ones, with arguments for each."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+
+def crop(images_nhwc: np.ndarray, row_n: np.ndarray, column_n: np.ndarray) -> np.ndarray:
+    """As large a part of each image as itself, from a row and a column that may be below 0; black outside."""
+    n, height, width, channels = images_nhwc.shape
+    margin = max(np.abs(row_n).max(initial=0), np.abs(column_n).max(initial=0))
+    padded = np.zeros((n, height + 2 * margin, (width + 2 * margin) * channels), np.uint8)
+    middle = slice(margin * channels, (margin + width) * channels)
+    padded[:, margin : margin + height, middle] = images_nhwc.reshape(n, height, -1)
+    parts = sliding_window_view(padded, (height, width * channels), axis=(1, 2))
+    return parts[np.arange(n), row_n + margin, (column_n + margin) * channels].reshape(images_nhwc.shape)
+
+
+def resized_crop(images_nhwc: np.ndarray, box_n4: np.ndarray) -> np.ndarray:
+    """A box of each image (top, left, height, width, in whole pixels), enlarged to the whole, bilinear.
+
+    As Pillow's `resize(size, BILINEAR, box=...)`: neighbours just outside the box count at its border.
+    """
+    n, height, width, channels = images_nhwc.shape
+    top_n, left_n, rows_n, columns_n = box_n4.T
+    first_nw, second_nw, share_nw = _neighbours(left_n, columns_n, width)
+    pixels = images_nhwc.reshape(-1, channels)
+    line_nh1 = (np.arange(n * height) * width).reshape(n, height, 1)
+    across = _between(
+        pixels.take(line_nh1 + first_nw[:, None], axis=0),
+        pixels.take(line_nh1 + second_nw[:, None], axis=0),
+        share_nw[:, None, :, None],
+    )
+    first_nh, second_nh, share_nh = _neighbours(top_n, rows_n, height)
+    each = np.arange(n)[:, None]
+    return _between(across[each, first_nh], across[each, second_nh], share_nh[:, :, None, None])
+
+
+BITS = 22  # of Pillow's weights
+
+
+def _neighbours(start_n: np.ndarray, length_n: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each of `size` places along a part: the two pixels around it, and the share of the second in 1/2^BITS."""
+    centre_ns = start_n[:, None] + (np.arange(size) + 0.5) * (length_n[:, None] / size) - 0.5
+    first_ns = np.floor(centre_ns).astype(np.int64)
+    share_ns = np.floor((centre_ns - first_ns) * 2**BITS + 0.5).astype(np.int32)
+    return np.maximum(first_ns, 0), np.minimum(first_ns + 1, size - 1), share_ns
+
+
+def _between(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    mixed = first.astype(np.int32) * (2**BITS - share)
+    mixed += second * share
+    mixed += 2 ** (BITS - 1)
+    mixed >>= BITS
+    return mixed.astype(np.uint8)
+
+
+def flip(images_nhwc: np.ndarray, flip_n: np.ndarray) -> np.ndarray:
+    """The chosen images left to right."""
+    n, height, width, channels = images_nhwc.shape
+    out = images_nhwc.copy()
+    lines = images_nhwc.reshape(n, height, -1)
+    mirrored = np.arange(width * channels).reshape(width, channels)[::-1].ravel()
+    out.reshape(lines.shape)[flip_n] = lines[flip_n].take(mirrored, axis=2)
+    return out
+
+
+def inside(box_n4: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Where in images of (height, width) their boxes (top, left, height, width) are: (n, h, w) bool."""
+    top_n, left_n, rows_n, columns_n = box_n4.T[:, :, None]
+    row_nh, column_nw = np.arange(height) - top_n, np.arange(width) - left_n
+    return ((row_nh >= 0) & (row_nh < rows_n))[:, :, None] & ((column_nw >= 0) & (column_nw < columns_n))[:, None]
+
+
+def erase(images_nhwc: np.ndarray, box_n4: np.ndarray, *, noise: np.ndarray, start_n: np.ndarray) -> np.ndarray:
+    """Put noise into a box of each image (none where its height is 0).
+
+    Args:
+        images_nhwc: images.
+        box_n4: top, left, height, width.
+        noise: a row of bytes, of which each image uses as many as it has, from its own start.
+        start_n: where that is.
+    """
+    _, height, width, channels = images_nhwc.shape
+    out, chosen = images_nhwc.copy(), np.flatnonzero(box_n4[:, 2])
+    noise_mhwc = sliding_window_view(noise, height * width * channels)[start_n[chosen]].reshape(out[chosen].shape)
+    out[chosen] = np.where(inside(box_n4[chosen], height, width)[..., None], noise_mhwc, out[chosen])
+    return out
+
+
+def mix(images_nhwc: np.ndarray, targets_nk: np.ndarray, *, own_n: np.ndarray | None, box_n4: np.ndarray | None):
+    """MixUp (arXiv:1710.09412) and CutMix (arXiv:1905.04899) with the image at the mirrored place of the batch.
+
+    Args:
+        images_nhwc: images.
+        targets_nk: float32, their labels or shares of labels.
+        own_n: how much of itself a image keeps, in 1/256, so that pixels and targets are mixed alike; None: all.
+        box_n4: top, left, height, width of what it takes from the other; None: nothing.
+
+    Returns:
+        Images and targets.
+    """
+    n, height, width, _ = images_nhwc.shape
+    others_nhwc, kept_n, out = images_nhwc[::-1], np.ones(n), images_nhwc.copy()
+    if own_n is not None:
+        chosen = np.flatnonzero(own_n < 256)
+        own = own_n[chosen, None, None, None].astype(np.uint16)
+        out[chosen] = (images_nhwc[chosen] * own + others_nhwc[chosen] * (256 - own) + 128) >> 8  # below 2^16
+        kept_n = own_n / 256
+    if box_n4 is not None:
+        chosen = np.flatnonzero(box_n4[:, 2])
+        taken_mhw1 = inside(box_n4[chosen], height, width)[..., None]
+        out[chosen] = np.where(taken_mhw1, others_nhwc[chosen], out[chosen])
+        kept_n = kept_n - box_n4[:, 2] * box_n4[:, 3] / (height * width)
+    kept_n1 = kept_n[:, None].astype(np.float32)
+    return out, kept_n1 * targets_nk + (1 - kept_n1) * targets_nk[::-1]

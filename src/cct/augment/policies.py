@@ -1,0 +1,134 @@
+"""RandAugment and AutoAugment: which operations an image gets, and how strong."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cct.augment import policy_ops
+from cct.augment.params import AugmentParams
+from cct.augment.streams import APPLIED, MAGNITUDE, OPERATION, SIGN, SUBPOLICY, Streams
+
+
+class Strength(NamedTuple):
+    """An operation's argument at magnitude m, from 0 to 10: base + sign * (span * m / 10)."""
+
+    span: float = 0.0
+    base: float = 0.0
+    sign: int = 1  # 0: one of the two, at random
+    whole: bool = False  # span * m / 10 is cut to a whole number
+
+
+# timm's "rand-m9-mstd0.5-inc1", which the paper's authors used; Posterize at magnitude 10 leaves black, as there. But
+# what is moved takes the nearest pixels and leaves grey, where timm interpolates and fills with the mean colour.
+RANDAUGMENT = {
+    "AutoContrast": Strength(),
+    "Equalize": Strength(),
+    "Invert": Strength(),
+    "Rotate": Strength(30, sign=0),
+    "Posterize": Strength(4, base=4, sign=-1, whole=True),
+    "Solarize": Strength(256, base=256, sign=-1, whole=True),
+    "SolarizeAdd": Strength(110, whole=True),
+    "Color": Strength(0.9, base=1, sign=0),
+    "Contrast": Strength(0.9, base=1, sign=0),
+    "Brightness": Strength(0.9, base=1, sign=0),
+    "Sharpness": Strength(0.9, base=1, sign=0),
+    "ShearX": Strength(0.3, sign=0),
+    "ShearY": Strength(0.3, sign=0),
+    "TranslateX": Strength(0.45, sign=0),
+    "TranslateY": Strength(0.45, sign=0),
+}
+# AutoAugment's code, whose translations are up to 10 pixels of 32.
+AUTOAUGMENT = RANDAUGMENT | {
+    "Color": Strength(1.8, base=0.1),
+    "Contrast": Strength(1.8, base=0.1),
+    "Brightness": Strength(1.8, base=0.1),
+    "Sharpness": Strength(1.8, base=0.1),
+    "TranslateX": Strength(10 / 32, sign=0),
+    "TranslateY": Strength(10 / 32, sign=0),
+}
+# The appendix of AutoAugment (arXiv:1805.09501): two operations, each with its probability and magnitude.
+SUBPOLICIES = {
+    "autoaugment_cifar10": (
+        (("Invert", 0.1, 7), ("Contrast", 0.2, 6)),
+        (("Rotate", 0.7, 2), ("TranslateX", 0.3, 9)),
+        (("Sharpness", 0.8, 1), ("Sharpness", 0.9, 3)),
+        (("ShearY", 0.5, 8), ("TranslateY", 0.7, 9)),
+        (("AutoContrast", 0.5, 8), ("Equalize", 0.9, 2)),
+        (("ShearY", 0.2, 7), ("Posterize", 0.3, 7)),
+        (("Color", 0.4, 3), ("Brightness", 0.6, 7)),
+        (("Sharpness", 0.3, 9), ("Brightness", 0.7, 9)),
+        (("Equalize", 0.6, 5), ("Equalize", 0.5, 1)),
+        (("Contrast", 0.6, 7), ("Sharpness", 0.6, 5)),
+        (("Color", 0.7, 7), ("TranslateX", 0.5, 8)),
+        (("Equalize", 0.3, 7), ("AutoContrast", 0.4, 8)),
+        (("TranslateY", 0.4, 3), ("Sharpness", 0.2, 6)),
+        (("Brightness", 0.9, 6), ("Color", 0.2, 8)),
+        (("Solarize", 0.5, 2), ("Invert", 0.0, 3)),
+        (("Equalize", 0.2, 0), ("AutoContrast", 0.6, 0)),
+        (("Equalize", 0.2, 8), ("Equalize", 0.6, 4)),
+        (("Color", 0.9, 9), ("Equalize", 0.6, 6)),
+        (("AutoContrast", 0.8, 4), ("Solarize", 0.2, 8)),
+        (("Brightness", 0.1, 3), ("Color", 0.7, 0)),
+        (("Solarize", 0.4, 5), ("AutoContrast", 0.9, 3)),
+        (("TranslateY", 0.9, 9), ("TranslateY", 0.7, 9)),
+        (("AutoContrast", 0.9, 2), ("Solarize", 0.8, 3)),
+        (("Equalize", 0.8, 8), ("Invert", 0.1, 3)),
+        (("TranslateY", 0.7, 9), ("AutoContrast", 0.9, 1)),
+    ),
+    "autoaugment_svhn": (
+        (("ShearX", 0.9, 4), ("Invert", 0.2, 3)),
+        (("ShearY", 0.9, 8), ("Invert", 0.7, 5)),
+        (("Equalize", 0.6, 5), ("Solarize", 0.6, 6)),
+        (("Invert", 0.9, 3), ("Equalize", 0.6, 3)),
+        (("Equalize", 0.6, 1), ("Rotate", 0.9, 3)),
+        (("ShearX", 0.9, 4), ("AutoContrast", 0.8, 3)),
+        (("ShearY", 0.9, 8), ("Invert", 0.4, 5)),
+        (("ShearY", 0.9, 5), ("Solarize", 0.2, 6)),
+        (("Invert", 0.9, 6), ("AutoContrast", 0.8, 1)),
+        (("Equalize", 0.6, 3), ("Rotate", 0.9, 3)),
+        (("ShearX", 0.9, 4), ("Solarize", 0.3, 3)),
+        (("ShearY", 0.8, 8), ("Invert", 0.7, 4)),
+        (("Equalize", 0.9, 5), ("TranslateY", 0.6, 6)),
+        (("Invert", 0.9, 4), ("Equalize", 0.6, 7)),
+        (("Contrast", 0.3, 3), ("Rotate", 0.8, 4)),
+        (("Invert", 0.8, 5), ("TranslateY", 0.0, 2)),
+        (("ShearY", 0.7, 6), ("Solarize", 0.4, 8)),
+        (("Invert", 0.6, 4), ("Rotate", 0.8, 4)),
+        (("ShearY", 0.3, 7), ("TranslateX", 0.9, 3)),
+        (("ShearX", 0.1, 6), ("Invert", 0.6, 5)),
+        (("Solarize", 0.7, 2), ("TranslateY", 0.6, 7)),
+        (("ShearY", 0.8, 4), ("Invert", 0.8, 8)),
+        (("ShearX", 0.7, 9), ("TranslateY", 0.8, 3)),
+        (("ShearY", 0.8, 5), ("AutoContrast", 0.7, 3)),
+        (("ShearX", 0.7, 2), ("Invert", 0.1, 5)),
+    ),
+}
+
+
+def _arguments(strengths: dict[str, Strength], operation: np.ndarray, magnitude: np.ndarray, streams: Streams):
+    """Of operations (n, layers) at their magnitudes (n, layers)."""
+    table = np.array([strengths[name] for name in policy_ops.OPERATIONS])
+    span, base, sign, whole = np.moveaxis(table[operation], -1, 0)
+    change = span * magnitude / 10
+    change = np.where(whole, np.trunc(change), change)
+    return base + np.where(sign, sign, np.where(streams(SIGN).random(operation.shape) < 0.5, -1, 1)) * change
+
+
+def sample_randaugment(augment: AugmentParams, streams: Streams, count: int) -> tuple[np.ndarray, np.ndarray]:
+    shape = (count, augment.randaugment_num_ops)
+    operation_nl = streams(OPERATION).integers(0, len(policy_ops.OPERATIONS), shape)  # RandAugment's are all there are
+    magnitude_nl = streams(MAGNITUDE).normal(augment.randaugment_magnitude, augment.randaugment_magnitude_std, shape)
+    argument_nl = _arguments(RANDAUGMENT, operation_nl, np.clip(magnitude_nl, 0, 10), streams)
+    applied_nl = streams(APPLIED).random(shape) < augment.randaugment_prob
+    return np.where(applied_nl, operation_nl, -1), argument_nl
+
+
+def sample_autoaugment(subpolicies: tuple, streams: Streams, count: int) -> tuple[np.ndarray, np.ndarray]:
+    chosen_n = streams(SUBPOLICY).integers(0, len(subpolicies), count)
+    place, probability, magnitude = np.array(
+        [[(policy_ops.OPERATIONS.index(name), *rest) for name, *rest in subpolicy] for subpolicy in subpolicies]
+    ).T  # each (2, 25)
+    operation_nl = place.astype(np.int64).T[chosen_n]
+    argument_nl = _arguments(AUTOAUGMENT, operation_nl, magnitude.T[chosen_n], streams)
+    applied_nl = streams(APPLIED).random((count, 2)) < probability.T[chosen_n]
+    return np.where(applied_nl, operation_nl, -1), argument_nl

@@ -1,0 +1,1 @@
+"""The readers of data formats, one module each; `registry` lists them."""

@@ -1,0 +1,30 @@
+"""Handwritten digits as scikit-learn carries them."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from cct.data.arrays import Arrays
+from cct.data.sources import DataError
+from cct.data.splits import stratified_split
+
+# Digits come without a test split. Which images are in it belongs to the data set, not to an experiment.
+DIGITS_TEST_FRACTION, DIGITS_TEST_SEED = 0.2, 0
+
+
+def read_digits(path: Path, *, classes: int) -> Arrays:
+    try:
+        with gzip.open(path, "rt", encoding="ascii") as lines:
+            table = np.loadtxt(lines, delimiter=",", ndmin=2, dtype=np.int64)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise DataError(f"{path}: damaged or not a gzipped table of numbers: {error}") from error
+    if table.shape[1:] != (65,) or not len(table) or table[:, :64].min() < 0 or table[:, :64].max() > 16:
+        raise DataError(f"{path}: expected rows of 64 pixels from 0 to 16 and a label, found a table of {table.shape}")
+    labels = table[:, 64].copy()
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(f"{path}: labels from {labels.min()} to {labels.max()}, but there are {classes} classes")
+    images = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    train, test = stratified_split(labels, DIGITS_TEST_FRACTION, seed=DIGITS_TEST_SEED)
+    return Arrays(images[train], labels[train], images[test], labels[test])

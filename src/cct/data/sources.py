@@ -1,0 +1,53 @@
+"""Data sources: their descriptors."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from cct.errors import CCTError
+from cct.params import Section, parse, read_yaml
+
+
+class DataError(CCTError):
+    """A data source, or an archive it names, is not what it must be."""
+
+
+class DataParams(Section):
+    """`data` in `params.yaml`."""
+
+    source: str = Field(min_length=1, description="path of a descriptor such as data/sources/cifar10.yaml")
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Source(Section):
+    """A descriptor: what a data set is called, what it looks like, and where its one file is found."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="short name of the data set")
+    format: Literal["cifar10-binary", "cifar100-binary", "digits-csv"] = Field(description="layout of the file")
+    classes: list[str] = Field(min_length=2, description="class names in the order of their labels")
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the file on disk, without a folder")
+    size: int = Field(gt=0, description="bytes")
+    sha256: Sha256 = Field(description="64 hexadecimal digits")
+    urls: list[str] = Field(
+        min_length=1, description="http(s)://, file:// or package: addresses or paths, tried in this order"
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: list[str]) -> list[str]:
+        twice = sorted({name for name in classes if classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"class names must differ, but these stand twice: {', '.join(twice)}")
+        return classes
+
+
+def read_source(path: Path) -> Source:
+    """Read and check a descriptor.
+
+    Raises:
+        ParamsError: it is absent or has mistakes.
+    """
+    return parse(Source, read_yaml(path), where=path)

@@ -1,0 +1,270 @@
+"""Bytes from a web server or a file into a partial file, resumed where they broke off."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import email.utils
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from http.client import IncompleteRead
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import requests
+import tenacity
+from tqdm import tqdm
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from cct.errors import redact
+from cct.files import sha256_of_file
+
+if TYPE_CHECKING:
+    from cct.data.sources import Source
+
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 30.0  # without one byte
+ATTEMPTS = 4  # at one URL, in a row, each bringing less than PROGRESS
+PROGRESS = 0.01  # share of the file: a line that often breaks is borne, a server that sends a byte a time is not
+BACKOFF_S, BACKOFF_MAX_S = 1.0, 30.0  # doubled from the first to the second
+RETRY_AFTER_MAX_S = 60.0  # however long a server asks for
+LINE_S, LINE_SHARE = 10.0, 0.1  # a line of progress where there is no terminal
+CHUNK = 1 << 15  # bytes
+TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+
+
+class Failed(Exception):
+    """One address does not give the file; the next may."""
+
+
+class Transient(Failed):
+    """The same address may give the file if asked again, not before `after` seconds."""
+
+    def __init__(self, reason: str, after: float = 0.0):
+        super().__init__(reason)
+        self.after = after
+
+
+def download(url: str, part: Path, source: Source) -> None:
+    """Complete `part` from a web server: going on from what is there and, if that proves wrong, once from nothing."""
+    say(f"{source.file}: downloading from {url}")
+    for last in (False, True):
+        transfer = _Transfer(url, part, source)
+        transfer.run()
+        if not (why := mismatch(part, source)):
+            return
+        part.unlink()
+        if last or not transfer.resumed:
+            raise Failed(f"sent the wrong file: it {why}")
+        say(f"{source.file}: wrong after a resumed download (it {why}); starting again from the first byte")
+
+
+class _Transfer:
+    """The requests to one URL that fill `part`."""
+
+    def __init__(self, url: str, part: Path, source: Source):
+        self.url, self.part, self.source = url, part, source
+        self.resumed = False  # whether bytes of more than one response are in `part`
+        self.ranged = True  # whether the server may be asked for a range
+        self.best, self.idle = length(part), 0  # bytes; attempts since there was PROGRESS
+
+    def run(self) -> None:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Transient),
+            stop=lambda _: self.idle >= ATTEMPTS,
+            wait=self._wait,
+            before_sleep=self._announce,
+            reraise=True,
+        )
+        try:
+            retrying(self._attempt)
+        except Transient as error:
+            raise Failed(f"{error}, {ATTEMPTS} times") from error
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        backoff = min(BACKOFF_S * 2 ** max(self.idle - 1, 0), BACKOFF_MAX_S)
+        return max(backoff, min(state.outcome.exception().after, RETRY_AFTER_MAX_S))
+
+    def _announce(self, state: tenacity.RetryCallState) -> None:
+        say(f"{self.source.file}: {state.outcome.exception()}; asking again in {state.next_action.sleep:.0f} s")
+
+    def _attempt(self) -> None:
+        try:
+            self._request()
+            if (have := length(self.part)) < self.source.size:
+                raise Transient(f"the connection ended after {have:,} of {self.source.size:,} bytes")
+        except Transient:
+            have = length(self.part)
+            if have == self.source.size:  # all is here; what broke came after it
+                return
+            if have - self.best >= PROGRESS * self.source.size:
+                self.best, self.idle = have, 0
+            else:
+                self.idle += 1
+            raise
+
+    def _request(self) -> None:
+        have = length(self.part) if self.ranged else 0
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        try:
+            response = requests.get(self.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
+        except requests.exceptions.SSLError as error:
+            raise Failed(_why(error)) from error
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            raise Transient(_why(error)) from error
+        except ValueError as error:  # whose text may be a part of the URL, of its password too
+            raise Failed("it, or one that it redirects to, or that of the proxy is not a valid http(s) URL") from error
+        except (requests.RequestException, HTTPError) as error:
+            raise Failed(_why(error)) from error
+        with response:
+            start = self._first_byte(response, have)
+            self.resumed = start > 0
+            with _progress(self.source, start) as report:
+                save_chunks(_received(response), self.part, self.source, start=start, report=report)
+
+    def _first_byte(self, response: requests.Response, have: int) -> int:
+        """Judge the head of a response, before a byte of `part` is touched: where in the file does its body begin?"""
+        status, start = response.status_code, 0
+        if status in TRANSIENT:
+            raise Transient(_http(response), _retry_after(response))
+        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
+            self.ranged = False
+            raise Transient(f"{_http(response)} when asked to go on from byte {have:,}")
+        if status == HTTPStatus.PARTIAL_CONTENT:
+            answered = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+            start, total = (int(answered[1]), answered[2]) if answered else (-1, "*")
+        elif status == HTTPStatus.OK:
+            total = response.headers.get("Content-Length", "*").strip()
+        else:
+            raise Failed(_http(response))
+        if total.isdecimal() and int(total) != self.source.size:
+            raise Failed(f"offers {int(total):,} bytes, expected {self.source.size:,}")
+        if start not in (0, have) or (start == 0 and have and status == HTTPStatus.PARTIAL_CONTENT):
+            self.ranged = False
+            raise Transient(f"answered with another range than asked for, from byte {have:,}")
+        return start
+
+
+def _received(response: requests.Response) -> Iterator[bytes]:
+    """The body's bytes as they come (`read` would lose the start of a chunk whose end does not) and as they were sent.
+
+    A .gz file that a server labels "Content-Encoding: gzip" must not be unpacked, which is all that requests offers.
+    """
+    try:
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
+            yield chunk
+    except (HTTPError, OSError) as error:
+        if not isinstance(error.__cause__, IncompleteRead):  # of that, the caller has better numbers
+            raise Transient(_why(error)) from error
+
+
+def save_chunks(
+    chunks: Iterator[bytes],
+    part: Path,
+    source: Source,
+    *,
+    start: int,
+    report: Callable[[int], object] = lambda count: None,
+) -> None:
+    """Write chunks to `part` from byte `start`, never more than the file has; an `OSError` is the cache's."""
+    length, excess = start, False
+    with part.open("ab" if start else "wb") as file:
+        for chunk in chunks:
+            length += len(chunk)
+            if excess := length > source.size:
+                break
+            file.write(chunk)
+            file.flush()  # what was received outlives a kill
+            report(len(chunk))
+    if excess:
+        part.unlink()
+        raise Failed(f"sent more than {source.size:,} bytes")
+
+
+@contextlib.contextmanager
+def _progress(source: Source, start: int) -> Iterator[Callable[[int], object]]:
+    """What to call with the number of each chunk's bytes: a bar on a terminal, elsewhere a line now and then."""
+    if sys.stdout.isatty():
+        with tqdm(
+            total=source.size,
+            initial=start,
+            desc=source.file,
+            unit="B",
+            unit_scale=True,
+            dynamic_ncols=True,
+            file=sys.stdout,
+        ) as bar:
+            yield bar.update
+        return
+    began = said_at = time.monotonic()
+    done = said = start
+
+    def report(count: int) -> None:
+        nonlocal done, said, said_at
+        done, now = done + count, time.monotonic()
+        if now - said_at < LINE_S and done - said < LINE_SHARE * source.size:
+            return
+        said, said_at = done, now
+        rate = (done - start) / max(now - began, 1e-6)  # of this connection; bytes a second
+        left = tqdm.format_interval((source.size - done) / rate) if rate else "?"
+        say(
+            f"{source.file}: {100 * done / source.size:.0f} %, {done / 1e6:.1f} of {source.size / 1e6:.1f} MB, "
+            f"{rate / 1e6:.2f} MB/s, {left} left"
+        )
+
+    yield report
+
+
+def mismatch(path: Path, source: Source) -> str | None:
+    """Why this is not the file of the source, as the predicate of a sentence; None if it is."""
+    try:
+        if not path.is_file():
+            return "is not a file" if os.path.lexists(path) else "does not exist"
+        if (size := path.stat().st_size) != source.size:
+            return f"has {size:,} bytes, expected {source.size:,}"
+        if (found := sha256_of_file(path)) != source.sha256:
+            return f"has sha256 {found}, expected {source.sha256}"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None
+
+
+def length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _http(response: requests.Response) -> str:
+    return f"HTTP {response.status_code} {response.reason}".strip()
+
+
+def _retry_after(response: requests.Response) -> float:
+    """Seconds, which the server gives as such or as a date; 0 if it gives neither."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    return (date - datetime.datetime.now(date.tzinfo)).total_seconds()
+
+
+def _why(error: BaseException) -> str:
+    """The innermost cause: what requests and urllib3 wrap around it says less, and repeats the URL."""
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {CONNECT_TIMEOUT_S:g} s"
+    if isinstance(error, requests.Timeout | ReadTimeoutError):
+        return f"not a byte for {READ_TIMEOUT_S:g} s"
+    kind = "the proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
+    kind = "TLS: " if isinstance(error, requests.exceptions.SSLError) else kind
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return kind + (getattr(error, "strerror", None) or str(error) or type(error).__name__)
+
+
+def say(text: str) -> None:
+    print(redact(text), flush=True)

@@ -1,0 +1,86 @@
+"""Curves over the epochs."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cct.evaluation.figures.style import BLUE, GREEN, GREY, ORANGE, new_figure, percent_ticks, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+History = Mapping[str, np.ndarray]
+
+
+@styled
+def plot_training_curves(history: History) -> "Figure":
+    """Loss and accuracy over the epochs, training and validation, with the best epoch marked.
+
+    Args:
+        history: as `read_history` gives it.
+    """
+    figure = new_figure(height=3.6)
+    loss, accuracy = figure.subplots(1, 2)
+    _curves(loss, history, "loss", "Loss", "{:.3f}")
+    _curves(accuracy, history, "accuracy", "Accuracy", "{:.1%}")
+    accuracy.yaxis.set_major_formatter(percent_ticks())
+    return figure
+
+
+@styled
+def plot_learning_rate(history: History) -> "Figure":
+    """The learning rate over the epochs.
+
+    Args:
+        history: as `read_history` gives it.
+    """
+    figure = new_figure(height=2.8)
+    axes = figure.subplots()
+    axes.plot(history["epoch"], history["learning_rate"], color=BLUE, **_marker(history))
+    axes.set(title="Learning rate", xlabel="epoch")
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    _epoch_axis(axes, history)
+    return figure
+
+
+def _curves(axes: "Axes", history: History, quantity: str, title: str, form: str) -> None:
+    epochs, train, validation = (history[name] for name in ("epoch", f"train_{quantity}", f"val_{quantity}"))
+    best = int(np.flatnonzero(history["best"])[0])
+    averaged, kept, colour = history.get(f"ema_val_{quantity}"), validation, BLUE
+    if averaged is not None and history["ema_val_accuracy"][best] > history["val_accuracy"][best]:
+        kept, colour = averaged, GREEN
+    value = form.format(kept[best]).replace("%", " %")
+    axes.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":")
+    axes.plot(epochs, train, color=ORANGE, label="train", **_marker(history))
+    axes.plot(epochs, validation, color=BLUE, label="validation", **_marker(history))
+    if averaged is not None:
+        axes.plot(epochs, averaged, color=GREEN, label="validation, averaged weights", **_marker(history))
+    axes.plot(
+        epochs[best],
+        kept[best],
+        "o",
+        color=colour,
+        markersize=8,
+        markeredgecolor="white",
+        label=f"epoch {epochs[best]}, best: {value}",
+        zorder=5,
+    )
+    axes.set(title=title, xlabel="epoch")
+    axes.legend(loc="best")
+    _epoch_axis(axes, history)
+
+
+def _marker(history: History) -> dict[str, str]:
+    return {"marker": "o"} if len(history["epoch"]) == 1 else {}  # a line through one point is invisible
+
+
+def _epoch_axis(axes: "Axes", history: History) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    first, last = history["epoch"][[0, -1]]
+    margin = max(0.03 * (last - first), 0.5 if last == first else 0)
+    axes.set_xlim(first - margin, last + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))

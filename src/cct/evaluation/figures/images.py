@@ -1,0 +1,97 @@
+"""Figures that show images."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cct.evaluation.figures.style import WIDTH, new_figure, shorten, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@styled
+def plot_top_errors(
+    images_nhwc: np.ndarray,
+    labels_n: np.ndarray,
+    predicted_n: np.ndarray,
+    probabilities_nk: np.ndarray,
+    class_names: Sequence[str],
+    count: int,
+) -> "Figure":
+    """The wrong predictions that the model was surest of, the surest first, each titled "true → predicted, 97 %".
+
+    Args:
+        images_nhwc: uint8 with 1 or 3 channels; may be a memory map, of which only what is shown is read.
+        labels_n: true class indices.
+        predicted_n: predicted class indices.
+        probabilities_nk: of which that of the predicted class is the confidence.
+        class_names: k names.
+        count: the most images to show.
+    """
+    wrong_m = np.flatnonzero(labels_n != predicted_n)
+    confidence_m = probabilities_nk[wrong_m, predicted_n[wrong_m]]
+    order_m = np.argsort(-confidence_m, kind="stable")[:count]
+    if not len(order_m):
+        figure = new_figure(height=1.6)
+        figure.text(0.5, 0.5, f"No mistakes among {len(labels_n):,} test images", ha="center", va="center", fontsize=12)
+        return figure
+
+    titles = [
+        (shorten(class_names[labels_n[i]], 12), f"→ {shorten(class_names[predicted_n[i]], 12)}, {_sure(confidence)}")
+        for i, confidence in zip(wrong_m[order_m], confidence_m[order_m], strict=True)
+    ]
+    separator = " " if max(len(true) + len(rest) for true, rest in titles) < 21 else "\n"
+    shown_mhwc = images_nhwc[wrong_m[order_m]]
+    columns = 5
+    rows = -(-len(titles) // columns)
+    cell = WIDTH / columns
+    height = min(shown_mhwc.shape[1] / shown_mhwc.shape[2], 2) * (cell - 0.1) + (0.25 if separator == " " else 0.4)
+    figure = new_figure(height=rows * height + 0.4)
+    share = f"The {len(titles):,} most confident of" if len(titles) < len(wrong_m) else "All"
+    figure.suptitle(
+        f"{share} {len(wrong_m):,} mistakes among {len(labels_n):,} test images: true → predicted", fontsize=11
+    )
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    # Grey images share one scale, up to the brightest of them: some data sets do not use all of the 255.
+    grey = {"cmap": "gray", "vmin": 0, "vmax": max(int(shown_mhwc.max()), 1)} if shown_mhwc.shape[-1] == 1 else {}
+    for axes, image_hwc, title in zip(grid, shown_mhwc, titles, strict=False):
+        axes.imshow(image_hwc[..., 0] if grey else image_hwc, interpolation="nearest", **grey)
+        axes.set_title(separator.join(title), fontsize=9, pad=3)
+    return figure
+
+
+@styled
+def plot_augmentations(rows: Mapping[str, np.ndarray], switched_on: Sequence[str]) -> "Figure":
+    """The same images in each row, as what stands at its left changes them.
+
+    Args:
+        rows: uint8 images (m, h, w, c) by name; c is 1 or 3.
+        switched_on: names of what training does, for the title.
+    """
+    count, height, width, channels = next(iter(rows.values())).shape
+    gap = max(1, width // 16)
+    # One image of them all, white between them: an axes for each would take seconds.
+    sheet = np.full((len(rows), height + gap, count, width + gap, channels), 255, np.uint8)
+    for place, images_mhwc in enumerate(rows.values()):
+        sheet[place, :height, :, :width] = images_mhwc.swapaxes(0, 1)
+    sheet = sheet.reshape(len(rows) * (height + gap), count * (width + gap), channels)[:-gap, :-gap]
+    figure = new_figure(height=0.65 + (WIDTH - 2.1) * sheet.shape[0] / sheet.shape[1])
+    on = ", ".join(switched_on) or "nothing"
+    figure.suptitle(f"Augmentation, each kind by itself\non in params.yaml: {on}", fontsize=11)
+    axes = figure.subplots()
+    axes.imshow(sheet[..., 0] if channels == 1 else sheet, interpolation="nearest", cmap="gray", vmin=0, vmax=255)
+    axes.set_yticks(np.arange(len(rows)) * (height + gap) + (height - 1) / 2, rows, fontsize=9)
+    axes.set_xticks([])
+    axes.set_anchor("E")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    return figure
+
+
+def _sure(confidence: float) -> str:
+    return ">99 %" if confidence >= 0.995 else f"{100 * confidence:.0f} %"  # nothing is 100 % sure

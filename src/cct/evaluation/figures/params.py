@@ -1,0 +1,14 @@
+"""The schema of `plot` in `params.yaml`."""
+
+from pydantic import Field
+
+from cct.params import Section
+
+
+class PlotParams(Section):
+    """`plot` in `params.yaml`."""
+
+    dpi: int = Field(ge=50, le=600, description="pixels per inch of the figures, 50 to 600; 100 makes them 800 wide")
+    plot_top_errors: int = Field(
+        ge=1, le=100, description="how many of the most confident mistakes are shown, 1 to 100"
+    )

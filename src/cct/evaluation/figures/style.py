@@ -1,0 +1,87 @@
+"""How every figure looks, and how it becomes a file.
+
+Matplotlib is imported where a figure is made, because importing it takes long. Only the object-oriented interface is
+used: no display, no pyplot, and a user's matplotlibrc changes nothing.
+"""
+
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec
+
+from cct.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe & Ito 2008: told apart with every common kind of colour vision.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
+WIDTH = 8.0  # inches: 800 pixels, the width of a README, at 100 dpi
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#E5E5E5",
+    "legend.fontsize": 9,
+    "legend.framealpha": 0.9,
+    "legend.edgecolor": "none",
+    "text.parse_math": False,  # a class may be called "$5"
+    "xtick.color": GREY,
+    "xtick.labelcolor": "black",
+    "ytick.color": GREY,
+    "ytick.labelcolor": "black",
+}
+Arguments = ParamSpec("Arguments")
+
+
+def styled(draw: Callable[Arguments, "Figure"]) -> Callable[Arguments, "Figure"]:
+    @functools.wraps(draw)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> "Figure":
+        with figure_style():
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def save_figure(figure: "Figure", path: Path, dpi: int) -> None:
+    """Write a PNG whose bytes depend on the figure and `dpi` alone, whole or not at all."""
+    content = io.BytesIO()
+    with figure_style():
+        # Matplotlib's own name and version would otherwise be in the file.
+        figure.savefig(content, format="png", dpi=dpi, facecolor="white", backend="agg", metadata={"Software": None})
+    write_atomically(path, content.getbuffer())
+
+
+@contextlib.contextmanager
+def figure_style() -> Iterator[None]:
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def new_figure(*, height: float, width: float = WIDTH) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def percent_ticks():
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
+
+
+def shorten(name: str, length: int) -> str:
+    """Cut from the middle: names often differ at their ends."""
+    tail = (length - 1) // 2
+    return name if len(name) <= length else f"{name[: length - 1 - tail]}…{name[-tail:]}"

@@ -1,0 +1,1 @@
+"""The model outside the pipeline."""

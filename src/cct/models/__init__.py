@@ -1,0 +1,1 @@
+"""The architectures, their layers, their files, and weights from elsewhere."""

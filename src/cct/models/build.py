@@ -1,0 +1,87 @@
+"""Builds a model, from raw uint8 images to logits, from its architecture."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from cct.models.architectures import Architecture
+from cct.models.cost import token_grid
+from cct.models.layers.base import dense
+from cct.models.layers.encoder import EncoderBlock
+from cct.models.layers.tokenizers import ConvTokenizer, PatchTokenizer, Standardize
+from cct.models.layers.tokens import ClassToken, FirstToken, PositionalEmbedding, SequencePool
+
+
+def build_model(
+    architecture: Architecture,
+    *,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> keras.Model:
+    """Build the model.
+
+    Args:
+        architecture: see `cct.models.architectures.resolve_architecture`.
+        image_shape: height, width, channels.
+        classes: number of logits.
+        mean: of each channel over the training split, in units of 0..1; none is 0.
+        std: likewise; none is 1.
+
+    Returns:
+        A functional model from uint8 (b, h, w, c) to float32 logits (b, classes).
+
+    Raises:
+        ValueError: the images are too small for the convolutions.
+    """
+    a = architecture
+    token_grid(a, *image_shape[:2])  # refuses what does not fit, in words
+    channels = image_shape[2]
+    if not a.standardize or mean is None or std is None:
+        mean, std = [0.0] * channels, [1.0] * channels
+    images = keras.Input(image_shape, dtype="uint8", name="images")
+    x = Standardize(list(mean), list(std), name="standardize")(images)
+    if a.tokenizer == "patch":
+        x = PatchTokenizer(a.embed_dim, a.patch_size, initialization=a.initialization, name="tokenizer")(x)
+    else:
+        x = ConvTokenizer(
+            [a.conv_channels] * (a.num_conv_layers - 1) + [a.embed_dim],
+            kernel_size=a.kernel_size,
+            stride=a.stride,
+            padding=a.conv_padding,
+            use_bias=a.conv_bias,
+            initialization=a.initialization,
+            name="tokenizer",
+        )(x)
+    if a.pooling == "class_token":
+        x = ClassToken(name="class_token")(x)
+    if a.positional_embedding != "none":
+        x = PositionalEmbedding(a.positional_embedding, initialization=a.initialization, name="positional_embedding")(x)
+    if a.dropout and a.dropout_places == "all":
+        x = keras.layers.Dropout(a.dropout, name="dropout")(x)
+    for i, rate in enumerate(np.linspace(0, a.stochastic_depth, a.num_layers)):
+        x = EncoderBlock(
+            a.num_heads,
+            a.head_dim,
+            int(a.embed_dim * a.mlp_ratio),
+            norm=a.norm,
+            mlp_output=a.mlp_output,
+            qkv_bias=a.qkv_bias,
+            dropout=a.dropout,
+            projection_dropout=a.dropout if a.dropout_places == "all" else 0.0,
+            attention_dropout=a.attention_dropout,
+            stochastic_depth=float(rate),
+            layer_norm_epsilon=a.layer_norm_epsilon,
+            initialization=a.initialization,
+            name=f"encoder_{i}",
+        )(x)
+    x = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, name="norm")(x)
+    if a.pooling == "sequence":
+        x = SequencePool(initialization=a.initialization, name="pool")(x)
+    else:
+        x = (FirstToken if a.pooling == "class_token" else keras.layers.GlobalAveragePooling1D)(name="pool")(x)
+    # The head stays in float32: a softmax over rounded logits loses what mixed precision was meant to keep.
+    logits = dense(classes, initialization=a.initialization, dtype="float32", name="head")(x)
+    return keras.Model(images, logits, name="cct")

@@ -1,0 +1,135 @@
+"""What a model costs: tokens, parameters and multiply-adds, counted without building it."""
+
+import itertools
+
+from pydantic import BaseModel
+
+from cct.models.architectures import MODEL_NAMES, Architecture, ModelError, ModelParams, resolve_architecture
+
+# Test accuracy in percent and epochs on the original CIFAR-10, as published (the paper; for the example, its page).
+PUBLISHED = {
+    "cct_2_3x2": (89.17, 200),
+    "cct_4_3x2": (91.45, 200),
+    "cct_6_3x1": (95.29, 500),
+    "cct_6_3x2": (93.56, 200),
+    "cct_7_3x1": (98.00, 5000),
+    "cct_7_3x2": (93.83, 200),
+    "cvt_6_4": (92.58, 200),
+    "cvt_7_4": (92.43, 200),
+    "vit_lite_6_4": (90.94, 200),
+    "vit_lite_7_4": (91.38, 200),
+    "vit": (78.22, 100),
+    "keras_example": (77.61, 30),
+}
+
+
+class Cost(BaseModel):
+    """What one image costs. `macs` counts multiply-adds with weights, as the paper does; products of queries, keys
+    and values are apart in `attention_macs`."""
+
+    tokens: int
+    macs: int
+    attention_macs: int
+
+
+def token_grid(architecture: Architecture, height: int, width: int) -> list[tuple[int, int]]:
+    """Rows and columns after each convolution and after each pooling, in turn; those of the patches, once.
+
+    Raises:
+        ModelError: nothing is left of a image this small, or patches do not fill it.
+    """
+    a, image = architecture, f"{height}x{width}"
+    if a.tokenizer == "patch":
+        if height % a.patch_size or width % a.patch_size:
+            raise ModelError(f"model: patches of {a.patch_size}x{a.patch_size} do not fill images of {image}")
+        return [(height // a.patch_size, width // a.patch_size)]
+    sizes = []
+    margin = a.kernel_size // 2 if a.conv_padding == "same" else 0
+    for _ in range(a.num_conv_layers):
+        height, width = ((side + 2 * margin - a.kernel_size) // a.stride + 1 for side in (height, width))
+        sizes.append((height, width))
+        # Pooling 3x3 with stride 2: one cell of padding on every side; the example pads "same" on top of that.
+        height, width = (
+            (side - 1) // 2 + 1 if a.conv_padding == "same" else (side + 3) // 2 for side in (height, width)
+        )
+        sizes.append((height, width))
+        if min(sizes[-2]) < 1:
+            raise ModelError(
+                f"model: {a.num_conv_layers} convolutions of {a.kernel_size}x{a.kernel_size} "
+                f"without padding leave nothing of a image this small: {image}"
+            )
+    return sizes
+
+
+def model_cost(architecture: Architecture, *, height: int, width: int, channels: int, classes: int) -> Cost:
+    """Tokens and multiply-adds for one image of `height` x `width` x `channels`.
+
+    Raises:
+        ModelError: as `grid`.
+    """
+    a = architecture
+    sizes = token_grid(a, height, width)
+    places = sizes[-1][0] * sizes[-1][1]
+    if a.tokenizer == "patch":
+        macs = places * a.patch_size**2 * channels * a.embed_dim
+    else:
+        macs, source = 0, channels
+        for block in range(a.num_conv_layers):
+            rows, columns = sizes[2 * block]
+            target = a.embed_dim if block == a.num_conv_layers - 1 else a.conv_channels
+            macs += rows * columns * a.kernel_size**2 * source * target
+            source = target
+    tokens = places + (a.pooling == "class_token")
+    inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
+    macs += a.num_layers * tokens * (a.embed_dim * inner * 4 + a.embed_dim * hidden * 2) + a.embed_dim * classes
+    if a.pooling == "sequence":
+        macs += tokens * a.embed_dim
+    return Cost(tokens=tokens, macs=macs, attention_macs=a.num_layers * 2 * tokens**2 * inner)
+
+
+class ModelRow(BaseModel):
+    """A line of `cct models`."""
+
+    name: str
+    count_parameters: int
+    macs: int
+    tokens: int
+    accuracy: float | None
+    epochs: int | None
+
+
+def count_parameters(architecture: Architecture, *, height: int, width: int, channels: int, classes: int) -> int:
+    """Trainable parameters, counted from the shapes of the layers; a test compares it with the built models."""
+    a = architecture
+    inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
+    if a.tokenizer == "patch":
+        count = a.patch_size**2 * channels * a.embed_dim + a.embed_dim
+    else:
+        widths = [channels, *[a.conv_channels] * (a.num_conv_layers - 1), a.embed_dim]
+        count = sum(a.kernel_size**2 * m * n + a.conv_bias * n for m, n in itertools.pairwise(widths))
+    tokens = model_cost(a, height=height, embed_dim=width, channels=channels, classes=classes).tokens
+    count += a.embed_dim if a.pooling == "class_token" else 0
+    count += tokens * a.embed_dim if a.positional_embedding == "learnable" else 0
+    attention = a.embed_dim * 3 * inner + a.qkv_bias * 3 * inner + inner * a.embed_dim + a.embed_dim
+    mlp = a.embed_dim * hidden + hidden + hidden * a.embed_dim + a.embed_dim
+    count += a.num_layers * (attention + mlp + 4 * a.embed_dim) + 2 * a.embed_dim
+    count += a.embed_dim + 1 if a.pooling == "sequence" else 0
+    return count + a.embed_dim * classes + classes
+
+
+def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes: int = 10) -> list[ModelRow]:
+    """Every named model at one size of images; those that cannot take it are left out."""
+    size = {"height": height, "embed_dim": width, "channels": channels, "classes": classes}
+    rows = []
+    for name in MODEL_NAMES:
+        if name == "custom":
+            continue
+        a = resolve_architecture(ModelParams(name=name))
+        try:
+            spent = model_cost(a, **size)
+        except ModelError:
+            continue
+        accuracy, epochs = PUBLISHED.get(name, (None, None))
+        counts = {"parameters": count_parameters(a, **size), "macs": spent.macs, "tokens": spent.tokens}
+        rows.append(ModelRow(name=name, **counts, accuracy=accuracy, epochs=epochs))
+    return rows

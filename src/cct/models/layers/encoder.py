@@ -1,0 +1,209 @@
+"""The transformer encoder's block."""
+
+import keras
+from keras import ops
+
+from cct.models.layers.base import CCTLayer, dense, gelu
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class StochasticDepth(CCTLayer):
+    """Drops a residual branch, of (b, ...), for whole images at random in training, each layer by its own draws.
+
+    Huang et al., arXiv:1603.09382. The branch is scaled by 1 / (1 - rate) where it is kept.
+    """
+
+    arguments = ("rate", "seed")
+
+    def __init__(self, rate: float, *, seed: int | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.rate, self.seed = rate, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, branch, training: bool = False):
+        if not training or not self.rate:
+            return branch
+        shape = (ops.shape(branch)[0], *[1] * (len(branch.shape) - 1))
+        kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) >= self.rate
+        return branch * ops.cast(ops.where(kept, 1 / (1 - self.rate), 0.0), branch.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class Attention(CCTLayer):
+    """Self-attention over tokens of (b, n, d) with one projection to queries, keys and values.
+
+    Where a head is as wide as the tokens, as in the Keras example, two of the four projections are folded into the
+    others, which halves the multiplications for the same function: with x of (n, d), a head's scores are
+    (x Q)(x K)^T = x (Q K^T) x^T and its output is A (x V) O = (A x) (V O), where the products of two matrices of
+    weights cost next to nothing beside those with a batch of tokens.
+    """
+
+    arguments = ("num_heads", "head_dim", "qkv_bias", "projection_dropout", "attention_dropout", "initialization")
+
+    def __init__(
+        self,
+        num_heads: int,
+        head_dim: int,
+        *,
+        qkv_bias: bool = False,
+        projection_dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        initialization: str = "paper",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_heads, self.head_dim, self.qkv_bias = num_heads, head_dim, qkv_bias
+        self.projection_dropout, self.attention_dropout = projection_dropout, attention_dropout
+        self.initialization = initialization
+
+    def build(self, input_shape) -> None:
+        width, inner = input_shape[-1], self.num_heads * self.head_dim
+        options = {"initialization": self.initialization, "dtype": self.dtype_policy}
+        # Glorot's rule for each of the three, as in Keras's MultiHeadAttention, not for all of them at once.
+        self.qkv = dense(3 * inner, use_bias=self.qkv_bias, fans=width + inner, name="qkv", **options)
+        self.qkv.build(input_shape)
+        self.projection = dense(width, name="projection", **options)
+        self.projection.build((*input_shape[:-1], inner))
+        self.drop_weights = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+        self.drop_output = keras.layers.Dropout(self.projection_dropout, dtype=self.dtype_policy)
+
+    def call(self, tokens_bnd, training: bool = False):
+        fold = self.head_dim >= tokens_bnd.shape[-1]
+        output = (self._folded if fold else self._textbook)(tokens_bnd, training and self.attention_dropout > 0)
+        return self.drop_output(output, training=training)
+
+    def _textbook(self, tokens_bnd, drop: bool):
+        n = tokens_bnd.shape[1]
+        qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.num_heads, self.head_dim))
+        query_bnek, key_bnek, value_bnek = ops.split(qkv, 3, axis=2)
+        if drop:
+            logits = ops.einsum("bnek,bmek->benm", query_bnek * self.head_dim**-0.5, key_bnek)
+            weights = ops.cast(ops.softmax(ops.cast(logits, "float32")), self.compute_dtype)
+            mixed_bnek = ops.einsum("benm,bmek->bnek", self.drop_weights(weights, training=True), value_bnek)
+        else:
+            mixed_bnek = ops.dot_product_attention(query_bnek, key_bnek, value_bnek)
+        return self.projection(ops.reshape(mixed_bnek, (-1, n, self.num_heads * self.head_dim)))
+
+    def _folded(self, tokens_bnd, drop: bool):
+        n, d = tokens_bnd.shape[1:]
+        e, k = self.num_heads, self.head_dim
+        query_dek, key_dek, value_dek = ops.split(ops.reshape(self.qkv.kernel, (d, 3 * e, k)), 3, axis=1)
+        output_ekd = ops.reshape(self.projection.kernel, (e, k, d))
+        scores_ded = ops.einsum("dek,fek->def", query_dek * k**-0.5, key_dek)
+        outputs_edd = ops.einsum("dek,ekf->edf", value_dek, output_ekd)
+
+        half = ops.matmul(tokens_bnd, ops.reshape(scores_ded, (d, e * d)))
+        if self.qkv_bias:
+            query_ek, _, value_ek = ops.split(ops.reshape(self.qkv.bias, (3 * e, k)), 3, axis=0)
+            # The keys' biases add the same to all scores of a query, which the softmax does not see.
+            half = half + ops.reshape(ops.einsum("ek,fek->ef", query_ek * k**-0.5, key_dek), (e * d,))
+        logits = ops.matmul(ops.reshape(half, (-1, n * e, d)), ops.transpose(tokens_bnd, (0, 2, 1)))
+        weights_bnm = ops.cast(ops.softmax(ops.cast(logits, "float32")), self.compute_dtype)  # n * e rows
+        if drop:
+            weights_bnm = self.drop_weights(weights_bnm, training=True)
+        mixed = ops.reshape(ops.matmul(weights_bnm, tokens_bnd), (-1, n, e * d))
+        output = ops.matmul(mixed, ops.reshape(outputs_edd, (e * d, d))) + self.projection.bias
+        if self.qkv_bias:
+            bias_ed = ops.einsum("ek,ekd->ed", value_ek, output_ekd)
+            if drop:  # what is left of a query's weights does not sum to one
+                sums_bne = ops.reshape(ops.sum(weights_bnm, axis=-1), (-1, n, e))
+                output = output + ops.matmul(sums_bne, bias_ed)
+            else:
+                output = output + ops.sum(bias_ed, axis=0)
+        return output
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class EncoderBlock(CCTLayer):
+    """One transformer layer on tokens of (b, n, d).
+
+    Args:
+        norm: "stream": the second norm replaces the stream, as in the authors' code; "pre": it feeds the MLP only.
+        mlp_output: "linear": hidden GELU layer, then a linear one; "gelu": both are GELU layers with dropout.
+        stochastic_depth: rate at which this layer's two branches are dropped.
+    """
+
+    arguments = (
+        "num_heads",
+        "head_dim",
+        "hidden_dim",
+        "norm",
+        "mlp_output",
+        "qkv_bias",
+        "dropout",
+        "projection_dropout",
+        "attention_dropout",
+        "stochastic_depth",
+        "layer_norm_epsilon",
+        "initialization",
+    )
+
+    def __init__(
+        self,
+        num_heads: int,
+        head_dim: int,
+        hidden_dim: int,
+        *,
+        norm: str = "stream",
+        mlp_output: str = "linear",
+        qkv_bias: bool = False,
+        dropout: float = 0.0,
+        projection_dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
+        layer_norm_epsilon: float = 1e-5,
+        initialization: str = "paper",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_heads, self.head_dim, self.hidden_dim = num_heads, head_dim, hidden_dim
+        self.norm, self.mlp_output = norm, mlp_output
+        self.qkv_bias, self.dropout, self.projection_dropout = qkv_bias, dropout, projection_dropout
+        self.attention_dropout = attention_dropout
+        self.stochastic_depth, self.initialization = stochastic_depth, initialization
+        self.layer_norm_epsilon = layer_norm_epsilon
+
+    def build(self, input_shape) -> None:
+        policy = self.dtype_policy
+        options = {"initialization": self.initialization, "dtype": policy}
+        self.norm_1 = keras.layers.LayerNormalization(epsilon=self.layer_norm_epsilon, dtype=policy, name="norm_1")
+        self.attention = Attention(
+            self.num_heads,
+            self.head_dim,
+            qkv_bias=self.qkv_bias,
+            projection_dropout=self.projection_dropout,
+            attention_dropout=self.attention_dropout,
+            name="attention",
+            **options,
+        )
+        self.norm_2 = keras.layers.LayerNormalization(epsilon=self.layer_norm_epsilon, dtype=policy, name="norm_2")
+        self.dense_1 = dense(self.hidden_dim, activation=gelu, name="dense_1", **options)
+        self.dense_2 = dense(
+            input_shape[-1], activation=gelu if self.mlp_output == "gelu" else None, name="dense_2", **options
+        )
+        for layer in (self.norm_1, self.attention, self.norm_2, self.dense_1):
+            layer.build(input_shape)
+        self.dense_2.build((*input_shape[:-1], self.hidden_dim))
+        self.drop_1 = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.drop_2 = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.depth_1 = StochasticDepth(self.stochastic_depth, dtype=policy)
+        self.depth_2 = StochasticDepth(self.stochastic_depth, dtype=policy)
+
+    def call(self, tokens_bnd, training: bool = False):
+        x = tokens_bnd
+        x = x + self.depth_1(self.attention(self.norm_1(x), training=training), training=training)
+        normed = self.norm_2(x)
+        if self.norm == "stream":
+            x = normed
+        branch = self.drop_1(self.dense_1(normed), training=training)
+        branch = self.drop_2(self.dense_2(branch), training=training)
+        return x + self.depth_2(branch, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape

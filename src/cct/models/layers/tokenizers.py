@@ -1,0 +1,126 @@
+"""From raw images to tokens."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from cct.models.layers.base import CCTLayer
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class Standardize(CCTLayer):
+    """Raw images, (b, h, w, c) of 0..255, to zero mean and unit deviation for each channel.
+
+    Args:
+        mean: for each channel, in units of 0..1.
+        std: likewise.
+    """
+
+    arguments = ("mean", "std")
+
+    def __init__(self, mean: list[float], std: list[float], **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.mean, self.std = list(mean), list(std)
+
+    def call(self, images_bhwc):
+        scale = 1.0 / (255.0 * np.asarray(self.std, "float32"))
+        shift = -np.asarray(self.mean, "float32") / np.asarray(self.std, "float32")
+        x = ops.cast(images_bhwc, "float32")
+        return ops.cast(x * scale + shift, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class ConvTokenizer(CCTLayer):
+    """Convolution, ReLU, max-pooling 3x3 with stride 2, `len(channels)` times; then a token for each place, row by row.
+
+    Args:
+        channels: channels of each convolution; the last is the width of the tokens.
+        kernel_size: size of the convolutions.
+        stride: of the convolutions.
+        padding: "same": symmetric, `kernel_size // 2`; "valid": none, as in the Keras example, which also pools "same".
+        use_bias: of the convolutions.
+    """
+
+    arguments = ("channels", "kernel_size", "stride", "padding", "use_bias", "initialization")
+
+    def __init__(
+        self,
+        channels: list[int],
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: str = "same",
+        use_bias: bool = False,
+        initialization: str = "paper",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.channels, self.kernel_size, self.stride, self.padding = list(channels), kernel_size, stride, padding
+        self.use_bias, self.initialization = use_bias, initialization
+
+    def build(self, input_shape) -> None:
+        # PyTorch's kaiming_normal_ is not truncated, Keras's he_normal is.
+        distribution = "untruncated_normal" if self.initialization == "paper" else "truncated_normal"
+        self.convolutions = []
+        for i, width in enumerate(self.channels):
+            convolution = keras.layers.Conv2D(
+                width,
+                self.kernel_size,
+                strides=self.stride,
+                # With an odd kernel and stride 1 "same" is symmetric; with a stride it is not, so pad by hand.
+                padding="same" if self.padding == "same" and self.stride == 1 else "valid",
+                use_bias=self.use_bias,
+                activation="relu",
+                kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_in", distribution),
+                data_format="channels_last",
+                dtype=self.dtype_policy,
+                name=f"convolution_{i}",
+            )
+            # Sides are left open: Keras would refuse a image smaller than the kernel, and it is padded first.
+            convolution.build((None, None, None, self.channels[i - 1] if i else input_shape[-1]))
+            self.convolutions.append(convolution)
+
+    def call(self, images_bhwc):
+        x = images_bhwc
+        margin = max(1, self.kernel_size // 2)
+        for convolution in self.convolutions:
+            if self.padding == "same" and convolution.padding == "valid":
+                x = ops.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
+            x = convolution(x)
+            # Zeros pad as well as minus infinity would: nothing is below zero after the ReLU.
+            x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+            x = ops.max_pool(
+                x, 3, strides=2, padding="valid" if self.padding == "same" else "same", data_format="channels_last"
+            )
+        return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class PatchTokenizer(CCTLayer):
+    """Images of (b, h, w, c) to a token for each square patch, row by row, by one linear map with bias."""
+
+    arguments = ("embed_dim", "patch_size", "initialization")
+
+    def __init__(self, embed_dim: int, patch_size: int, *, initialization: str = "paper", **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.embed_dim, self.patch_size, self.initialization = embed_dim, patch_size, initialization
+
+    def build(self, input_shape) -> None:
+        distribution = "untruncated_normal" if self.initialization == "paper" else "truncated_normal"
+        self.projection = keras.layers.Conv2D(
+            self.embed_dim,
+            self.patch_size,
+            strides=self.patch_size,
+            kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_in", distribution),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name="projection",
+        )
+        self.projection.build(input_shape)
+
+    def call(self, images_bhwc):
+        x = self.projection(images_bhwc)
+        return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))

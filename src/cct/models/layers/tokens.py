@@ -1,0 +1,81 @@
+"""Positions, class tokens and pooling."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from cct.models.layers.base import CCTLayer, dense
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class ClassToken(CCTLayer):
+    """Puts one trained token before the others: (b, n, d) to (b, n + 1, d)."""
+
+    def build(self, input_shape) -> None:
+        self.token = self.add_weight(shape=(1, 1, input_shape[-1]), initializer="zeros", name="token")
+
+    def call(self, tokens_bnd):
+        token = ops.broadcast_to(
+            ops.cast(self.token, tokens_bnd.dtype), (ops.shape(tokens_bnd)[0], 1, tokens_bnd.shape[-1])
+        )
+        return ops.concatenate([token, tokens_bnd], axis=1)
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class FirstToken(CCTLayer):
+    """Tokens of (b, n, d) to the first of them, (b, d)."""
+
+    def call(self, tokens_bnd):
+        return tokens_bnd[:, 0]
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class PositionalEmbedding(CCTLayer):
+    """Adds to each token, of (b, n, d), what says where it stands.
+
+    Args:
+        kind: "learnable": a trained table; "sinusoidal": sines and cosines in alternate dimensions.
+    """
+
+    arguments = ("kind", "initialization")
+
+    def __init__(self, kind: str = "learnable", *, initialization: str = "paper", **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.kind, self.initialization = kind, initialization
+
+    def build(self, input_shape) -> None:
+        if self.kind == "learnable":
+            paper = self.initialization == "paper"
+            initializer = keras.initializers.RandomNormal(stddev=0.2) if paper else "uniform"
+            self.table = self.add_weight(shape=(1, *input_shape[1:]), initializer=initializer, name="table")
+
+    def call(self, tokens_bnd):
+        if self.kind == "learnable":
+            return tokens_bnd + ops.cast(self.table, tokens_bnd.dtype)
+        return tokens_bnd + ops.cast(sinusoidal_table(*tokens_bnd.shape[1:]), tokens_bnd.dtype)
+
+
+def sinusoidal_table(count: int, width: int) -> np.ndarray:
+    """Table of (1, count, width), float32: sine in even dimensions, cosine in odd ones (Vaswani et al., 2017)."""
+    dimension = np.arange(width)
+    angle = np.arange(count)[:, None] / 10000.0 ** (2 * (dimension // 2) / width)
+    return np.where(dimension % 2, np.cos(angle), np.sin(angle)).astype("float32")[None]
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class SequencePool(CCTLayer):
+    """Tokens of (b, n, d) to one of (b, d): their mean under weights that a linear layer and a softmax give."""
+
+    arguments = ("initialization",)
+
+    def __init__(self, *, initialization: str = "paper", **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.initialization = initialization
+
+    def build(self, input_shape) -> None:
+        self.score = dense(1, initialization=self.initialization, dtype=self.dtype_policy, name="score")
+        self.score.build(input_shape)
+
+    def call(self, tokens_bnd):
+        weights_bn1 = ops.softmax(ops.cast(self.score(tokens_bnd), "float32"), axis=1)
+        return ops.sum(ops.cast(weights_bn1, tokens_bnd.dtype) * tokens_bnd, axis=1)

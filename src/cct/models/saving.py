@@ -1,0 +1,73 @@
+"""Models as `.keras` files whose bytes depend on the model alone, and their logits."""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from cct.errors import CCTError
+from cct.files import write_atomically
+from cct.runtime.machine import METADATA_KEY
+
+
+def predict_logits(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: int) -> np.ndarray:
+    """Logits of (n, classes), float32."""
+    parts = [
+        ops.convert_to_numpy(model.predict_on_batch(np.asarray(images_nhwc[i : i + batch_size])))
+        for i in range(0, len(images_nhwc), batch_size)
+    ]
+    return np.concatenate(parts)
+
+
+def save_model(model: keras.Model, path: Path, *, origin: Any = None) -> None:
+    """Write a `.keras` file, atomically, whose bytes depend on the function and `origin` alone.
+
+    Keras puts the date into the metadata and the zip, and Python's `id()` into the configuration; the rest of the file
+    is a function of the model. The optimizer is left out: the file is for prediction.
+
+    Args:
+        origin: what JSON can hold, kept in the file's metadata, where Keras does not look.
+    """
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)  # the same layers, not compiled
+    undated = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        dated = Path(folder, "dated.keras")
+        bare.save(dated)
+        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(undated, "w") as target:
+            for name in sorted(source.namelist()):
+                content = source.read(name)
+                if name.endswith(".json"):
+                    value = _without_dates(json.loads(content))
+                    if name == "metadata.json" and origin is not None:
+                        value[METADATA_KEY] = origin
+                    content = json.dumps(value, sort_keys=True).encode()
+                target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    write_atomically(path, undated.getbuffer())
+
+
+def load_model(path: Path) -> keras.Model:
+    """Read a model that `save` wrote, with Keras's safe mode on: nothing in the file is executed.
+
+    Raises:
+        CCTError: it is absent or not such a file.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise CCTError(f"{path} is not a model of this project: {str(error).splitlines()[0]}") from error
+
+
+def _without_dates(value):
+    if isinstance(value, dict):
+        return {
+            key: "" if key == "date_saved" else _without_dates(item)
+            for key, item in value.items()
+            if key != "shared_object_id"
+        }
+    return [_without_dates(item) for item in value] if isinstance(value, list) else value

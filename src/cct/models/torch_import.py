@@ -1,0 +1,126 @@
+"""The authors' PyTorch checkpoints as Keras models.
+
+Their keys (https://github.com/SHI-Labs/Compact-Transformers) are mapped one to one; a key left over on either side is
+an error. Linear weights are (out, in) there and (in, out) here, convolutions (out, in, h, w) there and (h, w, in, out)
+here.
+"""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from cct.models.architectures import Architecture
+from cct.models.layers.tokens import sinusoidal_table
+from cct.models.transfer import WeightsError, fit_positions
+
+
+def read_torch(path: Path) -> dict[str, np.ndarray]:
+    """Read a `.pth` file: tensors only, nothing in it is executed.
+
+    Returns:
+        float32 arrays by key; a wrapping `state_dict` or `model` and a prefix `module.` are taken off.
+
+    Raises:
+        CheckpointError: PyTorch is not installed, or the file is no such checkpoint.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise WeightsError("reading a .pth file needs PyTorch: make setup EXTRA=torch") from None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path}: not a checkpoint that can be read safely: {_first_line(error)}") from error
+    except Exception as error:  # pickle.UnpicklingError and whatever else a crafted file provokes
+        raise WeightsError(f"{path}: not a checkpoint of tensors alone: {_first_line(error)}") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not content:
+        raise WeightsError(f"{path}: expected tensors by name, found {type(content).__name__}")
+    wrong = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    if wrong:
+        raise WeightsError(f"{path}: not tensors: {', '.join(wrong[:5])}")
+    return {key.removeprefix("module."): value.float().numpy() for key, value in content.items()}
+
+
+def torch_keys(architecture: Architecture) -> dict[str, str]:
+    """The authors' key of each weight, by its path in the Keras model."""
+    a, keys = architecture, {}
+
+    def pair(ours: str, theirs: str, *, bias: bool = True, scale: str = "kernel_size", shift: str = "bias") -> None:
+        keys[f"{ours}/{scale}"] = f"{theirs}.weight"
+        if bias:
+            keys[f"{ours}/{shift}"] = f"{theirs}.bias"
+
+    def norm(ours: str, theirs: str) -> None:
+        pair(ours, theirs, scale="gamma", shift="beta")
+
+    if a.tokenizer == "patch":
+        pair("tokenizer/projection", "tokenizer.conv_layers.0.0")
+    else:
+        for i in range(a.num_conv_layers):
+            pair(f"tokenizer/convolution_{i}", f"tokenizer.conv_layers.{i}.0", bias=a.conv_bias)
+    if a.pooling == "class_token":
+        keys["class_token/token"] = "classifier.class_emb"
+    elif a.pooling == "sequence":
+        pair("pool/score", "classifier.attention_pool")
+    if a.positional_embedding == "learnable":
+        keys["positional_embedding/table"] = "classifier.positional_emb"
+    for i in range(a.num_layers):
+        ours, theirs = f"encoder_{i}", f"classifier.blocks.{i}"
+        norm(f"{ours}/norm_1", f"{theirs}.pre_norm")
+        pair(f"{ours}/attention/qkv", f"{theirs}.self_attn.qkv", bias=a.qkv_bias)
+        pair(f"{ours}/attention/projection", f"{theirs}.self_attn.proj")
+        norm(f"{ours}/norm_2", f"{theirs}.norm1")
+        pair(f"{ours}/dense_1", f"{theirs}.linear1")
+        pair(f"{ours}/dense_2", f"{theirs}.linear2")
+    norm("norm", "classifier.norm")
+    pair("head", "classifier.fc")
+    return keys
+
+
+def import_weights(
+    tensors: Mapping[str, np.ndarray], network: keras.Model, architecture: Architecture, *, image_shape: tuple[int, ...]
+) -> None:
+    """Put the tensors of a checkpoint into a model; positions of another size are interpolated.
+
+    Raises:
+        CheckpointError: tensors are left over on either side, or shapes differ.
+    """
+    left, keys, problems = dict(tensors), torch_keys(architecture), []
+    values: dict[str, np.ndarray] = {}
+    if architecture.positional_embedding == "sinusoidal" and "classifier.positional_emb" in left:
+        table = left.pop("classifier.positional_emb")  # not trained there, and computed here
+        if not np.allclose(table, sinusoidal_table(*table.shape[1:]), atol=1e-4):
+            problems.append("classifier.positional_emb is no table of sinusoids: use positions learnable")
+    for variable in network.trainable_variables:
+        path = variable.path.removeprefix(f"{network.name}/")
+        key = keys[path]
+        if key not in left:
+            problems.append(f"missing in the checkpoint: {key} (for {path}, {tuple(variable.shape)})")
+            continue
+        value = _oriented(left.pop(key))
+        if path == "positional_embedding/table" and value.shape != tuple(variable.shape):
+            value = fit_positions(value, architecture, image_shape)
+        if value.shape != tuple(variable.shape):
+            problems.append(f"shapes differ: {key} {value.shape}, {path} {tuple(variable.shape)}")
+        values[path] = value
+    problems += [f"left over in the checkpoint: {key} {tuple(value.shape)}" for key, value in left.items()]
+    if problems:
+        raise WeightsError("\n  ".join([f"{len(problems)} tensors do not fit:", *problems]))
+    for variable in network.trainable_variables:
+        variable.assign(values[variable.path.removeprefix(f"{network.name}/")])
+
+
+def _oriented(value: np.ndarray) -> np.ndarray:
+    if value.ndim == 4:
+        return value.transpose(2, 3, 1, 0)
+    return value.T if value.ndim == 2 else value
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,86 @@
+"""Weights of one model put into another, to fine-tune it."""
+
+import keras
+import numpy as np
+
+from cct.errors import CCTError
+from cct.models.architectures import Architecture
+from cct.models.cost import token_grid
+
+
+class WeightsError(CCTError):
+    """A checkpoint does not fit the model."""
+
+
+def initialize_from(
+    source: keras.Model, network: keras.Model, architecture: Architecture, *, image_shape: tuple[int, ...]
+) -> str:
+    """Copy the weights of a trained model into a new one of the same architecture, to fine-tune it.
+
+    Positions of another size are interpolated; a head for another number of classes keeps its random weights.
+
+    Returns:
+        What was not taken as it is, in words.
+
+    Raises:
+        CheckpointError: the models differ in more than that; nothing is changed then.
+    """
+    values = {v.path.removeprefix(f"{source.name}/"): keras.ops.convert_to_numpy(v) for v in source.trainable_variables}
+    ours = {v.path.removeprefix(f"{network.name}/"): v for v in network.trainable_variables}
+    notes = []
+    problems = [f"only in the new model: {path}" for path in ours.keys() - values.keys()]
+    problems += [f"only in the model to start from: {path}" for path in values.keys() - ours.keys()]
+    for path in sorted(ours.keys() & values.keys()):
+        shape = tuple(ours[path].shape)
+        if path == "positional_embedding/table" and values[path].shape != shape and values[path].shape[2:] == shape[2:]:
+            values[path] = fit_positions(values[path], architecture, image_shape)
+            notes.append("positions interpolated")
+        if values[path].shape == shape:
+            continue
+        if path.startswith("head/"):
+            values[path] = keras.ops.convert_to_numpy(ours[path])
+            notes.append("new head")
+        else:
+            problems.append(f"shapes differ: {path} {values[path].shape}, needed {shape}")
+    if problems:
+        raise WeightsError("\n  ".join([f"{len(problems)} weights do not fit:", *sorted(problems)]))
+    for path, variable in ours.items():
+        variable.assign(values[path])
+    return ", ".join(dict.fromkeys(notes)) or "all weights taken"
+
+
+def interpolate_positions(table_1nd: np.ndarray, target: tuple[int, int], *, class_tokens: int = 0) -> np.ndarray:
+    """A position table for another grid of tokens, bilinearly, as the authors' code does it; class tokens stay.
+
+    Args:
+        table_1nd: (1, class_tokens + side * side, d), of a square grid.
+        target: rows and columns.
+
+    Returns:
+        (1, class_tokens + rows * columns, d), float32.
+
+    Raises:
+        CheckpointError: the table is of no square grid.
+    """
+    first, grid_nd = table_1nd[0, :class_tokens], table_1nd[0, class_tokens:]
+    side = round(len(grid_nd) ** 0.5)
+    if side * side != len(grid_nd):
+        raise WeightsError(f"positions of {len(grid_nd)} tokens are no square grid and cannot be interpolated")
+    rows, columns = (_bilinear(side, count) for count in target)
+    resized = np.einsum("rs,sqd,cq->rcd", rows, grid_nd.reshape(side, side, -1), columns)
+    return np.concatenate([first, resized.reshape(target[0] * target[1], -1)])[None].astype("float32")
+
+
+def fit_positions(table_1nd: np.ndarray, architecture: Architecture, image_shape: tuple[int, ...]) -> np.ndarray:
+    target = token_grid(architecture, *image_shape[:2])[-1]
+    return interpolate_positions(table_1nd, target, class_tokens=int(architecture.pooling == "class_token"))
+
+
+def _bilinear(source: int, target: int) -> np.ndarray:
+    """Weights (target, source) of linear interpolation between the centres of cells, the outermost held."""
+    place = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+    below = np.floor(place).astype(int)
+    weights = np.zeros((target, source))
+    weights[np.arange(target), below] = 1 - (place - below)
+    weights[np.arange(target), np.minimum(below + 1, source - 1)] += place - below
+    return weights

@@ -1,0 +1,82 @@
+"""What a run computed with: what decides its bits, and what else is worth knowing later.
+
+The first is the platform fingerprint, equal wherever equal runs must give equal bytes; it goes into the saved model.
+The second (packages, host, driver) goes to MLflow alone.
+"""
+
+import importlib.metadata
+import os
+import platform
+import socket
+from pathlib import Path
+from typing import Any
+
+METADATA_KEY = "cct"  # the key in a `.keras` file's metadata under which the kinds of machine are that trained it
+# Instruction sets for which oneDNN, Eigen, XLA and PyTorch have kernels of their own, as Linux names them.
+KERNEL_FLAGS = (
+    "sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni",
+    "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16",
+    "asimd", "asimddp", "asimdhp", "bf16", "i8mm", "sve", "sve2",
+)  # fmt: skip
+
+
+def cpu_info() -> dict[str, Any]:
+    """Model and instruction sets of this machine's processor: `model`, and `flags`, those of `KERNEL_FLAGS` it has."""
+    described = {}
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            described.setdefault(name.strip().lower(), value.strip())
+    except OSError:  # not Linux
+        pass
+    has = set((described.get("flags") or described.get("features") or "").split())
+    model = described.get("model name") or platform.processor() or platform.machine()
+    return {"model": model, "flags": [flag for flag in KERNEL_FLAGS if flag in has]}
+
+
+def cpu_cores() -> int:
+    """Cores that this process may use; macOS only tells how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def nvidia_driver() -> str:
+    """Version of the NVIDIA driver, or nothing."""
+    try:
+        return Path("/sys/module/nvidia/version").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def installed_packages() -> dict[str, str]:
+    """Version of every installed package."""
+    found = {(d.metadata["Name"] or "").lower(): d.version for d in importlib.metadata.distributions()}
+    return dict(sorted(item for item in found.items() if item[0]))
+
+
+def machine_record(kind: dict[str, Any]) -> dict[str, Any]:
+    """A kind of machine and all that is known of this one."""
+    return {
+        "kind": kind,
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "cpu": cpu_info()["model"],
+        "cores": cpu_cores(),
+        "nvidia_driver": nvidia_driver(),
+        "packages": installed_packages(),
+    }
+
+
+def platform_differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """What differs between two kinds of machine, a line each."""
+    lines = []
+    for name in sorted({*one, *other}):
+        a, b = one.get(name), other.get(name)
+        if isinstance(a, list) and isinstance(b, list) and a != b:
+            a, b = (sorted(set(x) - set(y)) or "nothing more" for x, y in ((a, b), (b, a)))
+        if a != b:
+            lines.append(f"{name.replace('_', ' ')}: {_shown(a)} / {_shown(b)}")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

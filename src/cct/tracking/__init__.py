@@ -1,0 +1,1 @@
+"""One MLflow run for one run of the pipeline. Nothing here decides a result."""

@@ -1,0 +1,150 @@
+"""What happens around the epochs of a training."""
+
+import math
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+from tqdm import tqdm
+
+from cct.errors import CCTError
+from cct.training.batches import EvalBatches
+from cct.training.params import TrainParams
+from cct.training.schedules import learning_rate
+from cct.training.variables import assign_variables
+
+
+class TrainingError(CCTError):
+    """Training cannot go on."""
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keeps the weights with the best validation accuracy, the first of equals, of an epoch the raw ones first.
+
+    Args:
+        validation: on which averaged weights are evaluated too, as `ema_val_loss` and `ema_val_accuracy`; None where
+            there are none.
+        patience: epochs without a better one after which training stops.
+    """
+
+    def __init__(self, validation: EvalBatches | None, patience: int | None) -> None:
+        super().__init__()
+        self.validation, self.patience = validation, patience
+        self.accuracy, self.epoch, self.weights = -1.0, 0, []
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        self._consider(epoch, logs["val_accuracy"])
+        if self.validation is not None:
+            raw = [ops.convert_to_numpy(variable) for variable in self.model.trainable_variables]
+            inner = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)  # loss scaling wraps it
+            inner.use_averages(self.model.trainable_variables)
+            results = self.model.evaluate(self.validation, verbose=0, return_dict=True)
+            logs.update({f"ema_val_{name}": value for name, value in results.items()})
+            self._consider(epoch, results["accuracy"])
+            assign_variables(self.model.trainable_variables, raw)
+        if self.patience is not None and epoch - self.epoch >= self.patience:
+            self.model.stop_training = True
+
+    def _consider(self, epoch: int, accuracy: float) -> None:
+        if accuracy > self.accuracy:
+            self.accuracy, self.epoch, self.weights = accuracy, epoch, self.model.get_weights()
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Stops at a loss that is not a number, with what to try."""
+
+    def __init__(self, every: int = 50) -> None:
+        super().__init__()
+        self.every, self.epoch = every, 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if batch % self.every == 0:  # reading a loss waits for the device
+            self._check(float(logs["loss"]))
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        self._check(float(logs["loss"]))
+
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss} in epoch {self.epoch + 1}. Try a lower train.learning_rate, more "
+                "train.warmup_epochs, or runtime.precision float32."
+            )
+
+
+class ProgressLogger(keras.callbacks.Callback):
+    """A line an epoch, with speed, time left and the best so far; on a terminal a bar within the epoch too."""
+
+    def __init__(
+        self,
+        *,
+        epochs: int,
+        images: int,
+        steps: int,
+        first_step: int,
+        best: BestWeights,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        super().__init__()
+        self.epochs, self.images, self.steps, self.first_step, self.say = epochs, images, steps, first_step, say
+        self.best = best
+        self.seconds: list[float] = []  # of each epoch, in proportion where only a part of it was left
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.start = time.perf_counter()
+        # disable=None: no bar where the output is not a terminal.
+        self.bar = tqdm(total=self.steps, desc=f"epoch {epoch + 1}/{self.epochs}", leave=False, disable=None)
+        self.bar.update(self.first_step)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.bar.update()
+        self.trained = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        self.bar.close()
+        share, self.first_step = 1 - self.first_step / self.steps, 0
+        self.seconds.append((time.perf_counter() - self.start) / share)
+        # The first epoch compiles; leave it out of the forecast as soon as there is another.
+        typical = float(np.median(self.seconds[1:] or self.seconds))
+        averaged = f" (averaged {logs['ema_val_accuracy']:.4f})" if "ema_val_accuracy" in logs else ""
+        self.say(
+            f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
+            f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
+            f"  val loss {logs['val_loss']:.4f}  val accuracy {logs['val_accuracy']:.4f}{averaged}"
+            f"  best {self.best.accuracy:.4f} in {self.best.epoch + 1}"
+            f"  {self.images * share / (self.trained - self.start):,.0f} images/s"
+            f"  {format_seconds(typical * (self.epochs - epoch - 1))} left"
+        )
+
+
+class HistoryLogger(keras.callbacks.Callback):
+    """Adds to the history and passes each new row on."""
+
+    def __init__(self, recipe: TrainParams, rows: list[dict], on_epoch: Callable[[dict[str, float]], None]) -> None:
+        super().__init__()
+        self.recipe, self.on_epoch, self.rows = recipe, on_epoch, rows
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        row = {
+            "epoch": epoch + 1,
+            "train_loss": float(logs["loss"]),
+            "train_accuracy": float(logs["accuracy"]),
+            "val_loss": float(logs["val_loss"]),
+            "val_accuracy": float(logs["val_accuracy"]),
+            "learning_rate": float(learning_rate(self.recipe, epoch + 1)),
+        }
+        row |= {name: float(value) for name, value in logs.items() if name.startswith("ema_")}
+        self.rows.append(row)
+        self.on_epoch(row)
+
+
+def format_seconds(seconds: float) -> str:
+    """`3723` as `1:02:03`, `63` as `1:03`."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

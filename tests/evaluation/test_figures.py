@@ -1,0 +1,241 @@
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_history
+
+from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class_accuracy
+from cct.evaluation.figures.curves import plot_learning_rate, plot_training_curves
+from cct.evaluation.figures.images import plot_augmentations, plot_top_errors
+from cct.evaluation.figures.params import PlotParams
+from cct.evaluation.figures.style import STYLE, save_figure
+from cct.params import ParamsError, parse
+
+NAMES = ["cat", "dog", "$5_bill", "a very long name of a class, with a comma"]
+
+
+def make_predictions() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(2)
+    probabilities_nk = rng.dirichlet(np.ones(len(NAMES)), size=60)
+    return {
+        "labels_n": rng.integers(len(NAMES), size=60),
+        "predicted_n": probabilities_nk.argmax(axis=1),
+        "probabilities_nk": probabilities_nk,
+    }
+
+
+def make_figures() -> dict:
+    rng = np.random.default_rng(3)
+    images_nhwc = rng.integers(256, size=(60, 8, 8, 3), dtype=np.uint8)
+    matrix_kk = rng.integers(50, size=(4, 4))
+    return {
+        "augmentation": plot_augmentations({"original": images_nhwc[:4], "noise": images_nhwc[4:8]}, ["flip"]),
+        "curves": plot_training_curves(make_history()),
+        "rate": plot_learning_rate(make_history()),
+        "confusion": plot_confusion_matrix(matrix_kk, NAMES),
+        "mistakes": plot_top_errors(images_nhwc, **make_predictions(), class_names=NAMES, count=3),
+        "per_class": plot_per_class_accuracy({"cat": 0.5, "dog": 0.75, "cow": None}, 0.6, low=0.5, high=0.7),
+    }
+
+
+def texts(axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 300])
+def test_training_curves_mark_the_chosen_epoch(epochs):
+    history = make_history(epochs)
+    chosen = max(epochs - 1, 1)
+    loss, accuracy = plot_training_curves(history).axes
+    for axes, name, value in [
+        (loss, "loss", f"{2.2 / chosen:.3f}"),
+        (accuracy, "accuracy", f"{100 - 62.5 / chosen:.1f} %"),
+    ]:
+        mark, train, validation, dot = axes.lines
+        assert list(mark.get_xdata()) == [chosen, chosen]
+        np.testing.assert_array_equal(train.get_ydata(), history[f"train_{name}"])
+        np.testing.assert_array_equal(validation.get_ydata(), history[f"val_{name}"])
+        assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (chosen, history[f"val_{name}"][chosen - 1])
+        legend = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert legend == ["train", "validation", f"epoch {chosen}, chosen: {value}"]
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_averaged_weights_have_a_curve_and_the_mark_where_they_were_kept(better):
+    history = make_history(5)
+    history |= {
+        "ema_val_loss": np.arange(5.0),
+        "ema_val_accuracy": history["val_accuracy"] + (0.01 if better else -0.01),
+    }
+    loss, accuracy = plot_training_curves(history).axes
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+        *_, averaged, dot = axes.lines
+        np.testing.assert_array_equal(averaged.get_ydata(), history[f"ema_val_{name}"])
+        assert dot.get_ydata()[0] == history[f"{'ema_' if better else ''}val_{name}"][3]
+
+
+def test_a_diverged_history_is_still_drawn(tmp_path):
+    history = make_history() | {"train_loss": np.full(12, np.nan), "val_loss": np.full(12, np.inf)}
+    save_figure(plot_training_curves(history), tmp_path / "a.png", dpi=50)
+
+
+def test_confusion_shows_the_shares_of_each_row():
+    axes = plot_confusion_matrix(np.array([[99, 1, 0], [300, 699, 1], [0, 0, 0]]), ["a", "b", "c"]).axes[0]
+    assert texts(axes) == ["99", "1", "30", "70", "<1"]
+    shares_kk = axes.images[0].get_array()
+    np.testing.assert_allclose(shares_kk[:2], [[0.99, 0.01, 0], [0.3, 0.699, 0.001]])
+    assert np.ma.getmaskarray(np.ma.masked_invalid(shares_kk))[2].all()
+
+
+def test_confusion_of_many_classes_has_no_text_and_fewer_names():
+    assert len(texts(plot_confusion_matrix(np.eye(25, dtype=int), [str(i) for i in range(25)]).axes[0])) == 25
+    axes = plot_confusion_matrix(np.eye(100, dtype=int), [f"class {i}" for i in range(100)]).axes[0]
+    assert not texts(axes)
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"class {i}" for i in range(0, 100, 4)]
+
+
+def test_mistakes_are_the_most_confident_first():
+    images_nhwc = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
+    probabilities_nk = np.array([[0.6, 0.4], [0.3, 0.7], [0.002, 0.998], [0.97, 0.03], [0.2, 0.8]])
+    figure = plot_top_errors(
+        images_nhwc,
+        np.array([0, 0, 0, 1, 0], dtype=np.uint8),
+        predicted_n=probabilities_nk.argmax(axis=1),
+        probabilities_nk=probabilities_nk,
+        class_names=["cat", "dog"],
+        count=3,
+    )
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == ["cat → dog, >99 %", "dog → cat, 97 %", "cat → dog, 80 %"]
+    assert [axes.images[0].get_array()[0, 0] for axes in shown] == [2, 3, 4]
+    assert all(axes.images[0].get_cmap().name == "gray" for axes in shown)
+    assert figure.get_suptitle() == "The 3 most confident of 4 mistakes among 5 test images: true → predicted"
+
+
+def test_no_mistakes_are_said_so():
+    labels_n = np.zeros(7, dtype=int)
+    figure = plot_top_errors(
+        np.zeros((7, 8, 8, 3), np.uint8),
+        labels_n,
+        predicted_n=labels_n,
+        probabilities_nk=np.eye(2)[labels_n],
+        class_names=["a", "b"],
+        count=9,
+    )
+    assert texts(figure) == ["No mistakes among 7 test images"]
+
+
+def test_per_class_bars_are_sorted():
+    figure = plot_per_class_accuracy({"a": 0.25, "b": None, "c": 1.0, "d": 0.5}, 0.6, low=0.55, high=0.65)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "d", "a", "b"]
+    assert [bar.get_width() for bar in axes.patches[:3]] == [1.0, 0.5, 0.25]
+    assert texts(axes) == ["100.0 %", "50.0 %", "25.0 %", "no image"]
+    assert "60.0 % (confidence interval 55.0 % to 65.0 %)" in figure.legends[0].get_texts()[0].get_text()
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(8, 8, 1), (32, 32, 3), (20, 40, 3)])
+def test_augmentation_has_a_row_for_each_kind(height, width, channels, tmp_path):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    images_nhwc = np.random.default_rng(4).integers(0, 200, (6, height, width, channels), dtype=np.uint8)
+    rows = {"original": images_nhwc, "AutoAugment (CIFAR-10)": 255 - images_nhwc, "$5": images_nhwc[::-1]}
+    figure = plot_augmentations(rows, ["crop", "MixUp"])
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [*rows]
+    assert figure.get_suptitle() == "Augmentation, each kind by itself\non in params.yaml: crop, MixUp"
+    sheet, gap = np.asarray(axes.images[0].get_array()), max(1, width // 16)
+    assert sheet.shape[:2] == (3 * height + 2 * gap, 6 * width + 5 * gap)
+    for row, images_mhwc in enumerate(rows.values()):
+        for column, image in enumerate(images_mhwc):
+            top, left = row * (height + gap), column * (width + gap)
+            shown = sheet[top : top + height, left : left + width]
+            np.testing.assert_array_equal(shown.reshape(image.shape), image)
+    assert (sheet[height : height + gap] == 255).all() and (sheet[:, width : width + gap] == 255).all()
+    save_figure(figure, tmp_path / "a.png", dpi=50)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    labels = [*axes.get_yticklabels(), figure.texts[0]]
+    extents = [label.get_window_extent(renderer) for label in labels]
+    assert min(extent.x0 for extent in extents) >= 0 and max(extent.x1 for extent in extents) <= figure.bbox.x1
+    assert plot_augmentations(rows, []).get_suptitle().endswith(": nothing")
+
+
+def test_drawing_leaves_no_trace(tmp_path):
+    import matplotlib
+
+    before = matplotlib.rcParams.copy()
+    save_figure(plot_learning_rate(make_history()), tmp_path / "a.png", dpi=50)
+    assert matplotlib.rcParams.copy() == before
+
+
+def test_the_font_is_the_bundled_one():
+    import matplotlib
+    from matplotlib.font_manager import findfont
+
+    assert Path(findfont(STYLE["font.family"])).is_relative_to(matplotlib.get_data_path())
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_two_processes_write_equal_bytes(tmp_path):
+    """Also with another hash seed, another user's matplotlibrc and no display."""
+    (tmp_path / "matplotlibrc").write_text("font.size: 30\nsavefig.dpi: 33\nbackend: svg\naxes.facecolor: red\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_plots as t; from pathlib import Path\n"
+        "for n, f in t.make_figures().items(): t.plots.save(f, Path(sys.argv[2]) / (n + '.png'), dpi=60)\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    base = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MPLBACKEND")}
+    base |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / name)], env=base | extra
+        )
+        for name, extra in {
+            "one": {"PYTHONHASHSEED": "1"},
+            "two": {"PYTHONHASHSEED": "2", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")},
+        }.items()
+    ]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert len(digests(tmp_path / "one")) == 6
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_a_png_holds_no_software_or_date(tmp_path):
+    path = tmp_path / "new" / "a.png"
+    save_figure(plot_learning_rate(make_history()), path, dpi=50)
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert not any(word in content for word in (b"tEXt", b"iTXt", b"tIME", b"Software"))
+    assert int.from_bytes(content[16:20], "big") == 8 * 50
+    assert os.listdir(path.parent) == ["a.png"]
+
+
+def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    figure = plot_learning_rate(make_history())
+
+    def broken(file, **_) -> None:
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(figure, "savefig", broken)
+    with pytest.raises(OSError, match="disk full"):
+        save_figure(figure, path, dpi=50)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("wrong", [{"dpi": 49}, {"dpi": 601}, {"mistakes": 0}, {"mistakes": 101}, {"dpi": "100"}])
+def test_params_are_checked(wrong, tmp_path):
+    good = {"dpi": 100, "mistakes": 20}
+    assert parse(PlotParams, good, where=tmp_path).dpi == 100
+    with pytest.raises(ParamsError, match=next(iter(wrong))):
+        parse(PlotParams, good | wrong, where=tmp_path)

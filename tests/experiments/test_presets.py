@@ -1,0 +1,84 @@
+"""Every preset says what it is, and trains."""
+
+import os
+import re
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import pytest
+from runs import ROOT
+
+from cct.experiments.presets import preset_names, preset_title, read_preset
+from cct.models.architectures import resolve_architecture
+from cct.models.build import build_model
+from cct.params import SECTIONS, flatten, load, read_yaml
+from cct.training.batches import Split
+from cct.training.loop import train_model
+
+EXPECTED = {"demo", "fast", "keras_example", "paper_200", "paper_300", "paper_1500"}
+
+
+def test_all_presets_are_there():
+    assert set(preset_names()) == EXPECTED
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_header_says_command_time_and_accuracy(name):
+    header = [line for line in (ROOT / f"presets/{name}.yaml").read_text().splitlines() if line.startswith("#")]
+    text = "\n".join(header)
+    command = "make demo" if name == "demo" else rf"dvc exp run \$\(cct preset {name}\)"
+    assert re.search(rf"^#   {command}", text, re.MULTILINE)
+    assert re.search(r"\d(\.\d+)? %", text) and re.search(r"second|minute|hour|GPU", text)
+    assert len(preset_title(name)) < 110  # a line of `cct preset`
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_nothing_of_an_earlier_recipe_is_left(name):
+    """`dvc exp run -S` leaves its values in params.yaml, where the next preset meets them."""
+    said = read_preset(name)
+    idle = {"train.seed"}
+    if said["augment.policy"] != "randaugment":
+        idle |= {f"augment.randaugment_{part}" for part in ("num_ops", "magnitude", "magnitude_std", "prob")}
+    if not said["augment.mixup_alpha"] and not said["augment.cutmix_alpha"]:
+        idle |= {"augment.mix_prob", "augment.mix_switch_prob", "augment.mix_epochs"}
+    if said["train.schedule"] != "step":
+        idle |= {"train.step_epochs", "train.step_factor"}
+    recipe = {
+        path for path in flatten(read_yaml(ROOT / "params.yaml")) if path.startswith(("model", "augment", "train"))
+    }
+    assert recipe | {"runtime.precision"} == {path for path in said if path != "data.source"} | idle
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_it_trains(name):
+    """As it says, but for its length and the number of layers."""
+    sections = load(ROOT / "params.yaml")
+    for section, values in read_yaml(ROOT / f"presets/{name}.yaml").items():
+        sections[section] = type(sections[section]).model_validate(sections[section].model_dump() | values)
+    assert sections.keys() == SECTIONS.keys()
+    short = {"epochs": 2, "warmup_epochs": min(sections["train"].warmup_epochs, 0.5), "cooldown_epochs": 0}
+    recipe = sections["train"].model_copy(update={**short, "batch_size": 16})
+    architecture = resolve_architecture(sections["model"].model_copy(update={"num_layers": 1}))
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    split = Split(images, np.arange(40) % 4)
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(sections["runtime"].precision)
+    try:
+        network = build_model(architecture, image_shape=(16, 16, 3), classes=4)
+        before = [np.array(weight) for weight in network.get_weights()]
+        history = train_model(
+            network,
+            split,
+            split,
+            recipe=recipe,
+            augment=sections["augment"],
+            jit_compile=False,
+            say=lambda line: None,
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert len(history) == 2 and all(np.isfinite(row["train_loss"]) for row in history)
+    assert any((a != b).any() for a, b in zip(before, network.get_weights(), strict=True))

@@ -1,0 +1,89 @@
+"""The same weights give the same logits and gradients on every backend, each in a process of its own."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.services
+# What one backend computes: logits of models with seed-independent weights, their gradients, and a file round trip.
+SCRIPT = """
+import sys
+from pathlib import Path
+from cct import runtime
+backend, folder, names = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+options = dict(device="cpu", precision="float32", deterministic=True, threads=None)
+print(runtime.configure(runtime.RuntimeParams(backend=backend, **options), seed=0))
+import keras, numpy as np
+from cct import model
+from cct.variants import ModelParams, resolve
+assert keras.backend.backend() == backend
+for name in names:
+    fields = dict(dropout=0.0) if name == "keras_example" else dict(num_layers=2)  # more compute nothing else, longer
+    architecture = resolve(ModelParams(name=name, attention_dropout=0.0, stochastic_depth=0.0, **fields))
+    network = model.build(architecture, image_shape=(32, 32, 3), classes=10, mean=[.5] * 3, std=[.25] * 3)
+    draws = np.random.default_rng(7)
+    for variable in network.trainable_variables:
+        scale = 1 / np.sqrt(np.prod(variable.shape[:-1])) if len(variable.shape) > 1 else 0.1
+        value = draws.normal(size=variable.shape) * scale + (1 if variable.path.endswith("gamma") else 0)
+        variable.assign(value.astype("float32"))
+    images = draws.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    targets = np.eye(10, dtype="float32")[draws.integers(0, 10, 6)]
+    logits = model.predict(network, images, batch_size=6)
+    file = folder / f"{name}.keras"  # TensorFlow comes first and writes it; the others open it
+    if backend == "tensorflow":
+        model.save(network, file)
+    else:
+        np.testing.assert_allclose(model.predict(model.load(file), images, batch_size=6), logits, atol=1e-4)
+    before = [np.array(weight) for weight in network.get_weights()]
+    # A step of plain gradient descent at rate 1 is the gradient.
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.SGD(1.0), loss, jit_compile=backend == "jax")
+    network.train_on_batch(images, targets)
+    gradient = [b - a for a, b in zip(network.get_weights(), before)]
+    np.savez(folder / f"{name}-{backend}.npz", logits, *gradient)
+"""
+NAMES = ["cct_2_3x2", "vit_lite_2_8", "vit", "keras_example"]
+BACKENDS = ["tensorflow", *(name for name in ("jax", "torch") if importlib.util.find_spec(name))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What every backend computed: logits and gradients of every model, in files."""
+    path = tmp_path_factory.mktemp("backends")
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    for backend in BACKENDS:
+        words = [sys.executable, "-c", SCRIPT, backend, str(path), *NAMES]
+        subprocess.run(words, env=environment, check=True, timeout=600)
+    return path
+
+
+def computed(folder: Path, name: str, backend: str) -> list[np.ndarray]:
+    with np.load(folder / f"{name}-{backend}.npz") as file:
+        return [file[key] for key in file.files]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_backends_agree(name, folder):
+    assert "jax" in BACKENDS, "make test-services installs JAX"
+    expected = computed(folder, name, "tensorflow")
+    assert np.abs(expected[0]).max() > 0.1 and max(np.abs(g).max() for g in expected[1:]) > 1e-3
+    for backend in BACKENDS[1:]:
+        for theirs, ours in zip(computed(folder, name, backend), expected, strict=True):
+            np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+
+@pytest.mark.skipif("jax" not in BACKENDS, reason="JAX is not installed: make test-services")
+def test_training_does_on_jax_what_it_does_on_tensorflow():
+    """Averages beside the raw weights, accumulation, and a killed run that ends in the same bits."""
+    module = Path(__file__).with_name("test_training.py")
+    words = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(module)]
+    words += ["-k", "averag or accumulated or kills1"]
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "5 passed" in done.stdout

@@ -1,0 +1,57 @@
+"""The record of what computed."""
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cct.errors import CCTError
+from cct.runtime.backend import describe_platform, determinism_explained
+from cct.runtime.machine import KERNEL_FLAGS, cpu_info, machine_record
+from cct.runtime.params import PLAIN
+
+
+def test_the_processor_is_named_with_the_instructions_that_change_bits():
+    cpu = cpu_info()
+    assert cpu["model"]
+    listed = Path("/proc/cpuinfo").read_text().split()
+    assert cpu["flags"] == [flag for flag in KERNEL_FLAGS if flag in listed]
+    assert cpu["flags"] or platform.machine() not in ("x86_64", "aarch64")
+
+
+def test_the_record_is_exact_and_can_be_written():
+    record = machine_record({"backend": "tensorflow"})
+    assert record["packages"]["numpy"] and record["packages"]["keras"] and record["host"]
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_what_an_operation_cannot_do_deterministically_is_said_clearly():
+    """A real refusal of TensorFlow's: random numbers without a seed."""
+    import tensorflow as tf
+
+    def unseeded() -> None:
+        tf.config.experimental.enable_op_determinism()
+        try:
+            tf.raw_ops.RandomUniform(shape=[2], dtype=tf.float32)
+        finally:
+            tf.config.experimental.disable_op_determinism()
+
+    with (
+        pytest.raises(CCTError, match=r"cannot compute this deterministically .*: set runtime\.deterministic to false"),
+        determinism_explained(PLAIN),
+    ):
+        unseeded()
+    with pytest.raises(ValueError, match="mine"), determinism_explained(PLAIN):
+        raise ValueError("mine")
+
+
+def test_a_kind_has_what_decides_the_bits():
+    """In a process of its own: a backend is configured once."""
+    code = "import json; from cct import runtime; print(json.dumps(runtime.configure(runtime.PLAIN, seed=0)))"
+    kind = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    assert {"backend", "backend_version", "keras", "threads", "cpu_flags", "gpus", "deterministic"} <= kind.keys()
+    assert describe_platform(kind).startswith(f"tensorflow {kind['backend_version']}, keras ")
+    assert describe_platform(kind | {"gpus": ["H200"]}).endswith("GPU (H200), float32")

@@ -1,0 +1,147 @@
+"""Killed is not lost: real kills of the real pipeline, each ending in the bytes of a run that was left alone."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Clone
+from runs import OUTPUTS, digests, set_parameters
+
+
+class Killable:
+    """A command in a session of its own, so that a kill takes all of its processes at once, as a crash does."""
+
+    def __init__(self, clone: Clone, log: Path, *words: str, **variables: str) -> None:
+        self.clone, self.log = clone, log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                words or ["dvc", "repro"], cwd=clone.path, env=clone.environment | variables, stdout=file,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def said(self, pattern: str) -> Callable[[], bool]:
+        return lambda: re.search(pattern, self.log.read_text(errors="replace")) is not None
+
+    def exists(self, pattern: str) -> Callable[[], bool]:
+        return lambda: any(self.clone.path.glob(pattern))
+
+    def kill_when(self, condition: Callable[[], bool], number: int = signal.SIGKILL) -> None:
+        """Kill when the condition is true, and still true once nothing moves any more."""
+        end = time.monotonic() + 120
+        while True:
+            assert self.process.poll() is None, f"ended first:\n{self.log.read_text()}"
+            assert time.monotonic() < end, f"never true:\n{self.log.read_text()}"
+            if condition():
+                os.killpg(self.process.pid, signal.SIGSTOP)
+                if condition():
+                    break
+                os.killpg(self.process.pid, signal.SIGCONT)
+            time.sleep(5e-4)  # leave the processor to others
+        os.killpg(self.process.pid, number)
+        os.killpg(self.process.pid, signal.SIGCONT)
+        self.process.wait()
+
+
+# Where a run is killed: the stage that must have been running, and what is to be seen there.
+POINTS = {
+    "start-up": ("train", lambda run: run.said("Running stage 'train'")),
+    "before the first step": ("train", lambda run: run.said(r"parameters, [\d,]+ images")),
+    "in the first epoch": ("train", lambda run: run.exists(".cct/checkpoints/*/000000-00000003-*.npz")),
+    "while a state is written": ("train", lambda run: run.exists(".cct/checkpoints/*/.00000[12]-*.part")),
+    "at the end of an epoch": ("train", lambda run: run.exists(".cct/checkpoints/*/000001-00000000-*.npz")),
+    "in the second epoch": ("train", lambda run: run.exists(".cct/checkpoints/*/000001-00000004-*.npz")),
+    "after the last epoch": ("train", lambda run: run.exists(".cct/checkpoints/*/000003-00000000-*.npz")),
+    "when the model is there": ("train", lambda run: run.exists("models/model.keras")),
+    "in evaluate": ("evaluate", lambda run: run.said(r"(?s)Running stage 'evaluate'.*threads\)")),
+    "in plot": ("plot", lambda run: run.exists("reports/figures/*.png")),
+}
+
+
+@pytest.fixture(scope="module")
+def victim(make_clone, undisturbed):
+    """A clone with the first's cache, so that a stage is only run where its result cannot be known yet."""
+    clone = make_clone()
+    set_parameters(clone)
+    return clone
+
+
+def forget(clone: Clone, undisturbed: Clone, stage: str) -> None:
+    """As before the first run, but with the results of the undisturbed one in DVC's cache: all but this stage's.
+
+    Later stages are then restored if, and only if, this one ends in the same bytes; else they run and differ.
+    """
+    for name in (*OUTPUTS, ".dvc/cache", ".dvc/tmp", ".cct/checkpoints"):
+        path = clone.path / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    (clone.path / "dvc.lock").unlink(missing_ok=True)
+    shutil.copytree(undisturbed.path / ".dvc/cache", clone.path / ".dvc/cache")
+    runs = [path for path in (clone.path / ".dvc/cache/runs").rglob("*") if path.is_file()]
+    own = [path for path in runs if f"cct.stages.{stage}" in path.read_text()]
+    assert len(runs) == 3 and len(own) == 1
+    shutil.rmtree(own[0].parent)  # DVC stumbles over an empty folder
+
+
+# Every point once, and to save time what goes on after one kill is killed again.
+KILLS = [
+    ("start-up", "in the first epoch", "at the end of an epoch", "after the last epoch"),
+    ("before the first step", "while a state is written", "in the second epoch", "when the model is there"),
+    ("in evaluate",),
+    ("in plot",),
+]
+
+
+@pytest.mark.parametrize("points", KILLS, ids=", ".join)
+def test_a_run_killed_anywhere_ends_in_the_same_bytes(points, victim, undisturbed, tmp_path):
+    assert sorted(point for chain in KILLS for point in chain) == sorted(POINTS)
+    stage = POINTS[points[0]][0]
+    forget(victim, undisturbed[0], stage)
+    for point in points:
+        saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
+        run = Killable(victim, tmp_path / point, CCT_CHECKPOINT_SECONDS="0")
+        run.kill_when(POINTS[point][1](run))
+        lock = victim.path / "dvc.lock"
+        assert f"  {stage}:" not in lock.read_text()
+        if saved:
+            assert "going on after epoch" in run.log.read_text()
+    saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
+    said = victim.run("dvc", "repro")
+    assert ("going on after epoch" in said) == saved
+    assert digests(victim) == undisturbed[1]
+    assert not list((victim.path / ".cct/checkpoints").glob("*/*"))
+
+
+def test_interrupts_and_a_full_disk_lose_nothing(victim, undisturbed, tmp_path):
+    forget(victim, undisturbed[0], "train")
+    run = Killable(victim, tmp_path / "log", CCT_CHECKPOINT_SECONDS="1000")
+    run.kill_when(run.exists(".cct/checkpoints/*/000001-00000000-*.npz"), signal.SIGINT)
+    said = run.log.read_text()
+    assert re.search(r"\ninterrupted (in|after) epoch \d.*; the same command goes on from there\n", said), said
+    assert "failed to reproduce 'train'" in said and "Traceback" not in said
+    # The stage alone, because a shell between DVC and the stage says what signal it got, not how the stage ended.
+    words = (sys.executable, "-m", "cct.stages.train")
+    run = Killable(victim, tmp_path / "log2", *words, CCT_CHECKPOINT_SECONDS="1000", PYTHONPATH="src")
+    run.kill_when(run.exists(".cct/checkpoints/*/000002-00000000-*.npz"), signal.SIGTERM)
+    assert run.process.returncode == 130 and "goes on from there" in run.log.read_text()
+    before = sorted(victim.path.glob(".cct/checkpoints/*/*.npz"))
+    # The file size limit of the processes stands for the disk, which no test may fill.
+    full = subprocess.run(
+        ["bash", "-c", "ulimit -f 30; PYTHONPATH=src python -m cct.stages.train"], cwd=victim.path,
+        env=victim.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert full.returncode == 1 and "going on after epoch 2 of 3" in full.stdout
+    assert "warning: the state of this run could not be saved" in full.stdout
+    assert "error: " in full.stdout and "File too large" in full.stdout and "Traceback" not in full.stdout
+    assert sorted(victim.path.glob(".cct/checkpoints/*/*.npz")) == before
+    said = victim.run("dvc", "repro")
+    where = re.search(
+        r"going on after epoch 2 of 3, step \d+, from (.*)\n\(to start over instead: rm -r '(.*)'\)", said
+    )
+    assert where and where[1] == where[2] and Path(where[1]).parent == victim.path / ".cct/checkpoints"
+    assert digests(victim) == undisturbed[1]

@@ -1,0 +1,215 @@
+"""Runs in a real SQLite store. The pipeline's own runs are tested in `test_pipeline.py`."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from cct.tracking.mlflow import MlflowTracker
+from cct.tracking.names import epoch_metrics, final_metrics
+from cct.tracking.store import Store, epoch_seconds, training_seconds
+
+META = {"digest": "d" * 64}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A git repository of DVC's whose store exists: making one takes seconds."""
+    path = tmp_path_factory.mktemp("repository")
+    (path / ".dvc").mkdir()
+    (path / "params.yaml").write_text("train:\n  epochs: 3\nevaluate:\n  confidence: 0.9\n")
+    for words in (["init", "-qb", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        subprocess.run(["git", "-C", str(path), *identity, *words], check=True)
+    return path
+
+
+@pytest.fixture
+def here(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+        monkeypatch.setenv(name, "")  # so that what MLflow sets in this process is taken back after the test
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+    mlflow.set_tracking_uri(None)
+    return repository
+
+
+def client(path: Path) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(f"sqlite:///{path}/mlflow.db")
+
+
+def train(model: str) -> str:
+    """A run that trained a model of this digest; its identifier."""
+    with MlflowTracker(stage="train", meta=META) as tracker:
+        tracker.epoch(row(1, 1.0))
+        tracker.epoch(row(2, 0.5))
+        tracker.tags({"model_sha256": model})
+    return tracker.run_id
+
+
+def row(epoch: int, loss: float) -> dict[str, float]:
+    rest = dict.fromkeys(("train_accuracy", "val_loss", "val_accuracy", "learning_rate"), 0.25)
+    return {"epoch": epoch, "train_loss": loss} | rest
+
+
+def test_a_run_is_named_tagged_and_ended(here):
+    run = client(here).get_run(train("a" * 64))
+    assert run.info.status == "FINISHED"
+    commit = subprocess.check_output(["git", "-C", str(here), "rev-parse", "HEAD"], text=True).strip()
+    assert run.info.run_name == f"main@{commit[:7]}"
+    assert run.data.tags["cct.commit"] == commit and run.data.tags["cct.dirty"] == "false"
+    assert run.data.params == {"train.epochs": "3", "evaluate.confidence_level": "0.9"}
+    assert run.data.metrics["train/loss"] == 0.5 and run.data.metrics["val/accuracy"] == 0.25
+    assert run.info.artifact_uri.startswith((here / "mlartifacts").as_uri())
+
+
+def test_a_later_stage_goes_on_with_the_run_that_trained(here):
+    identifier = train("b" * 64)
+    with MlflowTracker(stage="evaluate", meta=META, model_sha256="b" * 64) as tracker:
+        tracker.finals({"test/accuracy": 0.75})
+    assert tracker.run_id == identifier
+    run = client(here).get_run(identifier)
+    assert run.info.status == "FINISHED" and run.data.metrics["test/accuracy"] == 0.75
+
+
+def test_other_parameters_make_another_run_with_a_link(here):
+    identifier = train("c" * 64)
+    before = (here / "params.yaml").read_text()
+    (here / "params.yaml").write_text(before.replace("0.9", "0.5"))
+    try:
+        with MlflowTracker(stage="evaluate", meta=META, model_sha256="c" * 64) as tracker:
+            tracker.finals({"test/accuracy": 0.75})
+    finally:
+        (here / "params.yaml").write_text(before)
+    run = client(here).get_run(tracker.run_id)
+    assert tracker.run_id != identifier
+    assert run.data.params["evaluate.confidence_level"] == "0.5"
+    assert run.data.tags["cct.training"] == "restored" and run.data.tags["cct.trained_in"] == identifier
+    assert run.data.tags["cct.dirty"] == "false", "parameters are recorded; dirty means that the code differed"
+    assert "test/accuracy" not in client(here).get_run(identifier).data.metrics
+
+
+def test_an_experiment_has_a_run_of_its_own(here, monkeypatch):
+    identifier = train("e" * 64)
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-duck")
+    with MlflowTracker(stage="evaluate", meta=META, model_sha256="e" * 64) as tracker:
+        pass
+    assert tracker.run_id != identifier
+    assert client(here).get_run(tracker.run_id).info.run_name == "brave-duck"
+
+
+def test_the_store_is_in_the_repository_also_from_elsewhere(here, monkeypatch, tmp_path):
+    """As where DVC runs an experiment in a folder of its own."""
+    (tmp_path / "params.yaml").write_text("train:\n  epochs: 3\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(here))
+    identifier = train("f" * 64)
+    assert client(here).get_run(identifier).info.status == "FINISHED"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])
+def test_how_a_run_ended_is_recorded(here, error, status):
+    with pytest.raises(error), MlflowTracker(stage="train", meta=META) as tracker:
+        raise error
+    assert client(here).get_run(tracker.run_id).info.status == status
+
+
+def test_an_interrupted_training_goes_on_in_its_run_and_doubles_nothing(here):
+    with pytest.raises(KeyboardInterrupt), MlflowTracker(stage="train", meta=META) as first:
+        first.epoch(row(1, 1.0))
+        first.epoch(row(2, 0.5))
+        raise KeyboardInterrupt
+    opened = []
+    with MlflowTracker(stage="train", meta=META, run_id=first.run_id, on_open=opened.append) as tracker:
+        tracker.history([row(1, 1.0), row(2, 0.5), row(3, 0.4)])
+        tracker.epoch(row(4, 0.3))
+    assert opened == [first.run_id] == [tracker.run_id]
+    curve = client(here).get_metric_history(first.run_id, "train/loss")
+    assert sorted((point.step, point.value) for point in curve) == [(1, 1.0), (2, 0.5), (3, 0.4), (4, 0.3)]
+    assert client(here).get_run(first.run_id).info.status == "FINISHED"
+
+
+def test_what_mlflow_refuses_is_left_out_with_a_warning(here, capsys):
+    with MlflowTracker(stage="train", meta=META) as tracker:
+        tracker.artifact(Path("no/such/file"))
+        tracker.epoch(row(1, 1.0))
+    assert capsys.readouterr().err.count("warning: MLflow refused something, which is left out: ") == 1
+    assert client(here).get_run(tracker.run_id).data.metrics["train/loss"] == 1.0
+
+
+def test_names_are_grouped():
+    row = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 2.0, "val_accuracy": 0.25, "learning_rate": 0.1}
+    assert epoch_metrics(row)["val/accuracy"] == 0.25
+    size = {"parameters": 1, "macs": 2, "sha256": ""}
+    summary = {"test": {"accuracy": 0.5}, "per_class": {"cat": None, "dog": 1.0}, "model": size}
+    assert final_metrics(summary) == {
+        "test/accuracy": 0.5, "test_class/dog": 1.0, "model/parameters": 1, "model/macs": 2
+    }  # fmt: skip
+
+
+def test_a_store_whose_maker_was_killed_is_made_anew(here, tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text("train:\n  epochs: 3\n")
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "from cct import tracking; tracking.Store()"]) as process:
+        part = tmp_path / ".cct/mlflow.db"
+        while not (part.exists() and part.stat().st_size > 20_000):  # some of its tables are made
+            assert process.poll() is None
+            time.sleep(1e-3)
+        process.kill()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert client(tmp_path).get_run(train("a" * 64)).info.status == "FINISHED"
+
+
+def test_the_load_of_the_machine_is_recorded_unless_the_environment_says_no(here, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "1")
+
+    def recorded(run_id: str) -> set[str]:
+        return {name for name in client(here).get_run(run_id).data.metrics if name.startswith("system/")}
+
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+    with MlflowTracker(stage="train", meta=META) as tracker:
+        end = time.monotonic() + 60
+        while not (tracker.run_id and recorded(tracker.run_id)):
+            assert time.monotonic() < end
+    assert "system/cpu_utilization_percentage" in recorded(tracker.run_id)
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+    assert not recorded(train("9" * 64))
+
+
+def test_an_epoch_costs_training_next_to_nothing(here):
+    """Processor time of the delivery too: on two cores it is taken from training."""
+    rows, here_seconds, there_seconds = 50, [], []
+    with MlflowTracker(stage="train", meta=META) as tracker:
+        tracker.epoch(row(0, 1.0))  # opens the run
+        tracker.delivery.put(lambda: there_seconds.append(time.thread_time()))
+        for epoch in range(1, rows + 1):
+            start = time.thread_time()
+            tracker.epoch(row(epoch, 1.0))
+            here_seconds.append(time.thread_time() - start)
+        tracker.delivery.put(lambda: there_seconds.append(time.thread_time()))
+    delivering = (there_seconds[1] - there_seconds[0]) / rows
+    print(f"{1e6 * max(here_seconds):.0f} µs at most on the training's thread, {1e3 * delivering:.1f} ms on the other")
+    assert max(here_seconds) < 2e-3
+    assert delivering < 0.05  # 1 % of an epoch of five seconds; one of CIFAR-10 takes more than a minute here
+
+
+def test_epochs_have_the_times_of_those_that_were_watched(here):
+    store = Store()
+
+    def run_of(*ends: int) -> str:
+        run_id = store.client.create_run(store.experiment).info.run_id
+        for epoch, milliseconds in enumerate(ends, 1):
+            store.client.log_metric(run_id, "val/accuracy", 0.5, timestamp=milliseconds, step=epoch)
+        return run_id
+
+    assert epoch_seconds(store, run_of(1000, 3000, 5500, 8000)) == [2.0, 2.5, 2.5]
+    for never_watched in ([1000, 1000, 1000], [1000], []):
+        assert epoch_seconds(store, run_of(*never_watched)) == []
+    assert training_seconds([2.0, 2.5, 2.5]) == 9.5
+    assert training_seconds([2.0, 2.0, 900.0]) == 2.0 + 2.0 + 2.0 + 6.0, "a night in between is no training"
