@@ -1,38 +1,43 @@
-"""The errors that are the user's to mend, and how a command ends with one."""
+"""Errors that the user can mend, and how a command ends with one."""
 
 import functools
-import re
+import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
 
+from cct.log import LogLevelError, configure_logging, debugging
+
+log = logging.getLogger(__name__)
+
 
 class CCTError(Exception):
-    """A mistake outside the code (a parameter, a file, the network): its message is all the user needs to see."""
+    """A mistake outside the code (a parameter, a file, the network). Its message is all that the user needs."""
 
 
-def command(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wrap an entry point: an error of the user's becomes its message on stderr and exit code 1.
+def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Wrap a command: it logs, and an error of the user's becomes its message on stderr and exit code 1.
 
-    Files that cannot be read or written are such errors too. Ctrl-C and SIGTERM end with 130.
+    Files that cannot be read or written are such errors too. Ctrl-C and SIGTERM end with 130. At the level `debug` a
+    message comes with its traceback.
     """
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        sys.stdout.reconfigure(line_buffering=True)  # progress in a log file, too, as it is made
+        sys.stdout.reconfigure(line_buffering=True)  # each line of progress reaches a log file at once
         try:
+            configure_logging()
             return main(*args, **kwargs) or 0
-        except (CCTError, OSError) as error:
-            print(f"error: {redact(str(error))}", file=sys.stderr)
+        except BrokenPipeError:  # `cct models | head`: nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except (CCTError, LogLevelError, OSError) as error:
+            log.error("%s", error, exc_info=debugging())
             return 1
         except KeyboardInterrupt as error:
             print(f"interrupted {error}".strip(), file=sys.stderr)
             return 130
 
     return wrapper
-
-
-def redact(text: str) -> str:
-    """Without the user and password of any URL, one whose password wrongly has a bare "/" or "#" included."""
-    return re.sub(r"(?<=://)(?:[^/\s]*|[^/:@\s]*:(?!\d+(?:[/?#\s]|$))\S*)@", "***@", text)

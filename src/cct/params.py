@@ -9,16 +9,15 @@ import importlib
 import json
 import re
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
 from cct.errors import CCTError
+from cct.strict_yaml import StrictYAMLError, loads
 
-# Names, not imports: a stage depends on the schemas it reads, and DVC is told so. The others can only refuse a file,
-# never change a result, so they are looked up when a file is checked and are no dependency of the stage.
+# Names, not imports: DVC is told which schemas a stage depends on. A schema of another stage can refuse a file but never
+# change a result, so it is imported when a file is checked and is no dependency.
 SECTIONS = {
     "data": "cct.data.sources:DataParams",
     "preprocess": "cct.data.splits:PreprocessParams",
@@ -40,10 +39,11 @@ class Section(BaseModel):
     """Base of every schema: unknown keys are errors, values are not converted, instances do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    renamed: ClassVar[dict[str, str]] = {}  # former names of fields, refused with the present one
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML 1.2 mapping (so `1e-3` is a number) with the parser that DVC itself uses.
+    """Read a mapping from a YAML file, as `cct.strict_yaml` understands YAML.
 
     Raises:
         ParamsError: the file is absent, unreadable, not YAML, has a key twice, or is not a mapping.
@@ -52,51 +52,63 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"cannot read {path}: {error}") from error
+    return parse_yaml(text, where=str(path))
+
+
+def parse_yaml(text: str, *, where: str) -> dict[str, Any]:
+    """A mapping from YAML text; `where` it comes from is named in errors.
+
+    Raises:
+        ParamsError: as `read_yaml`.
+    """
     try:
-        content = YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = (error.problem or error.context or "cannot be parsed").splitlines()[0]
-        raise ParamsError(f"{path}{place}: not valid YAML: {problem}") from error
-    except Exception as error:  # of int(), date() and others: 2026-02-30, control characters, endless nesting
-        problem = [*str(error).splitlines(), type(error).__name__][0]
-        raise ParamsError(f"{path}: not valid YAML: {problem}") from error
+        content = loads(text)
+    except StrictYAMLError as error:
+        place = f", line {error.line}, column {error.column}" if error.line else ""
+        raise ParamsError(f"{where}{place}: not valid YAML: {error.problem}") from error
     if not isinstance(content, dict):
         found = "nothing" if content is None else f"a {type(content).__name__}"
-        raise ParamsError(f"{path}: expected a mapping of names to values, found {found}")
+        raise ParamsError(f"{where}: expected a mapping of names to values, found {found}")
     return content
 
 
-def describe(schema: type[BaseModel], content: Any, error: ValidationError, prefix: str = "") -> list[str]:
+def describe(schema: type[Section], content: Any, error: ValidationError, prefix: str = "") -> list[str]:
     """One line for each mistake: the path of the value, the value, what is allowed, the nearest valid name."""
-    lines = []
+    return [_mistake(schema, problem, prefix) for problem in error.errors(include_url=False)]
+
+
+def _mistake(schema: type[Section], problem: Any, prefix: str) -> str:
+    path, shown = _joined(prefix, *problem["loc"]), _yaml(problem["input"])
+    field = schema.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        return f"{path} = {shown}: unknown name; {_nearest(str(problem['loc'][-1]), schema, prefix)}"
+    if kind == "invalid_key":
+        return f"{_joined(prefix, shown)}: a name must be a string; valid: {', '.join(schema.model_fields)}"
+    if kind == "missing":
+        return f"{path} is missing" + (f": {field.description}" if field and field.description else "")
+    if kind == "value_error":  # of a validator of this project, whose message says it all
+        # null is not wrong by itself: the other fields make it so.
+        subject = prefix if not problem["loc"] or problem["input"] is None else f"{path} = {shown}"
+        return ": ".join(filter(None, [subject, str(problem["ctx"]["error"])]))
+    allowed = re.sub(r"^\w+ should ", "must ", problem["msg"]).replace(" after validation", "")
+    allowed = allowed.replace("a valid ", "a ").replace("a integer", "an integer")
+    if field and type(None) in get_args(field.annotation):
+        allowed += ", or null"
+    if kind == "string_pattern_mismatch" and field:
+        allowed += f" ({field.description})"
+    return f"{path} = {shown}: {allowed}"
+
+
+def _nearest(name: str, schema: type[Section], prefix: str) -> str:
+    """Which valid name an unknown one stands for: what it was renamed to, or else the most similar one."""
     valid = list(schema.model_fields)
-    for problem in error.errors(include_url=False):
-        path = ".".join([prefix, *map(str, problem["loc"])]).strip(".")
-        shown = _yaml(problem["input"])
-        field = schema.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(problem["loc"][-1]), valid, n=1, cutoff=0.5)
-            hint = f"did you mean {'.'.join([prefix, near[0]]).strip('.')}?" if near else f"valid: {', '.join(valid)}"
-            lines.append(f"{path} = {shown}: unknown name; {hint}")
-        elif problem["type"] == "invalid_key":
-            lines.append(f"{'.'.join([prefix, shown]).strip('.')}: a name must be a string; valid: {', '.join(valid)}")
-        elif problem["type"] == "missing":
-            lines.append(f"{path} is missing" + (f": {field.description}" if field and field.description else ""))
-        elif problem["type"] == "value_error":  # raised by a validator of ours: the message says it all
-            # null is no mistake by itself: it is what the other fields make of it.
-            subject = prefix if not problem["loc"] or problem["input"] is None else f"{path} = {shown}"
-            lines.append(": ".join(filter(None, [subject, str(problem["ctx"]["error"])])))
-        else:
-            allowed = re.sub(r"^\w+ should ", "must ", problem["msg"]).replace(" after validation", "")
-            allowed = allowed.replace("a valid ", "a ").replace("a integer", "an integer")
-            if field and type(None) in get_args(field.annotation):
-                allowed += ", or null"
-            if problem["type"] == "string_pattern_mismatch" and field:
-                allowed += f" ({field.description})"
-            lines.append(f"{path} = {shown}: {allowed}")
-    return lines
+    near = schema.renamed.get(name) or next(iter(difflib.get_close_matches(name, valid, n=1, cutoff=0.5)), None)
+    return f"did you mean {_joined(prefix, near)}?" if near else f"valid: {', '.join(valid)}"
+
+
+def _joined(*parts: Any) -> str:
+    return ".".join(map(str, parts)).strip(".")
 
 
 def _yaml(value: Any) -> str:
@@ -116,6 +128,15 @@ def parse(schema: type[SectionT], content: Any, *, where: Path) -> SectionT:
         raise ParamsError(_report(where, describe(schema, content, error))) from None
 
 
+def schemas() -> dict[str, type[Section]]:
+    """The schema of each section, in the order of `SECTIONS`."""
+    found = {}
+    for name, target in SECTIONS.items():
+        module, _, attribute = target.partition(":")
+        found[name] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
 def load(path: Path, *names: str) -> Any:
     """Check all of `params.yaml` and return the named sections.
 
@@ -129,31 +150,37 @@ def load(path: Path, *names: str) -> Any:
     Raises:
         ParamsError: with every mistake in the file, not only in the named sections.
     """
-    content = read_yaml(path)
+    sections = check(read_yaml(path), where=path)
+    if not names:
+        return sections
+    return sections[names[0]] if len(names) == 1 else tuple(sections[name] for name in names)
+
+
+def check(content: dict[str, Any], *, where: Path) -> dict[str, Any]:
+    """All sections of a whole set of parameters.
+
+    Raises:
+        ParamsError: with every mistake in it.
+    """
     mistakes, sections = [], {}
     for name in content:
         if name not in SECTIONS:
             near = difflib.get_close_matches(str(name), SECTIONS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"valid: {', '.join(SECTIONS)}"
             mistakes.append(f"{name if isinstance(name, str) else _yaml(name)}: unknown section; {hint}")
-    for name, target in SECTIONS.items():
-        module, _, attribute = target.partition(":")
-        schema = getattr(importlib.import_module(module), attribute)
+    for name, schema in schemas().items():
         if name not in content:
             mistakes.append(f"{name}: the section is missing; it has: {', '.join(schema.model_fields)}")
-            continue
-        if not isinstance(content[name], dict):
+        elif not isinstance(content[name], dict):
             mistakes.append(f"{name} = {_yaml(content[name])}: must be a mapping of names to values")
-            continue
-        try:
-            sections[name] = schema.model_validate(content[name])
-        except ValidationError as error:
-            mistakes += describe(schema, content[name], error, prefix=name)
+        else:
+            try:
+                sections[name] = schema.model_validate(content[name])
+            except ValidationError as error:
+                mistakes += describe(schema, content[name], error, prefix=name)
     if mistakes:
-        raise ParamsError(_report(path, mistakes))
-    if not names:
-        return sections
-    return sections[names[0]] if len(names) == 1 else tuple(sections[name] for name in names)
+        raise ParamsError(_report(where, mistakes))
+    return sections
 
 
 def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""The pipeline's files, relative to the root of the repository."""
+"""The pipeline's files, relative to the root of the repository. `dvc.yaml` names the same ones."""
 
 from pathlib import Path
 
+PARAMS, DVC_YAML, DVC_LOCK = Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock")
+RAW, PROCESSED = Path("data/raw"), Path("data/processed")
+META = PROCESSED / "meta.json"
 MODEL, HISTORY = Path("models/model.keras"), Path("reports/history.csv")
 METRICS, PREDICTIONS = Path("reports/metrics.json"), Path("reports/predictions.csv")
-META = "data/processed/meta.json"
-RUN_FILES = ("params.yaml", "dvc.lock", META, *map(str, (MODEL, HISTORY, METRICS, PREDICTIONS)))
-FIGURES = "reports/figures"
+PER_CLASS, FIGURES = Path("reports/per_class.csv"), Path("reports/figures")
+# What a finished run consists of, figures aside.
+RUN_FILES = (PARAMS, DVC_LOCK, META, MODEL, HISTORY, METRICS, PREDICTIONS, PER_CLASS)

@@ -1,59 +1,76 @@
-"""Batches of images and one-hot targets."""
+"""Batches of examples and one-hot targets. Nothing here knows what an example is: images today, text later."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from cct.augment.params import AugmentParams
-from cct.augment.sampling import apply_plan, sample_plan
 from cct.augment.streams import ORDER, random_stream
 
+# Changes a batch: (indices of its examples in the split, inputs, targets) -> (inputs, targets).
+Transform = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
-class Split(NamedTuple):
-    """Images and their labels, in memory or memory-mapped."""
 
-    images: np.ndarray  # (n, h, w, c) uint8
+class Examples(NamedTuple):
+    """A split: inputs and their labels, in memory or memory-mapped."""
+
+    inputs: np.ndarray  # (n, ...)
     labels: np.ndarray  # (n,) integers
 
 
 class EvalBatches(keras.utils.PyDataset):
-    """The images of a split in their order, with one-hot targets."""
+    """The examples of a split in their order, with one-hot targets of float32."""
 
-    def __init__(self, split: Split, *, batch_size: int, classes: int) -> None:
+    def __init__(self, examples: Examples, *, batch_size: int, classes: int) -> None:
         super().__init__()
-        self.split, self.batch_size, self.targets = split, batch_size, np.eye(classes, dtype="float32")
+        self.examples, self.batch_size, self.targets = examples, batch_size, np.eye(classes, dtype="float32")
 
     def __len__(self) -> int:
-        return math.ceil(len(self.split.labels) / self.batch_size)
+        return math.ceil(len(self.examples.labels) / self.batch_size)
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         part = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        return np.asarray(self.split.images[part]), self.targets[self.split.labels[part]]
+        return np.asarray(self.examples.inputs[part]), self.targets[self.examples.labels[part]]
+
+
+def no_transform(epoch: int) -> Transform:
+    """Leave the batches of an epoch as they are."""
+    return lambda indices, inputs, targets: (np.asarray(inputs), targets)
 
 
 def train_batches(
-    split: Split,
+    examples: Examples,
     *,
     batch_size: int,
     classes: int,
-    augment: AugmentParams,
     seed: int,
     epochs: range,
     first_step: int = 0,
+    transform_of: Callable[[int], Transform] = no_transform,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Shuffled, augmented batches of all `epochs`, one after another; the last of each epoch may be smaller.
+    """Shuffled batches of all `epochs`, one after another. The last batch of each epoch may be smaller.
 
-    One stream for all epochs, each batch a function of (seed, epoch, step): how far a backend reads ahead is no matter.
-    The first epoch begins at `first_step`.
+    Each batch is a function of (seed, epoch, step), so it does not matter how far a backend reads ahead.
+
+    Args:
+        examples: the training split.
+        batch_size: examples in a batch.
+        classes: width of the one-hot targets.
+        seed: of the order.
+        epochs: their numbers, from 0.
+        first_step: the batch at which the first of the epochs begins.
+        transform_of: what changes the batches of an epoch, by its number.
+
+    Yields:
+        Inputs, and float32 targets of (batch, classes).
     """
-    count, targets = len(split.labels), np.eye(classes, dtype="float32")
+    count, targets = len(examples.labels), np.eye(classes, dtype="float32")
     for epoch in epochs:
         order = random_stream(seed, epoch, ORDER).permutation(count)
-        draws = sample_plan(augment, seed=seed, epoch=epoch, shape=split.images.shape)
+        transform = transform_of(epoch)
         first = first_step * batch_size if epoch == epochs.start else 0
         for start in range(first, count, batch_size):
-            chosen = order[start : start + batch_size]
-            yield apply_plan(split.images[chosen], targets[split.labels[chosen]], draws.take(chosen))
+            batch = order[start : start + batch_size]
+            yield transform(batch, examples.inputs[batch], targets[examples.labels[batch]])

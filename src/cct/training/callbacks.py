@@ -1,5 +1,6 @@
 """What happens around the epochs of a training."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -11,22 +12,25 @@ from tqdm import tqdm
 
 from cct.errors import CCTError
 from cct.training.batches import EvalBatches
+from cct.training.history import history_row
 from cct.training.params import TrainParams
 from cct.training.schedules import learning_rate
 from cct.training.variables import assign_variables
 
+log = logging.getLogger(__name__)
+
 
 class TrainingError(CCTError):
-    """Training cannot go on."""
+    """A training cannot continue."""
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights with the best validation accuracy, the first of equals, of an epoch the raw ones first.
+    """Keeps the weights with the best validation accuracy; of equals the first, and the raw before the averaged ones.
 
     Args:
-        validation: on which averaged weights are evaluated too, as `ema_val_loss` and `ema_val_accuracy`; None where
-            there are none.
-        patience: epochs without a better one after which training stops.
+        validation: the batches that averaged weights are evaluated on too, as `ema_val_loss` and so on; None where no
+            weights are averaged.
+        patience: epochs without a better one after which training stops; None never stops it.
     """
 
     def __init__(self, validation: EvalBatches | None, patience: int | None) -> None:
@@ -53,7 +57,7 @@ class BestWeights(keras.callbacks.Callback):
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Stops at a loss that is not a number, with what to try."""
+    """Stops the training when the loss is not finite, and says what to try."""
 
     def __init__(self, every: int = 50) -> None:
         super().__init__()
@@ -78,22 +82,29 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
 
 class ProgressLogger(keras.callbacks.Callback):
-    """A line an epoch, with speed, time left and the best so far; on a terminal a bar within the epoch too."""
+    """Logs a line an epoch with speed, time left and the best epoch so far; a terminal also gets a progress bar.
+
+    Args:
+        epochs: of the whole training.
+        examples: in an epoch.
+        steps: in an epoch.
+        first_step: at which the first epoch begins.
+        best: the best weights so far.
+    """
 
     def __init__(
         self,
         *,
         epochs: int,
-        images: int,
+        examples: int,
         steps: int,
         first_step: int,
         best: BestWeights,
-        say: Callable[[str], None] = print,
     ) -> None:
         super().__init__()
-        self.epochs, self.images, self.steps, self.first_step, self.say = epochs, images, steps, first_step, say
+        self.epochs, self.examples, self.steps, self.first_step = epochs, examples, steps, first_step
         self.best = best
-        self.seconds: list[float] = []  # of each epoch, in proportion where only a part of it was left
+        self.seconds: list[float] = []  # of each epoch, extrapolated where only a part of it was left
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.start = time.perf_counter()
@@ -112,34 +123,32 @@ class ProgressLogger(keras.callbacks.Callback):
         # The first epoch compiles; leave it out of the forecast as soon as there is another.
         typical = float(np.median(self.seconds[1:] or self.seconds))
         averaged = f" (averaged {logs['ema_val_accuracy']:.4f})" if "ema_val_accuracy" in logs else ""
-        self.say(
+        log.info(
             f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
             f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
             f"  val loss {logs['val_loss']:.4f}  val accuracy {logs['val_accuracy']:.4f}{averaged}"
             f"  best {self.best.accuracy:.4f} in {self.best.epoch + 1}"
-            f"  {self.images * share / (self.trained - self.start):,.0f} images/s"
+            f"  {self.examples * share / (self.trained - self.start):,.0f} examples/s"
             f"  {format_seconds(typical * (self.epochs - epoch - 1))} left"
         )
 
 
 class HistoryLogger(keras.callbacks.Callback):
-    """Adds to the history and passes each new row on."""
+    """Adds a row to the history after each epoch, and passes it on.
 
-    def __init__(self, recipe: TrainParams, rows: list[dict], on_epoch: Callable[[dict[str, float]], None]) -> None:
+    Args:
+        config: for the learning rate.
+        history: the rows so far, which it extends.
+        on_epoch: gets each new row.
+    """
+
+    def __init__(self, config: TrainParams, history: list[dict], on_epoch: Callable[[dict[str, float]], None]) -> None:
         super().__init__()
-        self.recipe, self.on_epoch, self.rows = recipe, on_epoch, rows
+        self.config, self.on_epoch, self.history = config, on_epoch, history
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        row = {
-            "epoch": epoch + 1,
-            "train_loss": float(logs["loss"]),
-            "train_accuracy": float(logs["accuracy"]),
-            "val_loss": float(logs["val_loss"]),
-            "val_accuracy": float(logs["val_accuracy"]),
-            "learning_rate": float(learning_rate(self.recipe, epoch + 1)),
-        }
-        row |= {name: float(value) for name, value in logs.items() if name.startswith("ema_")}
-        self.rows.append(row)
+        row = history_row(epoch + 1, logs, rate=float(learning_rate(self.config, epoch + 1)))
+        self.history.append(row)
         self.on_epoch(row)
 
 

@@ -10,11 +10,11 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
-import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,40 +24,44 @@ from filelock import FileLock, Timeout
 from cct.errors import CCTError
 from cct.files import sha256_of_file, write_atomically
 
-KEPT = 2  # states of one run: the last, and the one before should the last be torn
-RUNS = 8  # unfinished runs
+log = logging.getLogger(__name__)
+
+KEPT = 2  # checkpoints of one run: the latest, and the one before in case the latest is damaged
+RUNS = 8  # unfinished runs whose checkpoints are kept
 BYTES = 4 << 30  # of all of them together
 CONTENT = "content"
 
 
 class Checkpoint(NamedTuple):
-    """One state, as `States.save` got it."""
+    """A checkpoint as `CheckpointStore.save` got it."""
 
     content: dict[str, Any]
     arrays: dict[str, list[np.ndarray]]
 
 
 class CheckpointStore:
-    """The states of one run; a context, in which no other process has them.
+    """The checkpoints of one run. It is a context; within it no other process has them.
 
     Attributes:
         folder: where they are.
-        latest: the last whole state, or None where there is none.
-        interval: seconds between two states within an epoch, from the environment variable CCT_CHECKPOINT_SECONDS.
-        notes: what else shall be found again with the state (the MLflow run). Saved with every state.
+        latest: the latest whole checkpoint, or None.
+        interval: seconds between two checkpoints within an epoch, from the environment variable CCT_CHECKPOINT_SECONDS.
+        notes: what the run finds again with its checkpoint (its MLflow run). Saved with every checkpoint.
     """
 
-    def __init__(self, top: Path, fingerprint: str, say: Callable[[str], None] = print) -> None:
-        """Take the states of a run.
+    def __init__(self, top: Path, digest: str) -> None:
+        """Name the checkpoints of a run.
 
         Args:
-            top: folder of all runs' states.
-            fingerprint: hexadecimal; equal for runs that must end in the same bits, and only for them.
-            say: told when another process has this run, which is then waited for.
+            top: folder of all runs' checkpoints.
+            digest: hexadecimal; equal for runs that must end in the same bits, and only for them.
+
+        Raises:
+            CCTError: CCT_CHECKPOINT_SECONDS is not a number of seconds.
         """
-        self.folder, self.say = top / fingerprint, say
+        self.folder = top / digest
         # Lock files are never removed (another process may be waiting on one), so there is a fixed number of them.
-        self.lock = FileLock(top / f"{fingerprint[:4]}.lock")
+        self.lock = FileLock(top / f"{digest[:4]}.lock")
         self.latest: Checkpoint | None = None
         self.notes: dict[str, Any] = {}
         self.interval = _interval()
@@ -67,12 +71,12 @@ class CheckpointStore:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self.lock.acquire(timeout=0)
         except Timeout:
-            self.say("another process is training exactly this: waiting for its end")
+            log.info("another process is training exactly this: waiting for its end")
             self.lock.acquire()
         except OSError as error:
             raise CCTError(
-                f"cannot keep the states of trainings in {self.folder.parent}: {error.strerror}: make it a folder that "
-                "can be written, or remove what is in its place"
+                f"cannot keep checkpoints in {self.folder.parent}: {error.strerror}: make it a folder that can be "
+                "written, or remove what is in its place"
             ) from error
         self._clear_old_runs()
         for path in reversed(self._files()):
@@ -80,7 +84,7 @@ class CheckpointStore:
             if self.latest is not None:
                 self.notes = self.latest.content["notes"]
                 break
-            self.say(f"{path} is damaged and not used")
+            log.warning("the checkpoint %s is damaged and not used", path)
             path.unlink(missing_ok=True)
         for path in self.folder.glob(".*.part"):  # of a process that was killed while it wrote
             path.unlink(missing_ok=True)
@@ -90,10 +94,10 @@ class CheckpointStore:
         self.lock.release()
 
     def save(self, content: Mapping[str, Any], arrays: Mapping[str, Sequence[np.ndarray]]) -> None:
-        """Write a state; the last whole one stays until this one is on the disk.
+        """Write a checkpoint. The one before stays until this one is on the disk.
 
         Args:
-            content: what JSON can hold, with `epoch` and `step`, whole numbers that say how far the run is.
+            content: JSON values, with `epoch` and `step`, whole numbers that say how far the run is.
             arrays: lists of arrays by name.
         """
         text = json.dumps({**content, "notes": self.notes, "lengths": {name: len(a) for name, a in arrays.items()}})
@@ -105,24 +109,25 @@ class CheckpointStore:
         try:
             write_atomically(self.folder / name, data)
         except OSError as error:
-            print(
-                f"warning: the state of this run could not be saved in {self.folder}: {error.strerror}. Training goes "
-                "on; if it is interrupted now, it will go on from the last state before this one.",
-                file=sys.stderr,
+            log.warning(
+                "cannot write a checkpoint into %s: %s. Training continues; if it is interrupted now, it resumes from "
+                "the checkpoint before.",
+                self.folder,
+                error.strerror,
             )
             return
         for path in self._files()[:-KEPT]:
             path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove all states of this run: it is finished."""
+        """Remove all checkpoints of this run, because it is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*-*-*.npz"))
 
     def _clear_old_runs(self) -> None:
-        """Remove the oldest unfinished runs of all that are too many or too large, but no run that is going on."""
+        """Remove the oldest unfinished runs while there are too many or they are too large, but none that is active."""
         runs = sorted((_age(folder), folder) for folder in self.folder.parent.iterdir() if folder.is_dir())
         sizes = {folder: _size(folder) for _, folder in runs}
         others = [folder for _, folder in runs if folder != self.folder]
@@ -130,18 +135,18 @@ class CheckpointStore:
         for folder in others:
             if count < RUNS and total <= BYTES:
                 return
-            # Held by another process, or by this one: the run is going on, or shares its lock with one that is.
+            # A lock that is held means that the run is active, or shares its lock with one that is.
             with contextlib.suppress(Timeout), FileLock(folder.parent / f"{folder.name[:4]}.lock").acquire(timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
                 count, total = count - 1, total - sizes[folder]
 
 
 def run_digest(parts: Mapping[str, Any], files: Sequence[Path]) -> str:
-    """What decides a run's result, as 40 hexadecimal digits.
+    """The digest of all that decides a run's result: 40 hexadecimal digits.
 
     Args:
-        parts: what JSON can hold.
-        files: their contents count, and their names.
+        parts: JSON values.
+        files: their names and contents count.
 
     Raises:
         CCTError: a file cannot be read.
@@ -156,7 +161,7 @@ def run_digest(parts: Mapping[str, Any], files: Sequence[Path]) -> str:
 
 
 def _read_checkpoint(path: Path) -> Checkpoint | None:
-    """A state, or None where the file is not what was written."""
+    """A checkpoint, or None where the file is damaged."""
     try:
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest()[:32] != path.stem.rpartition("-")[2]:
@@ -178,7 +183,7 @@ def _age(folder: Path) -> float:
 
 
 def _size(folder: Path) -> int:
-    with contextlib.suppress(OSError):  # of a run that another process finishes just now
+    with contextlib.suppress(OSError):  # another process may finish the run just now
         return sum(path.stat().st_size for path in folder.iterdir())
     return 0
 

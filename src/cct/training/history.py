@@ -3,36 +3,58 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cct.tables import TableError, column_places, parse_number, read_csv
+from cct.training.metrics import EPOCH_METRICS
 
-# Columns of history.csv. Epochs count from 1; losses are in nats; `best` is 1 for the epoch whose weights are kept.
-COLUMNS = {
-    "epoch": int,
-    "train_loss": float,
-    "train_accuracy": float,
-    "val_loss": float,
-    "val_accuracy": float,
-    "learning_rate": float,
-    "best": int,
-}
-# Where weights are averaged too; those of the best epoch are kept if they are the better ones.
-EMA_COLUMNS = {"ema_val_loss": float, "ema_val_accuracy": float}
+
+def history_columns() -> dict[str, type]:
+    """The columns that every history has. Epochs count from 1; losses are in nats; `best` is 1 for the best epoch.
+
+    `learning_rate` is the rate at the end of the epoch.
+    """
+    measured = [f"{split}_{name}" for split in ("train", "val") for name in EPOCH_METRICS]
+    return {"epoch": int} | dict.fromkeys(measured, float) | {"learning_rate": float, "best": int}
+
+
+def ema_columns() -> dict[str, type]:
+    """The columns that a history has besides where weights are averaged."""
+    return {f"ema_val_{name}": float for name in EPOCH_METRICS}
+
+
+def history_row(epoch: int, logs: Mapping[str, Any], *, rate: float) -> dict[str, float]:
+    """A row without `best`, from what Keras reports of an epoch.
+
+    Args:
+        epoch: counted from 1.
+        logs: values by name: `loss`, `val_loss`, `ema_val_loss` and so on.
+        rate: the learning rate at the end of the epoch.
+    """
+    train = {f"train_{name}": float(logs[name]) for name in EPOCH_METRICS}
+    val = {f"val_{name}": float(logs[f"val_{name}"]) for name in EPOCH_METRICS}
+    ema = {name: float(logs[name]) for name in ema_columns() if name in logs}
+    return {"epoch": epoch} | train | val | {"learning_rate": rate} | ema
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """One line an epoch, with the columns of `HISTORY`, and those of `AVERAGED` where the rows have them."""
+    """Write one line an epoch: `history_columns`, and `ema_columns` where the rows have them."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        columns = [*COLUMNS, *(name for name in EMA_COLUMNS if name in history[0])]
+        columns = [*history_columns(), *(name for name in ema_columns() if name in history[0])]
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
 
 
+def best_row(history: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The row of the best epoch."""
+    return next(row for row in history if row["best"])
+
+
 def best_accuracy(row: Mapping[str, float]) -> float:
-    """The validation accuracy of the weights that are kept if this epoch is: the raw or the averaged, if better."""
+    """The validation accuracy of an epoch's better weights: the raw or the averaged ones."""
     return max(row["val_accuracy"], row.get("ema_val_accuracy", 0.0))
 
 
@@ -40,15 +62,14 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
     """Read `history.csv`.
 
     Returns:
-        The columns of `HISTORY`, and of `AVERAGED` where it has them, one value an epoch: int64 for epoch (from 1) and
-        best (one 1, else 0), float64 for the losses (nats), the accuracies (0 to 1) and the learning rate. Other
-        columns are left out.
+        `history_columns`, and `ema_columns` where the file has them, one value an epoch: int64 for epoch (from 1) and
+        best (one 1, else 0), float64 for all else. Other columns are left out.
 
     Raises:
         TableError: it is absent, not CSV, without a column or a row, or a value is not a number or not possible.
     """
     header, rows = read_csv(path)
-    columns = COLUMNS | (EMA_COLUMNS if any(name in header for name in EMA_COLUMNS) else {})
+    columns = history_columns() | (ema_columns() if any(name in header for name in ema_columns()) else {})
     places = column_places(path, header, columns)
     history = {
         name: np.array([parse_number(path, line, name, row[places[name]], kind) for line, row in rows])

@@ -1,17 +1,20 @@
-"""Ctrl-C and SIGTERM as requests."""
+"""Ctrl-C and SIGTERM as requests, which a training meets between two steps."""
 
 import contextlib
+import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def deferred_interrupts(say: Callable[[str], None]) -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into a request, which training meets between two steps; the second is at once.
+def deferred_interrupts() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into an event that is set; the second raises KeyboardInterrupt at once.
 
-    An exception out of the middle of a step would leave a state that is neither the one before nor the one after it.
+    An exception in the middle of a step would leave variables that are neither those before nor those after it.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
@@ -22,7 +25,7 @@ def deferred_interrupts(say: Callable[[str], None]) -> Iterator[threading.Event]
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        say("stopping after this step (once more: at once, and back to the last state on disk)")
+        log.info("stopping after this step (once more: at once, and back to the last checkpoint on disk)")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,50 +1,45 @@
-"""The optimizers, and the learning rate at each step."""
+"""The optimizers by name. To add one, write a function as below and an entry in `OPTIMIZERS`.
 
-import keras
-from keras import ops
+This module is light, because the schema reads its names; Keras is imported when an optimizer is made.
+"""
 
-from cct.training.params import TrainParams
-from cct.training.schedules import learning_rate
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    import keras
 
-class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """`cct.recipe.learning_rate` at each step."""
-
-    def __init__(self, train: TrainParams, steps_per_epoch: int) -> None:
-        self.train, self.steps_per_epoch = train, steps_per_epoch
-
-    def __call__(self, step):
-        return learning_rate(self.train, ops.cast(step, "float32") / self.steps_per_epoch, ops)
+    from cct.training.params import TrainParams
 
 
-class _RawAndAveraged:
-    """What leaves a model its raw weights beside the averages that its optimizer keeps."""
+def _adamw(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Optimizer":
+    from cct.training.averaging import AdamW
 
-    def finalize_variable_values(self, var_list: list) -> None:
-        """Nothing: `fit` ends with this, and the averages would take the weights' place. See `use_averages`."""
-
-    def use_averages(self, variables: list) -> None:
-        """Put the averages into the model's trainable variables."""
-        super().finalize_variable_values(variables)
+    return AdamW(**options)
 
 
-class AdamW(_RawAndAveraged, keras.optimizers.AdamW):
-    pass
+def _muon(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Optimizer":
+    """Muon for the encoder's matrices; AdamW for convolutions, vectors, positions and the head.
+
+    Jordan et al., 2024, scaled as in Liu et al., arXiv:2502.16982, so that rates and decay are AdamW's.
+    """
+    from cct.training.averaging import Muon
+
+    return Muon(**options, adam_weight_decay=train.weight_decay, exclude_layers=["^(?!encoder_)"])
 
 
-class Muon(_RawAndAveraged, keras.optimizers.Muon):
-    pass
+OPTIMIZERS = {"adamw": _adamw, "muon": _muon}
 
 
-def make_optimizer(model: keras.Model, train: TrainParams, *, steps_per_epoch: int) -> AdamW | Muon:
-    """The recipe's optimizer; norms, biases and positions are not decayed unless it says so.
-
-    Muon (Jordan et al., 2024; scaled as in Liu et al., arXiv:2502.16982, so that rates and decay are AdamW's) is for
-    the matrices of the encoder; convolutions, vectors, positions and head have AdamW.
+def make_optimizer(model: "keras.Model", train: "TrainParams", *, steps_per_epoch: int) -> "keras.optimizers.Optimizer":
+    """The optimizer of a config. Norms, biases and positions are not decayed unless the config says so.
 
     Args:
+        model: whose variables it will change.
+        train: the config.
         steps_per_epoch: batches in an epoch, however many of them make one update.
     """
+    from cct.training.averaging import LearningRate
+
     batches_per_update = train.gradient_accumulation_steps
     options = {
         "learning_rate": LearningRate(train, steps_per_epoch),
@@ -55,14 +50,11 @@ def make_optimizer(model: keras.Model, train: TrainParams, *, steps_per_epoch: i
         # Keras averages after every batch, whether or not it brought an update.
         "ema_momentum": (train.ema_decay or 0.0) ** (1 / batches_per_update),
     }
-    if train.optimizer == "adamw":
-        chosen = AdamW(**options)
-    else:
-        chosen = Muon(**options, adam_weight_decay=train.weight_decay, exclude_layers=["^(?!encoder_)"])
+    optimizer = OPTIMIZERS[train.optimizer](train, options)
     if not train.decay_norm_and_bias:
-        chosen.exclude_from_weight_decay(
+        optimizer.exclude_from_weight_decay(
             var_list=[
                 v for v in model.trainable_variables if len(v.shape) < 2 or v.path.startswith("positional_embedding/")
             ]
         )
-    return chosen
+    return optimizer

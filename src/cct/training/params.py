@@ -1,47 +1,60 @@
 """The schema of `train` in `params.yaml`."""
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from cct.params import Section
+from cct.training.optimizers import OPTIMIZERS
+from cct.training.schedules import SCHEDULES
 
 
 class TrainParams(Section):
     """`train` in `params.yaml`."""
 
-    epochs: int = Field(ge=1, le=100_000, description="passes over the training split")
-    batch_size: int = Field(ge=1, le=65_536, description="images a step")
-    optimizer: Literal["adamw", "muon"] = Field(description="muon: for the matrices; all else has adamw")
-    learning_rate: float = Field(gt=0, le=10, description="peak learning rate")
-    schedule: Literal["constant", "cosine", "linear", "step"] = Field(description="of the rate, after warm-up")
-    min_learning_rate: float = Field(ge=0, le=10, description="the floor, where warm-up begins and schedules end")
-    warmup_epochs: float = Field(ge=0, description="epochs of linear warm-up, below epochs")
-    cooldown_epochs: float = Field(ge=0, description="last epochs, at the minimum")
-    step_epochs: float = Field(gt=0, description="epochs from one step of schedule step to the next")
-    step_factor: float = Field(gt=0, le=1, description="by which the rate is multiplied at each step")
-    weight_decay: float = Field(ge=0, lt=1, description="decoupled, times the learning rate at every step")
-    decay_norm_and_bias: bool = Field(
-        description="true: decay norms, biases and positions too, as the Keras example does"
+    renamed: ClassVar[dict[str, str]] = {
+        "minimum_learning_rate": "min_learning_rate",
+        "decay_everything": "decay_norm_and_bias",
+        "accumulation_steps": "gradient_accumulation_steps",
+        "early_stopping": "early_stopping_patience",
+    }
+
+    epochs: int = Field(ge=1, le=100_000, description="passes over the training split, 1 or more")
+    batch_size: int = Field(ge=1, le=65_536, description="examples a step, 1 to 65,536")
+    optimizer: Literal[*OPTIMIZERS] = Field(
+        description="adamw, or muon for the encoder's matrices and AdamW for all else"
     )
-    clip_norm: float | None = Field(gt=0, description="largest norm of all gradients together, or null")
+    learning_rate: float = Field(gt=0, le=10, description="the highest learning rate, above 0, at most 10")
+    schedule: Literal[*SCHEDULES] = Field(description="the learning rate after the warm-up")
+    min_learning_rate: float = Field(
+        ge=0, le=10, description="the lowest learning rate, where the warm-up begins and schedules end"
+    )
+    warmup_epochs: float = Field(ge=0, description="epochs of linear warm-up, below epochs; fractions are allowed")
+    cooldown_epochs: float = Field(ge=0, description="last epochs, at min_learning_rate")
+    step_epochs: float = Field(gt=0, description="for schedule step: epochs between two steps")
+    step_factor: float = Field(gt=0, le=1, description="for schedule step: each step multiplies the rate by it")
+    weight_decay: float = Field(ge=0, lt=1, description="decoupled weight decay, times the learning rate at every step")
+    decay_norm_and_bias: bool = Field(description="true: decay norms, biases and positions too, as the Keras example")
+    clip_norm: float | None = Field(gt=0, description="largest norm of all gradients together; null: no limit")
     gradient_accumulation_steps: int = Field(
-        ge=1, le=65_536, description="batches whose mean gradient makes one update"
+        ge=1, le=65_536, description="batches whose mean gradient makes one update, 1 to 65,536"
     )
-    ema_decay: float | None = Field(gt=0, lt=1, description="of the weights' moving average at each update, or null")
-    label_smoothing: float = Field(ge=0, lt=1, description="from 0 to below 1")
+    ema_decay: float | None = Field(
+        gt=0, lt=1, description="decay of the moving average of the weights, at each update; null: no average"
+    )
+    label_smoothing: float = Field(ge=0, lt=1, description="label smoothing, 0 to below 1")
     early_stopping_patience: int | None = Field(
-        ge=1, description="epochs without a better validation accuracy, or null"
+        ge=1, description="stop after so many epochs without a better validation accuracy; null: never"
     )
     init_from: str | None = Field(
         pattern=r"^pretrained/[^/]+\.keras$",
-        description="a model in pretrained/ to start from, or null for random weights",
+        description="pretrained/NAME.keras, a model to start from; null: random weights",
     )
-    seed: int = Field(ge=0, lt=2**32, description="of initial weights, order, augmentation and dropout")
+    seed: int = Field(ge=0, lt=2**32, description="seed of initial weights, order, augmentation and dropout")
 
-    # Validators of fields, which see the valid fields above theirs: one of the model would be silent while any field is
-    # wrong, and its mistakes would come to light one run later.
+    # These are validators of fields, not of the model: a field's validator runs beside the mistakes of other fields and
+    # sees the valid fields above its own. A validator of the model runs only when every field is valid.
     @field_validator("min_learning_rate")
     @classmethod
     def _not_above_peak(cls, rate: float, info: ValidationInfo) -> float:

@@ -5,7 +5,7 @@ import numpy as np
 
 
 def training_variables(model: keras.Model, *, metrics: bool) -> dict[str, list]:
-    """All that training changes. The model's include the states of its random number generators."""
+    """All that training changes, in groups. The model's group has the states of its random number generators too."""
     return {
         "model": list(model.variables),
         "optimizer": list(model.optimizer.variables),
@@ -14,5 +14,6 @@ def training_variables(model: keras.Model, *, metrics: bool) -> dict[str, list]:
 
 
 def assign_variables(variables: list, values: list[np.ndarray]) -> None:
+    """Set each variable to the value at its place."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
