@@ -26,7 +26,8 @@ import numpy as np
 
 from cct import params
 from cct.data.store import SPLITS, read_meta, read_split
-from cct.errors import CCTError, command
+from cct.entry import entry_point
+from cct.errors import CCTError
 from cct.evaluation.metrics import compute_metrics
 from cct.experiments.presets import read_preset
 from cct.files import write_atomically
@@ -216,7 +217,7 @@ def unpack(source: Path, top: Path) -> None:
 PARTS = {"check": check, "steps": steps}
 
 
-@command
+@entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="+", metavar="PART", help="check, steps, or a preset")

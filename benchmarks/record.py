@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from cct import paths
 from cct.data.store import read_meta
 from cct.dvc import Experiment, fetch_files, list_experiments
-from cct.errors import CCTError, command
+from cct.entry import entry_point
+from cct.errors import CCTError
 from cct.evaluation.predictions import read_metrics
 from cct.experiments.reproduce import trained_on
 from cct.files import sha256_of_file, write_atomically
@@ -243,7 +244,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
-@command
+@entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", metavar="NAME", help="a finished experiment (dvc exp list), or its commit")

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from cct.errors import CCTError, command
+from cct.entry import entry_point
+from cct.errors import CCTError
 from cct.evaluation.figures.style import save_figure
 from cct.experiments.ablation.figure import plot_ablation
 from cct.experiments.ablation.table import ablation_table
@@ -218,7 +219,7 @@ def filled(text: str, folder: Path) -> str:
     return text
 
 
-@command
+@entry_point
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a table is not up to date")

@@ -10,7 +10,9 @@ import pytest
 from conftest import ROOT
 
 from cct import cli
-from cct.errors import CCTError, command, redact
+from cct.entry import entry_point
+from cct.errors import CCTError
+from cct.log import redact
 from cct.experiments.presets import preset_names
 
 
@@ -61,7 +63,7 @@ def test_ui_refuses_a_remote_store(monkeypatch, capsys):
 
 
 def test_errors_of_the_user_are_messages(capsys, tmp_path):
-    @command
+    @entry_point
     def fails(error):
         raise error
 
@@ -75,8 +77,8 @@ def test_errors_of_the_user_are_messages(capsys, tmp_path):
 
 
 def test_sigterm_ends_like_ctrl_c():
-    code = "import signal, sys; from cct.errors import command\n"
-    code += "@command\ndef main():\n  print('ready', flush=True); signal.pause()\nsys.exit(main())"
+    code = "import signal, sys; from cct.errors import entry_point\n"
+    code += "@entry_point\ndef main():\n  print('ready', flush=True); signal.pause()\nsys.exit(main())"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as run:
         assert run.stdout.readline() == "ready\n"

@@ -19,7 +19,9 @@ from pathlib import Path
 from cct import __version__, params, paths
 from cct.data.sources import read_source
 from cct.dvc import fetch_files, pipeline_outputs, require_up_to_date, run_dvc
-from cct.errors import CCTError, command, redact
+from cct.entry import entry_point
+from cct.errors import CCTError
+from cct.log import redact
 from cct.experiments.presets import preset_arguments, preset_names, preset_title
 from cct.experiments.reproduce import EXIT, compare_outputs, machine_differences, summarize_findings
 from cct.experiments.workspace import clone_work_tree
@@ -343,7 +345,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-@command
+@entry_point
 def main(words: list[str] | None = None) -> int | None:
     arguments = parser().parse_args(words)
     return arguments.function(arguments)

@@ -1,43 +1,5 @@
-"""Errors that the user can mend, and how a command ends with one."""
-
-import functools
-import logging
-import os
-import signal
-import sys
-from collections.abc import Callable
-
-from cct.log import LogLevelError, configure_logging, debugging
-
-log = logging.getLogger(__name__)
+"""The error that a user can mend."""
 
 
 class CCTError(Exception):
     """A mistake outside the code (a parameter, a file, the network). Its message is all that the user needs."""
-
-
-def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wrap a command: it logs, and an error of the user's becomes its message on stderr and exit code 1.
-
-    Files that cannot be read or written are such errors too. Ctrl-C and SIGTERM end with 130. At the level `debug` a
-    message comes with its traceback.
-    """
-
-    @functools.wraps(main)
-    def wrapper(*args, **kwargs) -> int:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        sys.stdout.reconfigure(line_buffering=True)  # each line of progress reaches a log file at once
-        try:
-            configure_logging()
-            return main(*args, **kwargs) or 0
-        except BrokenPipeError:  # `cct models | head`: nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        except (CCTError, LogLevelError, OSError) as error:
-            log.error("%s", error, exc_info=debugging())
-            return 1
-        except KeyboardInterrupt as error:
-            print(f"interrupted {error}".strip(), file=sys.stderr)
-            return 130
-
-    return wrapper

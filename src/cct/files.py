@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import time
 from pathlib import Path
 
 from cct.errors import CCTError
@@ -16,10 +15,10 @@ def sha256_of_file(path: Path) -> str:
 
 
 def require_writable(*folders: Path) -> None:
-    """Make folders, and find out now, not after hours of work, that nothing can be written there.
+    """Make folders, and find out before hours of work whether they can be written.
 
     Raises:
-        CCTError: the first that cannot be made or written.
+        CCTError: a folder cannot be made or written; it names the first.
     """
     for folder in folders:
         try:
@@ -32,13 +31,13 @@ def require_writable(*folders: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Write a file that is there whole or not at all, even if the power fails, and make its folder.
+    """Write a file whole or not at all, even if the power fails, and make its folder.
 
     Raises:
-        OSError: it could not be written; what was there before is still there.
+        OSError: it could not be written. The file before is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # not mkstemp's, which nobody else may read
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # mkstemp would make it unreadable for other users
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -49,28 +48,9 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
-    if hasattr(os, "O_DIRECTORY"):  # the new name is on the disk when its folder is
+    if hasattr(os, "O_DIRECTORY"):  # the new name is on the disk as soon as its folder is
         folder = os.open(path.parent, os.O_DIRECTORY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-class Log:
-    """Says lines on stdout, and adds them with the time to a file that outlives the terminal and DVC's folders.
-
-    Args:
-        folder: where the file is.
-        name: of the run; runs of one name share a file.
-    """
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.path = folder / f"{name.replace('/', '-')}.log"
-
-    def __call__(self, line: str) -> None:
-        print(line)
-        with contextlib.suppress(OSError):  # a full disk must not cost a run
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")

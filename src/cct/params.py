@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cct.errors import CCTError
 from cct.strict_yaml import StrictYAMLError, loads
 
-# Names, not imports: DVC is told which schemas a stage depends on. A schema of another stage can refuse a file but never
+# Names, not imports: DVC is told which schemas a stage depends on. The schema of another stage can refuse a file, never
 # change a result, so it is imported when a file is checked and is no dependency.
 SECTIONS = {
     "data": "cct.data.sources:DataParams",

@@ -20,7 +20,8 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from cct.data.transfer import Failed, download, length, mismatch, save_chunks, say
-from cct.errors import CCTError, redact
+from cct.errors import CCTError
+from cct.log import redact
 from cct.files import sha256_of_file
 
 if TYPE_CHECKING:

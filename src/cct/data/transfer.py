@@ -20,7 +20,7 @@ import tenacity
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from cct.errors import redact
+from cct.log import redact
 from cct.files import sha256_of_file
 
 if TYPE_CHECKING:

@@ -1,4 +1,8 @@
-"""Sets up Keras's backend: device, precision, threads, determinism. Called before anything is built."""
+"""Sets up Keras's backend: device, precision, threads, determinism.
+
+`prepare_backend` comes before the import of Keras, because the backends read their environment when they are imported.
+The runner of the stages calls it. `configure_backend` comes before a model is built; a stage calls it.
+"""
 
 import contextlib
 import os
@@ -15,32 +19,51 @@ from cct.runtime.machine import cpu_cores, cpu_info
 from cct.runtime.params import RuntimeParams
 
 
+def prepare_backend(runtime: RuntimeParams) -> None:
+    """Set what the backends read when they are imported, and import Keras without their messages.
+
+    Raises:
+        CCTError: the backend is not installed, or the environment names another one.
+    """
+    chosen = os.environ.setdefault("KERAS_BACKEND", runtime.backend)
+    if chosen != runtime.backend:
+        raise CCTError(
+            f"KERAS_BACKEND is {chosen!r}, but runtime.backend is {runtime.backend!r}: unset the variable, or start "
+            "the stage with dvc repro, which sets it"
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if runtime.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["NPROC"] = str(runtime.threads or cpu_cores())  # the size of JAX's thread pool on a CPU
+    if runtime.deterministic:
+        flags = os.environ.get("XLA_FLAGS", "").split()
+        os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys([*flags, "--xla_gpu_deterministic_ops=true"]))
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch asks for it
+    with _stderr_held_back(), _missing_backend_explained(runtime):
+        import keras  # noqa: F401
+
+
 def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
-    """Set up Keras and its backend, once, before any layer is built.
+    """Set up Keras and its backend, once, before a layer is built.
 
     Returns:
-        The kind of machine that computes: with equal ones, equal runs give equal bytes (see `cct.runtime.machine`).
+        The platform fingerprint: where it is equal, equal runs give equal bytes (see `cct.runtime.machine`).
 
     Raises:
         CCTError: the backend is not installed, or a GPU is asked for and none is there.
     """
-    threads = runtime.threads or cpu_cores()
-    _environment(runtime, threads)
-    with _hushed():
-        try:
-            import keras
+    prepare_backend(runtime)
+    import keras
 
-            gpus = SET_UP[runtime.backend](runtime, threads)
-        except ModuleNotFoundError as error:
-            raise CCTError(
-                f"runtime.backend = '{runtime.backend}', but {error.name} is not installed: make setup "
-                f"EXTRA={runtime.backend}, or set runtime.backend to tensorflow"
-            ) from error
-        if runtime.device == "gpu" and not gpus:
-            raise CCTError(
-                f"runtime.device = 'gpu', but {runtime.backend} sees no GPU. Install its CUDA libraries (README, On a "
-                "GPU) and check nvidia-smi, or set runtime.device to auto or cpu."
-            )
+    threads = runtime.threads or cpu_cores()
+    with _stderr_held_back(), _missing_backend_explained(runtime):
+        gpus = BACKENDS[runtime.backend](runtime, threads)
+    if runtime.device == "gpu" and not gpus:
+        raise CCTError(
+            f"runtime.device = 'gpu', but {runtime.backend} sees no GPU. Install its CUDA libraries (README, On a "
+            "GPU) and check nvidia-smi, or set runtime.device to auto or cpu."
+        )
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(runtime.precision)
     return {
@@ -57,11 +80,14 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
     }
 
 
-def describe_platform(kind: dict[str, Any]) -> str:
+def describe_platform(fingerprint: dict[str, Any]) -> str:
     """One line that says where the numbers are computed."""
-    place = f"GPU ({', '.join(kind['gpus'])})" if kind["gpus"] else f"CPU ({kind['threads']} threads)"
-    versions = f"{kind['backend']} {kind['backend_version']}, keras {kind['keras']}, python {kind['python']}"
-    return f"{versions}: {place}, {kind['precision']}"
+    gpus, threads = fingerprint["gpus"], fingerprint["threads"]
+    place = f"GPU ({', '.join(gpus)})" if gpus else f"CPU ({threads} thread{'s' * (threads > 1)})"
+    backend = f"{fingerprint['backend']} {fingerprint['backend_version']}"
+    return (
+        f"{backend}, keras {fingerprint['keras']}, python {fingerprint['python']}: {place}, {fingerprint['precision']}"
+    )
 
 
 @contextlib.contextmanager
@@ -84,29 +110,15 @@ def determinism_explained(runtime: RuntimeParams) -> Iterator[None]:
 
 
 def jit_compile(runtime: RuntimeParams) -> bool:
-    """Whether XLA compiles a step.
+    """Whether XLA compiles a step: always for JAX, never for PyTorch, and for TensorFlow on a GPU.
 
-    Always for JAX, never for PyTorch. For TensorFlow on a GPU only: on a CPU it halves the speed of the tokenizer,
-    whose max-pooling has a slow gradient there.
+    On a CPU XLA halves the speed of the tokenizer, whose max-pooling has a slow gradient there.
     """
     if runtime.backend == "tensorflow":
         import tensorflow as tf
 
         return bool(tf.config.list_logical_devices("GPU"))
     return runtime.backend == "jax"
-
-
-def _environment(runtime: RuntimeParams, threads: int) -> None:
-    """What the backends read when they are imported."""
-    os.environ["KERAS_BACKEND"] = runtime.backend
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if runtime.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ["NPROC"] = str(threads)  # the size of JAX's thread pool on a CPU
-    if runtime.deterministic:
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch asks for it
 
 
 def _tensorflow(runtime: RuntimeParams, threads: int) -> list[str]:
@@ -136,12 +148,23 @@ def _torch(runtime: RuntimeParams, threads: int) -> list[str]:
 
 
 # Each sets up a backend and returns the names of the GPUs that it sees.
-SET_UP = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+BACKENDS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Hold back what C++ code writes to stderr, and let it out only if the block fails.
+def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CCTError(
+            f"runtime.backend = '{runtime.backend}', but {error.name} is not installed: make setup "
+            f"EXTRA={runtime.backend}, or set runtime.backend to tensorflow"
+        ) from error
+
+
+@contextlib.contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Hold back what C++ code writes to stderr, and show it only if the block fails.
 
     While they are imported TensorFlow and JAX write lines that no setting silences and that would hide our own.
     """

@@ -1,7 +1,7 @@
-"""What a run computed with: what decides its bits, and what else is worth knowing later.
+"""The machine that a run computes on.
 
-The first is the platform fingerprint, equal wherever equal runs must give equal bytes; it goes into the saved model.
-The second (packages, host, driver) goes to MLflow alone.
+Its platform fingerprint decides the bits of a run and goes into the saved model: where it is equal, equal runs give
+equal bytes. The rest (packages, host, driver) goes to the tracker alone.
 """
 
 import importlib.metadata
@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-METADATA_KEY = "cct"  # the key in a `.keras` file's metadata under which the kinds of machine are that trained it
+METADATA_KEY = "cct"  # in a `.keras` file's metadata: the platforms that trained it are under this key
 # Instruction sets for which oneDNN, Eigen, XLA and PyTorch have kernels of their own, as Linux names them.
 KERNEL_FLAGS = (
     "sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni",
@@ -21,7 +21,7 @@ KERNEL_FLAGS = (
 
 
 def cpu_info() -> dict[str, Any]:
-    """Model and instruction sets of this machine's processor: `model`, and `flags`, those of `KERNEL_FLAGS` it has."""
+    """This machine's processor: its `model`, and as `flags` the `KERNEL_FLAGS` that it has."""
     described = {}
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -53,10 +53,10 @@ def installed_packages() -> dict[str, str]:
     return dict(sorted(item for item in found.items() if item[0]))
 
 
-def machine_record(kind: dict[str, Any]) -> dict[str, Any]:
-    """A kind of machine and all that is known of this one."""
+def machine_record(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """A platform fingerprint, and all else that is known of this machine."""
     return {
-        "kind": kind,
+        "platform": fingerprint,
         "host": socket.gethostname(),
         "system": platform.platform(),
         "cpu": cpu_info()["model"],
@@ -67,7 +67,7 @@ def machine_record(kind: dict[str, Any]) -> dict[str, Any]:
 
 
 def platform_differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """What differs between two kinds of machine, a line each."""
+    """The differences between two platform fingerprints, a line each."""
     lines = []
     for name in sorted({*one, *other}):
         a, b = one.get(name), other.get(name)

@@ -10,13 +10,13 @@ from cct.params import Section
 class RuntimeParams(Section):
     """`runtime` in `params.yaml`."""
 
-    backend: Literal["tensorflow", "jax", "torch"] = Field(description="what Keras computes with")
-    device: Literal["auto", "cpu", "gpu"] = Field(description="auto: a GPU if the backend sees one; gpu: insist on it")
+    backend: Literal["tensorflow", "jax", "torch"] = Field(description="the library that Keras computes with")
+    device: Literal["auto", "cpu", "gpu"] = Field(description="auto: a GPU if the backend sees one; gpu: fail without")
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         description="mixed_*: 16-bit arithmetic over 32-bit weights"
     )
-    deterministic: bool = Field(description="equal bytes for equal runs; false may be faster")
-    threads: int | None = Field(ge=1, le=1024, description="CPU threads, or null for one a core")
+    deterministic: bool = Field(description="true: equal runs give equal bytes; false may be faster")
+    threads: int | None = Field(ge=1, le=1024, description="CPU threads; null: one a core")
 
 
 PLAIN = RuntimeParams(backend="tensorflow", device="cpu", precision="float32", deterministic=True, threads=None)

@@ -1,25 +1,22 @@
 """Bring the file that `data.source` describes into `data/raw`."""
 
 import shutil
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cct import params
 from cct.data.download import fetch_source
 from cct.data.sources import read_source
-from cct.errors import command
+from cct.paths import PARAMS, RAW
+
+if TYPE_CHECKING:
+    from cct.tracking.base import Tracker
 
 
-@command
-def main() -> None:
-    descriptor = Path(params.load(Path("params.yaml"), "data").source)
+def main(tracker: "Tracker") -> None:
+    descriptor = Path(params.load(PARAMS, "data").source)
     source = read_source(descriptor)
     cached = fetch_source(source, base=descriptor.parent)
-    folder = Path("data/raw")
-    shutil.rmtree(folder, ignore_errors=True)  # DVC keeps what is persistent, and so what another source left
-    folder.mkdir(parents=True)
-    shutil.copyfile(cached, folder / source.file)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    shutil.rmtree(RAW, ignore_errors=True)  # DVC keeps persistent outputs, so another source's file may be there
+    RAW.mkdir(parents=True)
+    shutil.copyfile(cached, RAW / source.file)

@@ -6,7 +6,7 @@ from pathlib import Path
 from cct import params
 from cct.augment.preview import enabled_augmentations, preview_images
 from cct.data.store import read_meta, read_split
-from cct.errors import command
+from cct.entry import entry_point
 from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class_accuracy
 from cct.evaluation.figures.curves import plot_learning_rate, plot_training_curves
 from cct.evaluation.figures.images import plot_augmentations, plot_top_errors
@@ -18,7 +18,7 @@ from cct.tracking.provenance import lock_digest
 from cct.training.history import read_history
 
 
-@command
+@entry_point
 def main() -> None:
     augment, options = params.load(Path("params.yaml"), "augment", "plot")
     meta = read_meta(Path("data/processed"))

@@ -1,107 +1,112 @@
 """Train the model on `data/processed`."""
 
-import sys
+import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
 
 from cct import params
 from cct.data.store import read_meta, read_split
-from cct.errors import command
-from cct.files import Log, require_writable, sha256_of_file
-from cct.inference import mlflow_model
-from cct.models.architectures import resolve_architecture
+from cct.files import require_writable, sha256_of_file
+from cct.models.saving import save_model
+from cct.paths import HISTORY, MODEL, PARAMS, PROCESSED
+from cct.pipeline import stage_code_files
 from cct.repository import repository_root
 from cct.runtime.backend import configure_backend, describe_platform, determinism_explained, jit_compile
 from cct.runtime.machine import machine_record, platform_differences
-from cct.tracking.mlflow import MlflowTracker
-from cct.tracking.names import best_metrics
-from cct.tracking.provenance import current_provenance
+from cct.tasks.lookup import task_of
+from cct.tasks.training import TRAINING_TASKS, TrainingTask
+from cct.training.batches import Examples
 from cct.training.checkpoints import CheckpointStore, run_digest
-from cct.training.history import best_accuracy, write_history
+from cct.training.history import best_accuracy, best_row, write_history
+from cct.training.loop import train_model
+
+if TYPE_CHECKING:
+    from cct.tracking.base import Tracker
+
+log = logging.getLogger(__name__)
 
 
-@command
-def main() -> None:
-    architecture, augment, recipe, hardware = params.load(Path("params.yaml"), "model", "augment", "train", "runtime")
-    require_writable(Path("models"), Path("reports"))
-    folder, meta = Path("data/processed"), read_meta(Path("data/processed"))
-    kind = configure_backend(hardware, seed=recipe.seed)
-    say = Log(repository_root() / ".cct/logs", current_provenance().name)
-    say(describe_platform(kind))
-    from cct.models.build import build_model
-    from cct.models.saving import load_model, save_model
-    from cct.models.transfer import initialize_from
-    from cct.training.batches import Split
-    from cct.training.loop import train_model
-
-    resolved, shape = resolve_architecture(architecture), tuple(meta["image_shape"])
-    parts = {
-        "model": resolved.model_dump(),
+def main(tracker: "Tracker") -> None:
+    model_params, augment, train, runtime = params.load(PARAMS, "model", "augment", "train", "runtime")
+    require_writable(MODEL.parent, HISTORY.parent)
+    meta = read_meta(PROCESSED)
+    task = task_of(meta, TRAINING_TASKS)
+    fingerprint = configure_backend(runtime, seed=train.seed)
+    log.info(describe_platform(fingerprint))
+    decisive = {
+        "model": task.describe(model_params),
         "augment": augment.model_dump(),
-        "train": recipe.model_dump(),
-        "runtime": hardware.model_dump(),
+        "train": train.model_dump(),
+        "runtime": runtime.model_dump(),
         "data": meta,
-        "versions": {name: kind[name] for name in ("backend", "backend_version", "keras")},
+        "versions": {name: fingerprint[name] for name in ("backend", "backend_version", "keras")},
     }
-    with CheckpointStore(repository_root() / ".cct/checkpoints", run_digest(parts, _files(recipe.init_from))) as saved:
-        if saved.latest:
-            done = saved.latest.content
-            say(
-                f"going on after epoch {done['epoch']} of {recipe.epochs}, step {done['step']}, from {saved.folder}\n"
-                f"(to start over instead: rm -r '{saved.folder}')"
-            )
-            if kind not in saved.notes["kinds"]:
-                print("this run began on another kind of machine, so its bits will be those of neither:")
-                print(*platform_differences(saved.notes["kinds"][-1], kind), sep="\n")
-        saved.notes["kinds"] = [*(k for k in saved.notes.get("kinds", []) if k != kind), kind]
-        network = build_model(
-            resolved, image_shape=shape, classes=len(meta["classes"]), mean=meta["mean"], std=meta["std"]
+    files = [*stage_code_files("train"), *([Path(train.init_from)] if train.init_from else [])]
+    with CheckpointStore(repository_root() / ".cct/checkpoints", run_digest(decisive, files)) as checkpoints:
+        _announce_resume(checkpoints, train.epochs, fingerprint)
+        model = _make_model(task, model_params, meta, init_from=None if checkpoints.latest else train.init_from)
+        tracker.start(
+            "train",
+            meta,
+            run_id=checkpoints.notes.get("tracked_run"),
+            on_start=lambda run_id: checkpoints.notes.update(tracked_run=run_id),
         )
-        say(f"{architecture.name}: {network.count_params():,} parameters, {meta['images']['train']:,} images")
-        if recipe.init_from and not saved.latest:
-            kept = initialize_from(load_model(Path(recipe.init_from)), network, resolved, image_shape=shape)
-            print(f"starting from {recipe.init_from}, {kept}")
-        with MlflowTracker(
-            stage="train",
-            meta=meta,
-            flavor=mlflow_model,
-            run_id=saved.notes.get("mlflow_run"),
-            on_open=lambda run_id: saved.notes.update(mlflow_run=run_id),
-        ) as tracker:
-            tracker.environment(machine_record(kind))
-            if saved.latest:
-                tracker.history(saved.latest.content["history"])
-            with determinism_explained(hardware):
-                history = train_model(
-                    network,
-                    Split(*read_split(folder, "train")),
-                    Split(*read_split(folder, "val")),
-                    recipe=recipe,
-                    augment=augment,
-                    jit_compile=jit_compile(hardware),
-                    states=saved,
-                    on_epoch=tracker.epoch,
-                    say=say,
-                )
-            best = history[[row["best"] for row in history].index(1)]
-            kept = best_accuracy(best)
-            which = ", averaged weights" if kept > best["val_accuracy"] else ""
-            say(f"kept epoch {best['epoch']}{which}: validation accuracy {kept:.4f}")
-            path = Path("models/model.keras")
-            save_model(network, path, origin={"trained_on": saved.notes["kinds"]})
-            write_history(Path("reports/history.csv"), history)
-            tracker.finals(best_metrics(history))
-            tracker.model(path, meta, hardware.backend)
-            tracker.artifact(Path("reports/history.csv"), "reports")
-            # Last: it is by this tag that the next stages know a run whose training is whole.
-            tracker.tags({"model_sha256": sha256_of_file(path)})
-        saved.clear()
+        tracker.log_environment(machine_record(fingerprint))
+        if checkpoints.latest:
+            tracker.log_history(checkpoints.latest.content["history"])
+        training = Examples(*read_split(PROCESSED, "train"))
+        with determinism_explained(runtime):
+            history = train_model(
+                model,
+                training,
+                Examples(*read_split(PROCESSED, "val")),
+                config=train,
+                transform_of=task.transforms(training, augment, train.seed),
+                jit_compile=jit_compile(runtime),
+                checkpoints=checkpoints,
+                on_epoch=tracker.log_epoch,
+            )
+        _write(model, history, checkpoints.notes["platforms"])
+        _track(tracker, history, meta, backend=runtime.backend)
+        checkpoints.clear()
 
 
-def _files(init_from: str | None) -> list[Path]:
-    """Files that decide the result: the code that DVC is told this stage depends on, and the model it starts from."""
-    dependencies = params.read_yaml(Path("dvc.yaml"))["stages"]["train"]["deps"]
-    return [Path(d) for d in [*dependencies, init_from] if d and d.endswith((".py", ".keras"))]
+def _announce_resume(checkpoints: CheckpointStore, epochs: int, fingerprint: dict[str, Any]) -> None:
+    """Say where the training resumes, and note the platform that computes now."""
+    platforms = checkpoints.notes.get("platforms", [])
+    if checkpoints.latest:
+        done = checkpoints.latest.content
+        log.info(
+            "resuming after epoch %d of %d, step %d, from %s\n(to start over instead: rm -r '%s')",
+            done["epoch"], epochs, done["step"], checkpoints.folder, checkpoints.folder,
+        )  # fmt: skip
+        if fingerprint not in platforms:
+            changes = "\n".join(platform_differences(platforms[-1], fingerprint))
+            log.warning("this run began on another platform, so its bits will be those of neither:\n%s", changes)
+    checkpoints.notes["platforms"] = [*(p for p in platforms if p != fingerprint), fingerprint]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], *, init_from: str | None) -> keras.Model:
+    model = task.build(model_params, meta)
+    log.info("%s: %s parameters", model_params.name, f"{model.count_params():,}")
+    if init_from:
+        log.info("starting from %s, %s", init_from, task.initialize(Path(init_from), model, model_params, meta))
+    return model
+
+
+def _write(model: keras.Model, history: list[dict[str, float]], platforms: list[dict[str, Any]]) -> None:
+    best = best_row(history)
+    which = ", averaged weights" if best_accuracy(best) > best["val_accuracy"] else ""
+    log.info("best epoch %d%s: validation accuracy %.4f", best["epoch"], which, best_accuracy(best))
+    save_model(model, MODEL, provenance={"trained_on": platforms})
+    write_history(HISTORY, history)
+
+
+def _track(tracker: "Tracker", history: list[dict[str, float]], meta: dict[str, Any], *, backend: str) -> None:
+    tracker.log_best(history)
+    tracker.log_model(MODEL, meta, backend)
+    tracker.log_artifact(HISTORY, "reports")
+    # Last: by this tag the next stages know a run whose training is whole.
+    tracker.set_tags({"model_sha256": sha256_of_file(MODEL)})

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from cct.errors import redact
+from cct.log import redact
 
 TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED", "UNAUTHENTICATED")
 LONGEST_WAIT = 30.0  # seconds between two tries

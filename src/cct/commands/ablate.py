@@ -1,0 +1,33 @@
+"""Change one ingredient of the recipe at a time, run all of it through DVC's queue, and show what each is worth."""
+
+import argparse
+import os
+from pathlib import Path
+
+from cct.commands.arguments import add_set_param, positive
+from cct.repository import repository_root
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_set_param(parser)
+    parser.add_argument("--only", metavar="CHANGE", nargs="+", default=[], help="run the base and these, by name")
+    parser.add_argument(
+        "--seeds", metavar="SEED", nargs="+", type=int, default=[], help="of each change (default: the file's)"
+    )
+    parser.add_argument("--jobs", type=positive, default=2, help="experiments at a time (default: 2)")
+    parser.add_argument("--file", type=Path, default=Path("benchmarks/ablation.yaml"), help="default: %(default)s")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from cct.experiments.ablation.run import run_ablation
+
+    file = arguments.file.resolve()
+    os.chdir(repository_root())
+    complete = run_ablation(
+        Path(os.path.relpath(file)),
+        settings=arguments.set_param,
+        seeds=arguments.seeds,
+        only=arguments.only,
+        jobs=arguments.jobs,
+    )
+    return int(not complete)

@@ -1,0 +1,50 @@
+"""Arguments that several commands take, and their types."""
+
+import argparse
+import math
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A port of TCP."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
+    return int(text)
+
+
+def tolerance(text: str) -> float:
+    """A finite number from 0 on."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return value
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """The size of a model's input and output."""
+    parser.add_argument("--classes", type=positive, default=10, help="default: 10")
+    parser.add_argument(
+        "--image", type=positive, nargs=3, default=(32, 32, 3), metavar=("H", "W", "C"), help="default: 32 32 3"
+    )
+
+
+def add_set_param(parser: argparse.ArgumentParser) -> None:
+    """Parameters, as `dvc exp run` takes them."""
+    parser.add_argument(
+        "-S", "--set-param", metavar="NAME=VALUE", action="append", default=[],
+        help="as in dvc exp run: train.epochs=60",
+    )  # fmt: skip
+
+
+def add_run_id(parser: argparse.ArgumentParser) -> None:
+    """A run of MLflow's."""
+    parser.add_argument("id", metavar="RUN_ID", help="as the MLflow UI shows it")

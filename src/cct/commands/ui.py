@@ -1,0 +1,15 @@
+"""Serve the MLflow UI on this machine only, with every experiment that DVC has."""
+
+import argparse
+
+from cct.commands.arguments import port
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=port, default=5000, help="default: 5000")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from cct.tracking.ui import serve_ui
+
+    return serve_ui(arguments.port)

@@ -1,0 +1,66 @@
+"""Runs a stage: `python -m cct.stages NAME`, as `dvc.yaml` does.
+
+What surrounds a stage is here: parameters are checked before anything slow is imported, the backend is chosen before
+Keras is imported, and a tracker watches. None of it decides a result, so no stage depends on this module.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cct import params
+from cct.entry import entry_point
+from cct.log import log_to_file
+from cct.paths import DVC_LOCK, PARAMS
+from cct.repository import repository_root
+from cct.runtime.backend import prepare_backend
+from cct.tracking.provenance import current_provenance, lock_digest
+from cct.tracking.registry import make_tracker
+
+
+class Stage(NamedTuple):
+    """What surrounds a stage."""
+
+    imports_keras: bool = False
+    logged: bool = False  # into .cct/logs
+    last: bool = False  # after it dvc.lock says all of the run but its own entry
+
+
+STAGES = {
+    "download": Stage(),
+    "preprocess": Stage(),
+    "train": Stage(imports_keras=True, logged=True),
+    "evaluate": Stage(imports_keras=True),
+    "plot": Stage(last=True),
+}
+
+
+@entry_point
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m cct.stages", description="Run a stage of the pipeline.")
+    parser.add_argument("stage", choices=list(STAGES))
+    name = parser.parse_args(words).stage
+    runtime = params.load(PARAMS, "runtime")
+    if STAGES[name].imports_keras:
+        prepare_backend(runtime)
+    if STAGES[name].logged:
+        log_to_file(repository_root() / ".cct/logs", current_provenance().name)
+    tracker = make_tracker()
+    status = "FAILED"
+    try:
+        importlib.import_module(f"cct.stages.{name}").main(tracker)
+        if STAGES[name].last and DVC_LOCK.is_file():
+            tracker.log_artifact(DVC_LOCK)
+            tracker.set_tags({"lock_digest": lock_digest(DVC_LOCK.read_text(encoding="utf-8"))})
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        tracker.finish(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""What evaluation needs from a task. To add a task, write its functions and an entry in `EVALUATION_TASKS`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from cct.models.architectures import ModelParams
+from cct.tasks.image_classification import evaluation as images
+
+
+class EvaluationTask(NamedTuple):
+    """The functions of a task that `evaluate` calls.
+
+    Attributes:
+        macs: multiply-adds of a prediction, from the `model` section and the content of meta.json.
+    """
+
+    macs: Callable[[ModelParams, Mapping[str, Any]], int]
+
+
+EVALUATION_TASKS = {"image_classification": EvaluationTask(images.macs)}

@@ -1,0 +1,14 @@
+"""Image classification: what a prediction costs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.cost import model_cost
+
+
+def macs(params: ModelParams, meta: Mapping[str, Any]) -> int:
+    """Multiply-adds of one image, as `cct models` counts them."""
+    height, width, channels = meta["image_shape"]
+    size = {"height": height, "width": width, "channels": channels, "classes": len(meta["classes"])}
+    return model_cost(resolve_architecture(params), **size).macs

@@ -1,0 +1,52 @@
+"""Image classification: the model, and augmentation as what changes a batch."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cct.augment.params import AugmentParams
+from cct.augment.sampling import apply_plan, sample_plan
+from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.build import build_model
+from cct.models.saving import load_model
+from cct.models.transfer import initialize_from
+from cct.training.batches import Examples, Transform
+
+
+def describe(params: ModelParams) -> dict[str, Any]:
+    """All that decides the model."""
+    return resolve_architecture(params).model_dump()
+
+
+def build(params: ModelParams, meta: Mapping[str, Any]) -> keras.Model:
+    """A model from raw uint8 images of the data's shape to one logit a class."""
+    return build_model(
+        resolve_architecture(params),
+        image_shape=tuple(meta["image_shape"]),
+        classes=len(meta["classes"]),
+        mean=meta["mean"],
+        std=meta["std"],
+    )
+
+
+def initialize(path: Path, model: keras.Model, params: ModelParams, meta: Mapping[str, Any]) -> str:
+    """Take the weights of a model file over into `model`; returns what was not taken, in words."""
+    source, shape = load_model(path), tuple(meta["image_shape"])
+    return initialize_from(source, model, resolve_architecture(params), image_shape=shape)
+
+
+def transforms(examples: Examples, augment: AugmentParams, seed: int) -> Callable[[int], Transform]:
+    """Augmentation: a plan for all images of an epoch, applied batch by batch."""
+
+    def transform_of(epoch: int) -> Transform:
+        plan = sample_plan(augment, seed=seed, epoch=epoch, shape=examples.inputs.shape)
+
+        def transform(indices: np.ndarray, images: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return apply_plan(images, targets, plan.take(indices))
+
+        return transform
+
+    return transform_of
