@@ -22,7 +22,7 @@ from cct.data.store import read_meta
 from cct.dvc import Experiment, fetch_files, list_experiments
 from cct.entry import entry_point
 from cct.errors import CCTError
-from cct.evaluation.predictions import read_metrics
+from cct.evaluation.reports import read_metrics
 from cct.experiments.reproduce import trained_on
 from cct.files import sha256_of_file, write_atomically
 from cct.params import arguments, flatten, read_yaml
@@ -206,7 +206,8 @@ def result(
     return {
         "kind": "accuracy",
         "title": title or f"`{first.parameters['model.name']}`",
-        "data": {"title": data or first.meta["name"]} | {key: first.meta[key] for key in ("name", "digest", "images")},
+        "data": {"title": data or first.meta["name"]}
+        | {"name": first.meta["name"], "digest": first.meta["digest"], "images": first.meta["examples"]},
         # The table has columns for the data and the seeds.
         "recipe": recipe(first.parameters, committed, presets, aside=[SEED, SOURCE]),
         "command": f"git checkout {experiment.baseline[:12]} && {words}",
@@ -222,7 +223,7 @@ def result(
         "confidence": first.parameters["evaluate.confidence_level"],
         "runs": [_row(run, each) for run, each in zip(found, timed, strict=True)],
         "seconds_per_epoch": _rounded(typical),
-        "images_per_second": _rounded(typical and first.meta["images"]["train"] / typical),
+        "images_per_second": _rounded(typical and first.meta["examples"]["train"] / typical),
         "machines": machines,
         "versions": {kind["backend"]: kind["backend_version"]}
         | {name: kind[name] for name in ("keras", "numpy", "python")},

@@ -12,8 +12,8 @@ from conftest import ROOT
 from cct import cli
 from cct.entry import entry_point
 from cct.errors import CCTError
-from cct.log import redact
 from cct.experiments.presets import preset_names
+from cct.log import redact
 
 
 @pytest.fixture(autouse=True)

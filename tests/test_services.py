@@ -156,7 +156,7 @@ def test_a_model_is_served_without_a_network(clone, tmp_path):
     with serve(words, port=port, log=tmp_path / "log", path="/ping", **environment):
         (answer,) = ask((folder / "serving_input_example.json").read_bytes())
         assert answer.keys() == {"label", *(f"p_{k}" for k in range(10))}
-        images = np.load(clone.path / "data/processed/test_images.npy")[:20]
+        images = np.load(clone.path / "data/processed/test_inputs.npy")[:20]
         answers = ask(json.dumps({"instances": images.tolist()}).encode())
     rows = (clone.path / "reports/predictions.csv").read_text().splitlines()[1:21]
     assert [answer["label"] for answer in answers] == [row.split(",")[2] for row in rows]

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
     """Wrap a command: it logs, and an error of the user's becomes its message on stderr and exit code 1.
 
-    Files that cannot be read or written are such errors too. Ctrl-C and SIGTERM end with 130. At the level `debug` a
-    message comes with its traceback.
+    Files that cannot be read or written are such errors too. Ctrl-C and SIGTERM end with 130. With CCT_DEBUG=1
+    (`--debug`) a message comes with its traceback.
     """
 
     @functools.wraps(main)

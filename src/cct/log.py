@@ -1,7 +1,7 @@
 """Logging: progress to stdout, warnings and errors to stderr, all of it to a run's log file with the time of day.
 
-The level comes from `-v`, `-q` or `--debug`, or else from the environment variable CCT_LOG_LEVEL. A command passes its
-level on through that variable to the stages that DVC starts.
+The level comes from `-v` or `-q`, or else from the environment variable CCT_LOG_LEVEL. `--debug` or CCT_DEBUG=1 adds
+the traceback of an error. A command passes both on to the stages that DVC starts, through these variables.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-VARIABLE = "CCT_LOG_LEVEL"
+VARIABLE, DEBUG = "CCT_LOG_LEVEL", "CCT_DEBUG"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 ROOT = "cct"  # the logger above all of this package's
 
@@ -82,7 +82,7 @@ def log_to_file(folder: Path, name: str) -> Path:
 
 def debugging() -> bool:
     """Whether errors come with their traceback."""
-    return logging.getLogger(ROOT).isEnabledFor(logging.DEBUG)
+    return os.environ.get(DEBUG, "") not in ("", "0")
 
 
 def redact(text: str) -> str:

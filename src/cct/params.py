@@ -25,7 +25,7 @@ SECTIONS = {
     "augment": "cct.augment.params:AugmentParams",
     "train": "cct.training.params:TrainParams",
     "runtime": "cct.runtime.params:RuntimeParams",
-    "evaluate": "cct.evaluation.metrics:EvaluateParams",
+    "evaluate": "cct.evaluation.params:EvaluateParams",
     "plot": "cct.evaluation.figures.params:PlotParams",
 }
 SectionT = TypeVar("SectionT", bound="Section")

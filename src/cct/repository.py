@@ -4,7 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
-CODE_PATHSPEC = ("--", ".", ":!params.yaml", ":!dvc.lock")
+# Changes elsewhere change a run; these files are its parameters and results.
+CODE_PATHSPEC = ("--", ".", ":!params.yaml", ":!dvc.lock", ":!reports")
 
 
 def git(folder: Path, *arguments: str) -> str:

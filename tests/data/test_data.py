@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from cct.data.arrays import Arrays
-from cct.data.formats.registry import read_arrays
-from cct.data.sources import DataError, Source, read_source
+from cct.data.arrays import Arrays, DataError
+from cct.data.prepare import write_processed
+from cct.data.sources import Source, read_arrays, read_source
 from cct.data.splits import PreprocessParams, stratified_split
-from cct.data.store import channel_statistics, read_meta, read_split, write_processed
+from cct.data.store import read_meta, read_split
 from cct.errors import CCTError
 from cct.params import ParamsError
+from cct.tasks.image_classification.preparation import channel_statistics
 
 TRAIN = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
 TEST = "cifar-10-batches-bin/test_batch.bin"
@@ -84,9 +85,9 @@ def test_cifar10_round_trip(tmp_path):
     contents = dict(zip([*TRAIN, TEST], [content for content, _, _ in parts], strict=True))
     backwards = {"cifar-10-batches-bin/readme.html": b"no record"} | dict(reversed(contents.items()))
     arrays = read_arrays(source(), packed(tmp_path, backwards))
-    np.testing.assert_array_equal(arrays.train_images, np.concatenate([images for _, images, _ in parts[:5]]))
+    np.testing.assert_array_equal(arrays.train_inputs, np.concatenate([images for _, images, _ in parts[:5]]))
     np.testing.assert_array_equal(arrays.train_labels, np.concatenate([labels for _, _, labels in parts[:5]]))
-    np.testing.assert_array_equal(arrays.test_images, parts[5][1])
+    np.testing.assert_array_equal(arrays.test_inputs, parts[5][1])
     np.testing.assert_array_equal(arrays.test_labels, parts[5][2])
     assert [array.dtype for array in arrays] == [np.uint8, np.int64, np.uint8, np.int64]
 
@@ -237,9 +238,9 @@ def test_digits_are_what_the_file_says():
     rows = [[int(x) for x in line.split(",")] for line in gzip.decompress(DIGITS.read_bytes()).decode().split()]
     arrays = read_arrays(read_source(ROOT / "data/sources/digits.yaml"), DIGITS)
     assert len(rows) == 1797 == len(arrays.train_labels) + len(arrays.test_labels)
-    assert arrays.train_images.shape[1:] == arrays.test_images.shape[1:] == (8, 8, 1)
-    assert arrays.train_images.dtype == np.uint8
-    assert arrays.train_images.max() == 255
+    assert arrays.train_inputs.shape[1:] == arrays.test_inputs.shape[1:] == (8, 8, 1)
+    assert arrays.train_inputs.dtype == np.uint8
+    assert arrays.train_inputs.max() == 255
     expected = sorted((bytes(round(x * 255 / 16) for x in row[:64]), row[64]) for row in rows)
     found = [
         (image.tobytes(), int(label))
@@ -253,7 +254,7 @@ def test_digits_keep_their_test_images():
     """A golden number: it changes only if results on digits are no longer comparable with those before."""
     arrays = read_arrays(source("digits-csv"), DIGITS)
     assert len(arrays.test_labels) == 359
-    assert hashlib.sha256(arrays.test_images.tobytes()).hexdigest()[:16] == "79f879f7d5c51589"
+    assert hashlib.sha256(arrays.test_inputs.tobytes()).hexdigest()[:16] == "79f879f7d5c51589"
 
 
 ROW = ",".join(["0"] * 64)
@@ -355,18 +356,18 @@ PREPROCESS = PreprocessParams(train_fraction=1.0, validation_fraction=0.2, seed=
 def test_processed_files(arrays, tmp_path):
     meta = write_processed(tmp_path / "new" / "out", source(classes=3), arrays, PREPROCESS)
     folder = tmp_path / "new" / "out"
-    names = [f"{split}_{kind}" for split in ("train", "val", "test") for kind in ("images", "labels")]
+    names = [f"{split}_{kind}" for split in ("train", "val", "test") for kind in ("inputs", "labels")]
     assert sorted(p.name for p in folder.iterdir()) == sorted(["meta.json", *(f"{name}.npy" for name in names)])
     assert meta == read_meta(folder) == json.loads((folder / "meta.json").read_text())
     digests = {name: hashlib.sha256((folder / f"{name}.npy").read_bytes()).hexdigest() for name in names}
     stays, chosen = stratified_split(arrays.train_labels, 0.2, seed=0)
-    mean, std = channel_statistics(arrays.train_images[stays])
+    mean, std = channel_statistics(arrays.train_inputs[stays])
     assert meta == {
         "name": "small",
         "classes": ["class0", "class1", "class2"],
         "image_shape": [4, 5, 3],
-        "images": {"train": 48, "val": 12, "test": 9},
-        "images_per_class": {"train": [16] * 3, "val": [4] * 3, "test": [3] * 3},
+        "examples": {"train": 48, "val": 12, "test": 9},
+        "examples_per_class": {"train": [16] * 3, "val": [4] * 3, "test": [3] * 3},
         "mean": mean,
         "std": std,
         "source_sha256": "0" * 64,
@@ -374,9 +375,9 @@ def test_processed_files(arrays, tmp_path):
         "digest": hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest(),
     }
     for split, images, labels in [
-        ("train", arrays.train_images[stays], arrays.train_labels[stays]),
-        ("val", arrays.train_images[chosen], arrays.train_labels[chosen]),
-        ("test", arrays.test_images, arrays.test_labels),
+        ("train", arrays.train_inputs[stays], arrays.train_labels[stays]),
+        ("val", arrays.train_inputs[chosen], arrays.train_labels[chosen]),
+        ("test", arrays.test_inputs, arrays.test_labels),
     ]:
         found = read_split(folder, split)
         assert isinstance(found[0], np.memmap) and not found[0].flags.writeable
@@ -388,8 +389,8 @@ def test_a_share_of_the_training_images(arrays, tmp_path):
     """Of each class 10 of 20, of which 2 validate; the test split stays whole, and the whole set's order."""
     half = PREPROCESS.model_copy(update={"train_fraction": 0.5})
     meta = write_processed(tmp_path / "half", source(classes=3), arrays, half)
-    assert meta["images_per_class"] == {"train": [8] * 3, "val": [2] * 3, "test": [3] * 3}
-    known = [image.tobytes() for image in arrays.train_images]
+    assert meta["examples_per_class"] == {"train": [8] * 3, "val": [2] * 3, "test": [3] * 3}
+    known = [image.tobytes() for image in arrays.train_inputs]
     places = {}
     for split in ("train", "val"):
         images, labels = read_split(tmp_path / "half", split)
@@ -409,8 +410,8 @@ def test_processed_files_are_the_same_bytes_again(arrays, tmp_path):
         folder: {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("a", "b", "c")
     }
     assert contents["a"] == contents["b"]
-    assert {name for name in contents["a"] if contents["a"][name] == contents["c"][name]} >= {"test_images.npy"}
-    assert contents["a"]["val_images.npy"] != contents["c"]["val_images.npy"]
+    assert {name for name in contents["a"] if contents["a"][name] == contents["c"][name]} >= {"test_inputs.npy"}
+    assert contents["a"]["val_inputs.npy"] != contents["c"]["val_inputs.npy"]
 
 
 def test_a_class_without_images_is_refused(arrays, tmp_path):
@@ -420,10 +421,10 @@ def test_a_class_without_images_is_refused(arrays, tmp_path):
 
 
 def test_a_constant_channel_is_refused(arrays, tmp_path):
-    images = arrays.train_images.copy()
+    images = arrays.train_inputs.copy()
     images[..., 1] = 7
     with pytest.raises(DataError, match=r"^small: a channel has one value in all training images$"):
-        write_processed(tmp_path / "out", source(classes=3), arrays._replace(train_images=images), PREPROCESS)
+        write_processed(tmp_path / "out", source(classes=3), arrays._replace(train_inputs=images), PREPROCESS)
     assert not (tmp_path / "out").exists()
 
 
@@ -435,7 +436,7 @@ def test_what_is_not_there_cannot_be_read(tmp_path):
 
 
 def test_a_pickle_is_not_read(tmp_path):
-    np.save(tmp_path / "val_images.npy", np.zeros(2, np.uint8))
+    np.save(tmp_path / "val_inputs.npy", np.zeros(2, np.uint8))
     np.save(tmp_path / "val_labels.npy", np.array([{}, {}]), allow_pickle=True)
     with pytest.raises(DataError, match="the val split cannot be read"):
         read_split(tmp_path, "val")

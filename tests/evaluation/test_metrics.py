@@ -180,7 +180,7 @@ def test_summary_is_plain_json_and_agrees_with_its_parts(scored):
     test = summary["test"]
     names_of_test = "loss accuracy accuracy_low accuracy_high top_5_accuracy calibration_error images"
     assert " ".join(test) == names_of_test
-    assert test["images"] == 500
+    assert test["examples"] == 500
     assert test["accuracy"] == oracle.accuracy_score(labels_n, logits_nk.argmax(axis=1))
     assert test["accuracy_low"] < test["accuracy"] < test["accuracy_high"] < test["top_5_accuracy"] < 1
     assert list(summary["per_class"]) == names

@@ -22,7 +22,7 @@ from cct.experiments.reproduce import (
 from cct.runtime.machine import METADATA_KEY
 
 HISTORY = "epoch,train_loss,chosen\n1,2.5,0\n2,1.5,1\n"
-METRICS = {"test": {"accuracy": 0.75, "images": 359}, "model": {"sha256": "a" * 64}}
+METRICS = {"test": {"accuracy": 0.75, "examples": 359}, "model": {"sha256": "a" * 64}}
 KIND = {"backend": "tensorflow", "threads": 2, "cpu_flags": ["avx2", "fma"], "gpus": []}
 
 
@@ -111,15 +111,15 @@ def test_a_model_of_two_machines_excuses_nothing_by_name(folders):
             "line 3, train_loss: 1.5 / nan",
             Verdict.DIFFERENT,
         ),
-        ("metrics.json", '{"test": {"accuracy": NaN, "images": 359}, "model": 1}', "0.75 / nan", Verdict.DIFFERENT),
+        ("metrics.json", '{"test": {"accuracy": NaN, "examples": 359}, "model": 1}', "0.75 / nan", Verdict.DIFFERENT),
         ("labels.npy", "", "cannot be read", Verdict.DIFFERENT),
         ("history.csv", HISTORY + "3,1,0\n", "3 / 4 lines", Verdict.DIFFERENT),
         ("history.csv", HISTORY.replace("loss", "los"), "3 / 3 lines, or other columns", Verdict.DIFFERENT),
         ("history.csv", HISTORY.replace("2.5", "2.50"), "line 2, train_loss: 2.5 / 2.50", Verdict.WITHIN),
-        ("metrics.json", {"test": {"accuracy": 0.7504, "images": 359}}, "only in one", Verdict.DIFFERENT),
+        ("metrics.json", {"test": {"accuracy": 0.7504, "examples": 359}}, "only in one", Verdict.DIFFERENT),
         (
             "metrics.json",
-            {"test": {"accuracy": 0.7504, "images": 359}, "model": {"sha256": "b" * 64}},
+            {"test": {"accuracy": 0.7504, "examples": 359}, "model": {"sha256": "b" * 64}},
             "test.accuracy: 0.75 / 0.7504; largest difference 0.0004",
             Verdict.WITHIN,
         ),

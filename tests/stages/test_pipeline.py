@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 from runs import digests, set_parameters
 
-from cct.data.formats.registry import read_arrays
-from cct.data.sources import read_source
+from cct.data.sources import read_arrays, read_source
 
 SMALL = ("-S", "train.epochs=3", "-S", "train.warmup_epochs=1", "-S", "runtime.threads=1")
 
@@ -65,7 +64,7 @@ def test_reports_agree_with_one_another(reports):
     metrics = json.loads((reports / "metrics.json").read_text())
     with (reports / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == metrics["test"]["images"] == 359
+    assert len(rows) == metrics["test"]["examples"] == 359
     right = np.mean([row["true"] == row["predicted"] for row in rows])
     assert right == pytest.approx(metrics["test"]["accuracy"], abs=1e-6)
     assert metrics["test"]["accuracy"] > 0.4  # three epochs; chance is 0.1
@@ -115,7 +114,7 @@ def test_the_logged_model_loads_where_nothing_of_ours_is_imported(clone, client,
     images = tmp_path / "images.npy"
     source = read_source(clone.path / "data/sources/digits.yaml")
     file = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets/data/digits.csv.gz"
-    np.save(images, read_arrays(source, file).test_images)
+    np.save(images, read_arrays(source, file).test_inputs)
     code = f"""
 import mlflow, numpy, sys
 mlflow.set_tracking_uri("sqlite:///{clone.path}/mlflow.db")

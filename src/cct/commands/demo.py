@@ -27,7 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
     summary = json.loads((FOLDER / "metrics.json").read_text(encoding="utf-8"))
     test, seconds = summary["test"], round(time.monotonic() - start)
     print(
-        f"\n{name}: {test['accuracy']:.2%} of {test['images']} test images right "
+        f"\n{name}: {test['accuracy']:.2%} of {test['examples']} test examples right "
         f"({test['accuracy_low']:.1%} to {test['accuracy_high']:.1%} with 95 % confidence), "
         f"{summary['model']['parameters']:,} parameters, {seconds} s\n\n"
         f"  look at the figures   {FOLDER}/figures/\n"

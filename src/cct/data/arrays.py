@@ -1,14 +1,20 @@
-"""Images and labels as a data source delivers them."""
+"""What a data source delivers."""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from cct.errors import CCTError
+
+
+class DataError(CCTError):
+    """A data source, or a file that it names, is not what it must be."""
+
 
 class Arrays(NamedTuple):
-    """Images and labels as a source delivers them."""
+    """Examples and labels, as the reader of a format returns them."""
 
-    train_images: np.ndarray  # (n, h, w, c) uint8
+    train_inputs: np.ndarray  # images: (n, h, w, c) uint8
     train_labels: np.ndarray  # (n,) int64
-    test_images: np.ndarray
+    test_inputs: np.ndarray
     test_labels: np.ndarray

@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 
 from cct.data.transfer import Failed, download, length, mismatch, save_chunks, say
 from cct.errors import CCTError
-from cct.log import redact
 from cct.files import sha256_of_file
+from cct.log import redact
 
 if TYPE_CHECKING:
     from cct.data.sources import Source

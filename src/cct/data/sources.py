@@ -1,32 +1,29 @@
-"""Data sources: their descriptors."""
+"""Data sources: their descriptors, and the arrays that they deliver."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from cct.errors import CCTError
+from cct.data.arrays import Arrays, DataError
+from cct.data.formats.registry import FORMATS
 from cct.params import Section, parse, read_yaml
-
-
-class DataError(CCTError):
-    """A data source, or an archive it names, is not what it must be."""
 
 
 class DataParams(Section):
     """`data` in `params.yaml`."""
 
-    source: str = Field(min_length=1, description="path of a descriptor such as data/sources/cifar10.yaml")
+    source: str = Field(min_length=1, description="path of a descriptor, such as data/sources/cifar10.yaml")
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Source(Section):
-    """A descriptor: what a data set is called, what it looks like, and where its one file is found."""
+    """A descriptor: the name, the format and the classes of a data set, and where its one file is found."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="short name of the data set")
-    format: Literal["cifar10-binary", "cifar100-binary", "digits-csv"] = Field(description="layout of the file")
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="short name of the data set: letters, digits, . _ -")
+    format: Literal[*FORMATS] = Field(description="format of the file")
     classes: list[str] = Field(min_length=2, description="class names in the order of their labels")
     file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the file on disk, without a folder")
     size: int = Field(gt=0, description="bytes")
@@ -38,9 +35,9 @@ class Source(Section):
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: list[str]) -> list[str]:
-        twice = sorted({name for name in classes if classes.count(name) > 1})
-        if twice:
-            raise ValueError(f"class names must differ, but these stand twice: {', '.join(twice)}")
+        duplicates = sorted({name for name in classes if classes.count(name) > 1})
+        if duplicates:
+            raise ValueError(f"class names must differ, but these are duplicates: {', '.join(duplicates)}")
         return classes
 
 
@@ -51,3 +48,14 @@ def read_source(path: Path) -> Source:
         ParamsError: it is absent or has mistakes.
     """
     return parse(Source, read_yaml(path), where=path)
+
+
+def read_arrays(source: Source, path: Path) -> Arrays:
+    """Read the verified file of a source.
+
+    Raises:
+        DataError: it is absent, or its content is not of the format that the descriptor names.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is not there: run dvc repro download")
+    return FORMATS[source.format].read(path, len(source.classes))

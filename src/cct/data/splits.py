@@ -1,18 +1,22 @@
-"""Which images train and which validate."""
+"""Which examples train and which validate."""
 
 import numpy as np
 from pydantic import Field
 
-from cct.data.sources import DataError
+from cct.data.arrays import DataError
 from cct.params import Section
 
 
 class PreprocessParams(Section):
     """`preprocess` in `params.yaml`."""
 
-    train_fraction: float = Field(gt=0, le=1, description="share of the training images that is used at all")
-    validation_fraction: float = Field(gt=0, lt=1, description="share of the training images, between 0 and 1")
-    seed: int = Field(ge=0, lt=2**32, description="chooses the images of both")
+    train_fraction: float = Field(
+        gt=0,
+        le=1,
+        description="share of the training examples, of each class, that is used; the test split stays whole",
+    )
+    validation_fraction: float = Field(gt=0, lt=1, description="share of those, of each class, between 0 and 1")
+    seed: int = Field(ge=0, lt=2**32, description="seed of both choices")
 
 
 def stratified_split(
@@ -22,32 +26,32 @@ def stratified_split(
 
     Args:
         labels: (n,).
-        fraction: between 0 and 1; of each class, to the nearest image.
-        name: of the parameter in `preprocess` that the fraction is.
+        fraction: between 0 and 1; of each class, to the nearest example.
+        name: of the parameter in `preprocess`, for the error.
 
     Returns:
-        Indices that stay and indices that were chosen, both ascending.
+        The indices of the rest and of the chosen, both ascending.
 
     Raises:
         DataError: a class would be left empty on either side.
     """
     generator = np.random.default_rng(seed)
-    chosen = []
+    picked = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         count = round(len(members) * fraction)
         if not 0 < count < len(members):
             raise DataError(
-                f"a fraction of {fraction} takes {count} of the {len(members)} images with label {label}: "
+                f"a fraction of {fraction} takes {count} of the {len(members)} examples with label {label}: "
                 f"each class needs at least one on both sides; choose another preprocess.{name}"
             )
-        chosen.append(generator.permutation(members)[:count])
-    picked = np.sort(np.concatenate(chosen))
-    return np.setdiff1d(np.arange(len(labels)), picked), picked
+        picked.append(generator.permutation(members)[:count])
+    chosen = np.sort(np.concatenate(picked))
+    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 
 def train_and_validation(labels: np.ndarray, preprocess: PreprocessParams) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the training and the validation images among those of `labels`, ascending."""
+    """Indices of the training and the validation examples, ascending."""
     used = np.arange(len(labels))
     if preprocess.train_fraction < 1:
         _, used = stratified_split(labels, preprocess.train_fraction, seed=preprocess.seed, name="train_fraction")

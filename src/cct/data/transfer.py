@@ -20,8 +20,8 @@ import tenacity
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from cct.log import redact
 from cct.files import sha256_of_file
+from cct.log import redact
 
 if TYPE_CHECKING:
     from cct.data.sources import Source

@@ -1,35 +1,22 @@
-"""Numbers about a trained classifier, from its logits and the true labels, each with its uncertainty where it has one.
+"""The metrics of a trained classifier, from its logits and the true labels.
 
 Names: n images, k classes. Labels are class indices. Every sum is in float64, whatever came in.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from cct.errors import CCTError
-from cct.params import Section
 
 DECIMALS = 6  # in reports: finer than one image in 100,000, coarser than the noise of another order of summation
 
 
 class MetricsError(CCTError):
     """The outputs of a model cannot be scored: they are not finite, not there, or not for these classes."""
-
-
-class EvaluateParams(Section):
-    """`evaluate` in `params.yaml`."""
-
-    batch_size: int = Field(
-        ge=1, le=65536, description="images per forward pass, 1 to 65536; memory and speed, not a setting of quality"
-    )
-    confidence_level: float = Field(
-        gt=0, lt=1, description="level of the accuracy's interval, between 0 and 1; 0.95 is a 95 % interval"
-    )
 
 
 def softmax(logits_nk: np.ndarray) -> np.ndarray:
@@ -134,51 +121,91 @@ def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarra
     return float(np.abs(np.bincount(bin_n, weights=excess_n)).sum() / len(labels_n))
 
 
-def compute_metrics(
-    logits_nk: np.ndarray, labels_n: np.ndarray, class_names: Sequence[str], confidence: float
-) -> dict[str, Any]:
-    """Everything a report says of a test split, ready for JSON: plain numbers of at most `DECIMALS` decimals.
+class Scores(NamedTuple):
+    """What test metrics are computed from."""
+
+    logits_nk: np.ndarray
+    probabilities_nk: np.ndarray
+    labels_n: np.ndarray
+
+
+class TestMetric(NamedTuple):
+    """How a test metric is computed and compared.
+
+    Attributes:
+        function: its value.
+        higher_is_better: its direction.
+        interval: its lower and upper end at a confidence level; None where no interval is known.
+        min_classes: with fewer classes it says nothing and is left out.
+    """
+
+    function: Callable[[Scores], float]
+    higher_is_better: bool
+    interval: Callable[[Scores, float], tuple[float, float]] | None = None
+    min_classes: int = 2
+
+
+def _loss(scores: Scores) -> float:
+    return cross_entropy(scores.logits_nk, scores.labels_n)
+
+
+def _accuracy(scores: Scores) -> float:
+    return float((scores.logits_nk.argmax(axis=1) == scores.labels_n).mean())
+
+
+def _accuracy_interval(scores: Scores, confidence: float) -> tuple[float, float]:
+    correct = int((scores.logits_nk.argmax(axis=1) == scores.labels_n).sum())
+    return wilson_interval(correct, len(scores.labels_n), confidence=confidence)
+
+
+def _top_5_accuracy(scores: Scores) -> float:
+    return top_k_accuracy(scores.logits_nk, scores.labels_n, 5)
+
+
+def _calibration_error(scores: Scores) -> float:
+    return expected_calibration_error(scores.probabilities_nk, scores.labels_n)
+
+
+# To add a test metric, write its function and an entry. It is then in metrics.json, in MLflow and in dvc metrics show,
+# and `cct promote` knows its direction.
+TEST_METRICS = {
+    "loss": TestMetric(_loss, higher_is_better=False),
+    "accuracy": TestMetric(_accuracy, higher_is_better=True, interval=_accuracy_interval),
+    "top_5_accuracy": TestMetric(_top_5_accuracy, higher_is_better=True, min_classes=6),
+    "calibration_error": TestMetric(_calibration_error, higher_is_better=False),
+}
+
+
+def compute_metrics(logits_nk: np.ndarray, labels_n: np.ndarray, classes: int, *, confidence: float) -> dict[str, Any]:
+    """All `TEST_METRICS` of a test split, ready for JSON: plain numbers of at most `DECIMALS` decimals.
 
     Args:
         logits_nk: outputs of the model, before softmax.
         labels_n: true class indices.
-        class_names: k names in the order of the indices.
-        confidence: level of the accuracy's Wilson interval.
+        classes: their number, k.
+        confidence: level of the intervals, between 0 and 1.
 
     Returns:
-        {"test": {"loss", "accuracy", "accuracy_low", "accuracy_high", "top_5_accuracy", "calibration_error",
-        "images"}, "per_class": {name: accuracy}}. Below 6 classes "top_5_accuracy" is left out, as it is always 1;
-        a class without a test image is None.
+        {"test": {name: value, ..., "examples": n}}. A metric with an interval has its ends beside it, as `NAME_low` and
+        `NAME_high`.
 
     Raises:
-        MetricsError: there is no image, a logit is not finite, or there are not as many outputs as names.
+        MetricsError: there is no example, a logit is not finite, or there are not as many outputs as classes.
     """
-    images, classes = logits_nk.shape
-    if not images:
-        raise MetricsError("the test split has no image, so there is nothing to measure")
-    if classes != len(class_names):
-        raise MetricsError(f"the model has {classes} outputs but the data has {len(class_names)} classes; train again")
-    probabilities_nk, predicted_n = softmax(logits_nk), logits_nk.argmax(axis=1)
-    correct = int((predicted_n == labels_n).sum())
-    low, high = wilson_interval(correct, images, confidence=confidence)
-    test = {
-        "loss": cross_entropy(logits_nk, labels_n),
-        "accuracy": correct / images,
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "top_5_accuracy": top_k_accuracy(logits_nk, labels_n, 5),
-        "calibration_error": expected_calibration_error(probabilities_nk, labels_n),
-    }
-    if classes < 6:
-        del test["top_5_accuracy"]
-    accuracy_k = per_class_accuracy(labels_n, predicted_n, classes=classes).tolist()
-    return {
-        "test": {name: round(value, DECIMALS) for name, value in test.items()} | {"images": images},
-        "per_class": {
-            name: None if math.isnan(accuracy) else round(accuracy, DECIMALS)
-            for name, accuracy in zip(class_names, accuracy_k, strict=True)
-        },
-    }
+    examples, outputs = logits_nk.shape
+    if not examples:
+        raise MetricsError("the test split has no example, so there is nothing to measure")
+    if outputs != classes:
+        raise MetricsError(f"the model has {outputs} outputs but the data has {classes} classes; train again")
+    scores = Scores(logits_nk, softmax(logits_nk), labels_n)
+    values: dict[str, float] = {}
+    for name, metric in TEST_METRICS.items():
+        if classes < metric.min_classes:
+            continue
+        values[name] = metric.function(scores)
+        if metric.interval:
+            values[f"{name}_low"], values[f"{name}_high"] = metric.interval(scores, confidence)
+    return {"test": {name: round(value, DECIMALS) for name, value in values.items()} | {"examples": examples}}
 
 
 def _log_softmax(logits_nk: np.ndarray) -> np.ndarray:

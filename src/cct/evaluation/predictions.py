@@ -1,32 +1,29 @@
-"""`reports/predictions.csv` and `reports/metrics.json`."""
+"""`reports/predictions.csv`: what the model says of each test example."""
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from cct.tables import TableError, column_places, parse_number, read_csv
 
 
-def read_metrics(path: Path) -> dict[str, Any]:
-    """Read `metrics.json`, as `evaluate` wrote it.
+class Predictions(NamedTuple):
+    """What the model says of the n test examples."""
 
-    Raises:
-        TableError: it is absent or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TableError(f"cannot read {path} ({error}): run dvc repro evaluate") from error
+    index_n: np.ndarray  # places in the split, int64
+    labels_n: np.ndarray  # true class indices, int64
+    predicted_n: np.ndarray  # predicted class indices, int64
+    probabilities_nk: np.ndarray  # float64
+    class_names: list[str]
 
 
 def write_predictions(
     path: Path, probabilities_nk: np.ndarray, labels_n: np.ndarray, class_names: Sequence[str]
 ) -> None:
-    """One line a image: its index, its class, the predicted class, the probability of each class."""
+    """Write one line an example: its index, its class, the predicted class, and the probability of each class."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["index", "true", "predicted", *(f"p_{name}" for name in class_names)])
@@ -35,12 +32,8 @@ def write_predictions(
             writer.writerow([index, class_names[label], class_names[int(row.argmax())], *shares])
 
 
-def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
+def read_predictions(path: Path) -> Predictions:
     """Read `predictions.csv`, whose columns are index, true, predicted and one `p_<class>` for each class.
-
-    Returns:
-        index_n (int64: the image's place in the split), labels_n and predicted_n (int64: class indices in the order of
-        the columns), probabilities_nk (float64), class_names.
 
     Raises:
         TableError: it is absent, not CSV, without a column or a row, or has a value that is not a number or no class.
@@ -59,7 +52,7 @@ def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
                 raise TableError(f"{path}, line {line}: {column} = {row[places[column]]!r} has no column p_<class>")
         return np.array([label_of[row[places[column]]] for _, row in rows])
 
-    return (
+    return Predictions(
         np.array([parse_number(path, line, "index", row[places["index"]], int) for line, row in rows]),
         labels("true"),
         labels("predicted"),

@@ -1,21 +1,47 @@
-"""The model as MLflow keeps it: the `.keras` file itself, loadable as Keras model and as a function of raw images.
+"""The model as MLflow stores it: the `.keras` file itself, loadable as a Keras model and as a function of raw inputs.
 
-`mlflow.pyfunc.load_model` needs nothing but the logged folder. `mlflow.keras.load_model` needs the layers registered
-first (`import cct.models.build`), because Keras looks up classes of other packages only where they are registered.
+`mlflow.pyfunc.load_model` needs nothing but the logged folder. `mlflow.keras.load_model` needs
+`import cct.models.build` first, because Keras finds the layers of other packages only after they are registered.
 """
 
 import json
 import os
 import shutil
 import tempfile
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-FOLDER = "classifier"  # of the files that are the model's own, in MLflow's folder "data"
+from cct.errors import CCTError
+
+FOLDER = "classifier"  # of the model's own files, in MLflow's folder "data"
+DESCRIPTION = "model.json"
+# What the code of the model imports, besides the backend.
+PACKAGES = ("keras", "mlflow", "numpy", "pandas", "pydantic", "pyyaml")
+
+
+class Input(NamedTuple):
+    """What a task's model takes: its name, type, shape without the batch, and an example of a batch of one."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    example: np.ndarray
+
+
+def _images(meta: Mapping[str, Any]) -> Input:
+    height, width, channels = meta["image_shape"]
+    # A ramp: no image of somebody's private ones gets into a run.
+    row = np.linspace(0, 255, width).astype(np.uint8)
+    example = np.broadcast_to(row[None, None, :, None], (1, height, width, channels)).copy()
+    return Input("images", np.dtype("uint8"), (height, width, channels), example)
+
+
+INPUTS: dict[str, Callable[[Mapping[str, Any]], Input]] = {"image_classification": _images}
 
 
 def save_model(
@@ -23,8 +49,7 @@ def save_model(
     mlflow_model: Any,
     *,
     model_file: Path,
-    classes: list[str],
-    image_shape: list[int],
+    meta: Mapping[str, Any],
     backend: str,
     validate_serving_input: bool = False,
 ) -> None:
@@ -34,11 +59,13 @@ def save_model(
         path: the folder to make.
         mlflow_model: the `mlflow.models.Model` that describes it.
         model_file: a `.keras` file, copied byte for byte.
-        classes: names in the order of the logits.
-        image_shape: height, width, channels.
-        backend: Keras's.
-        validate_serving_input: `Model.log`'s own, which passes it on: whether it loads the model to try the example.
-            That takes the time of importing Keras; the tests do it.
+        meta: of the data, the content of meta.json.
+        backend: that trained it; it is required to load it, and chosen where none is chosen yet.
+        validate_serving_input: `Model.log` has this argument and passes it on: whether it loads the model to try the
+            example. That takes the time of importing Keras; the tests do it.
+
+    Raises:
+        CCTError: a package that the model requires is not installed here.
     """
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
@@ -51,12 +78,13 @@ def save_model(
         keras_backend=backend,
         save_exported_model=False,
     )
-    packages = ["keras", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "tensorflow"]
+    classes, takes = meta["classes"], INPUTS[meta["task"]](meta)
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder, FOLDER)
         own.mkdir()
         shutil.copyfile(model_file, own / "model.keras")
-        (own / "classes.json").write_text(json.dumps(classes), encoding="utf-8")
+        description = {"classes": classes, "dtype": takes.dtype.name, "backend": backend}
+        (own / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         mlflow.pyfunc.save_model(
             path,
             mlflow_model=mlflow_model,
@@ -64,35 +92,47 @@ def save_model(
             data_path=str(own),
             code_paths=[os.fspath(Path(__file__).parents[1])],
             signature=ModelSignature(
-                inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *image_shape), "images")]),
+                inputs=Schema([TensorSpec(takes.dtype, (-1, *takes.shape), takes.name)]),
                 outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"p_{name}") for name in classes)]),
             ),
-            # A ramp, so that a image is in no run that was trained on somebody's private ones.
-            input_example={"images": _ramp(image_shape)},
-            pip_requirements=[f"{package}=={version(package)}" for package in packages],
+            input_example={takes.name: takes.example},
+            pip_requirements=requirements(backend),
         )
 
 
-def _ramp(image_shape: list[int]) -> np.ndarray:
-    height, width, channels = image_shape
-    row = np.linspace(0, 255, width).astype(np.uint8)
-    return np.broadcast_to(row[None, None, :, None], (1, height, width, channels)).copy()
+def requirements(backend: str) -> list[str]:
+    """The packages that a model needs to be loaded, each with the version that is installed here.
+
+    Raises:
+        CCTError: one is not installed.
+    """
+    pinned = []
+    for package in (*PACKAGES, backend):
+        try:
+            pinned.append(f"{package}=={version(package)}")
+        except PackageNotFoundError as error:
+            raise CCTError(f"the logged model would need {package}, which is not installed here") from error
+    return pinned
 
 
 class Classifier:
-    """What `mlflow.pyfunc.load_model` wraps."""
+    """The object that `mlflow.pyfunc.load_model` wraps."""
 
     def __init__(self, folder: Path) -> None:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        self.classes, self.dtype = description["classes"], description["dtype"]
+        # Keras chooses its backend when it is imported, and only this one is required to be installed.
+        os.environ.setdefault("KERAS_BACKEND", description["backend"])
         from cct.models.saving import load_model
 
-        self.network = load_model(folder / "model.keras")
-        self.classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+        self.model = load_model(folder / "model.keras")
 
-    def predict(self, images_nhwc: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Label and probabilities of each image.
+    def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Label and probabilities of each input.
 
         Args:
-            images_nhwc: raw pixels 0..255, (n, height, width, channels), or a mapping whose one value that is.
+            inputs: a batch; of images raw pixels 0..255, (n, height, width, channels); or a mapping with it as its one
+                value.
             params: none are known.
 
         Returns:
@@ -102,9 +142,9 @@ class Classifier:
 
         from cct.models.saving import predict_logits
 
-        if isinstance(images_nhwc, dict):
-            (images_nhwc,) = images_nhwc.values()
-        logits = predict_logits(self.network, np.asarray(images_nhwc, np.uint8), batch_size=256)
+        if isinstance(inputs, dict):
+            (inputs,) = inputs.values()
+        logits = predict_logits(self.model, np.asarray(inputs, self.dtype), batch_size=256)
         probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
         table = pd.DataFrame(probabilities.astype(float), columns=[f"p_{name}" for name in self.classes])
         table.insert(0, "label", [self.classes[k] for k in logits.argmax(axis=1)])

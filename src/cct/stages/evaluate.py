@@ -39,7 +39,7 @@ def main(tracker: "Tracker") -> None:
     test = summary["test"]
     log.info(
         f"test accuracy {test['accuracy']:.4f} ({test['accuracy_low']:.4f} to {test['accuracy_high']:.4f} with "
-        f"{evaluate.confidence_level:.0%} confidence), loss {test['loss']:.4f}, {test['images']:,} images"
+        f"{evaluate.confidence_level:.0%} confidence), loss {test['loss']:.4f}, {test['examples']:,} examples"
     )
     tracker.start("evaluate", meta, model_sha256=sha256)
     tracker.log_results(summary)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cct import params
-from cct.data.formats.registry import read_arrays
-from cct.data.sources import read_source
-from cct.data.store import write_processed
+from cct.data.formats.registry import FORMATS
+from cct.data.prepare import write_processed
+from cct.data.sources import read_arrays, read_source
 from cct.paths import PARAMS, PROCESSED, RAW
+from cct.tasks.preparation import PREPARATION_TASKS
 
 if TYPE_CHECKING:
     from cct.tracking.base import Tracker
@@ -22,7 +23,8 @@ def main(tracker: "Tracker") -> None:
     source = read_source(Path(data.source))
     arrays = read_arrays(source, RAW / source.file)
     shutil.rmtree(PROCESSED, ignore_errors=True)  # DVC keeps persistent outputs, so a killed run's files may be there
-    meta = write_processed(PROCESSED, source, arrays, preprocess)
-    counts = ", ".join(f"{count:,} {split}" for split, count in meta["images"].items())
-    shape = "x".join(map(str, meta["image_shape"]))
+    task = FORMATS[source.format].task
+    meta = write_processed(PROCESSED, source, arrays, preprocess, task=task, describe=PREPARATION_TASKS[task])
+    counts = ", ".join(f"{count:,} {split}" for split, count in meta["examples"].items())
+    shape = "x".join(map(str, arrays.train_inputs.shape[1:]))
     log.info("%s: %s; %s, %d classes", source.name, counts, shape, len(source.classes))

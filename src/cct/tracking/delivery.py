@@ -1,24 +1,27 @@
 """Calls to a tracking server, made on a thread until they succeed."""
 
+import logging
 import re
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
-from cct.log import redact
+log = logging.getLogger(__name__)
 
 TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED", "UNAUTHENTICATED")
 LONGEST_WAIT = 30.0  # seconds between two tries
-UNANSWERED = (
-    "MLflow does not answer ({}): what is logged is kept until it does, and what is left at the end is for cct track"
-)
-UNDELIVERED = "not delivered to MLflow: {}; the files are complete: run cct track when it answers again"
+UNANSWERED = "MLflow does not answer (%s): what is logged waits for it; cct track delivers what is left at the end"
+UNDELIVERED = "not delivered to MLflow: %s; the files are complete: run cct track when it answers again"
 
 
 class Delivery:
-    """Makes calls one after another on a thread of its own, each again and again until it succeeds."""
+    """Makes calls one after another on its own thread, each again and again until it succeeds.
+
+    Attributes:
+        calls: what is not delivered yet, the next call first.
+        reason: why the last try failed, or nothing.
+    """
 
     def __init__(self) -> None:
         self.calls: deque[Callable[[], None]] = deque()
@@ -28,19 +31,19 @@ class Delivery:
         self.thread.start()
 
     def put(self, call: Callable[[], None]) -> None:
-        """Have a call made after all that were put before it."""
+        """Add a call, to be made after all earlier ones."""
         with self.changed:
             self.calls.append(call)
             self.changed.notify_all()
 
     def close(self, patience: float) -> None:
-        """Wait until all is delivered, or the last try of what is not has failed, or `patience` seconds."""
+        """Wait until all is delivered, until the last try of the rest has failed, or for `patience` seconds."""
         with self.changed:
             self.closing = True
             self.changed.notify_all()
         self.thread.join(patience)
-        if self.calls and not self.reason:  # else it has been said
-            warn(UNDELIVERED.format(f"no answer within {patience:.0f} s"))
+        if self.calls and not self.reason:  # else a warning has said it
+            log.warning(UNDELIVERED, f"no answer within {patience:.0f} s")
 
     def _run(self) -> None:
         wait = 1.0
@@ -52,25 +55,31 @@ class Delivery:
                 call = self.calls[0]
             try:
                 call()
-            except Exception as error:  # whatever a tracker throws, it is not worth a run
+            except Exception as error:  # no error of a tracker is worth a run
                 if not _transient(error):
-                    warn(f"MLflow refused something, which is left out: {error_reason(error)}")
+                    log.warning("MLflow refused something, which is left out: %s", error_reason(error))
                     self._done()
                     continue
-                with self.changed:
-                    if not self.reason:
-                        warn((UNDELIVERED if self.closing else UNANSWERED).format(error_reason(error)))
-                    self.reason = error_reason(error)
-                    self.changed.notify_all()
-                    if self.closing:
-                        return
-                    self.changed.wait_for(lambda: self.closing, timeout=wait)
+                if not self._wait_after(error, wait):
+                    return
                 wait = min(2 * wait, LONGEST_WAIT)
             else:
                 if self.reason:
-                    print("MLflow answers again", file=sys.stderr)
+                    log.info("MLflow answers again")
                 self.reason, wait = "", 1.0
                 self._done()
+
+    def _wait_after(self, error: Exception, seconds: float) -> bool:
+        """Wait until the next try; False if there is none, because the delivery is closing."""
+        with self.changed:
+            if not self.reason:
+                log.warning(UNDELIVERED if self.closing else UNANSWERED, error_reason(error))
+            self.reason = error_reason(error)
+            self.changed.notify_all()
+            if not self.closing:
+                self.changed.wait_for(lambda: self.closing, timeout=seconds)
+                return True
+        return False
 
     def _done(self) -> None:
         with self.changed:
@@ -78,20 +87,15 @@ class Delivery:
             self.changed.notify_all()
 
 
-def warn(warning: str) -> None:
-    """A warning, without anybody's password."""
-    print(f"warning: {redact(warning)}", file=sys.stderr)
-
-
 def _transient(error: Exception) -> bool:
-    """Whether the same call may succeed later. What is wrong with the call itself will stay wrong."""
+    """Whether the same call may succeed later. An error in the call itself stays."""
     if type(error).__module__.partition(".")[0] == "mlflow":
         return getattr(error, "error_code", "INTERNAL_ERROR") in TRANSIENT
     return not isinstance(error, FileNotFoundError | ValueError | TypeError | KeyError | AttributeError | ImportError)
 
 
 def error_reason(error: Exception) -> str:
-    """What went wrong, in a line."""
+    """The reason of an error, in a line."""
     where = re.search(r"host='([^']*)', port=(\d+)", str(error))
     why = re.search(r"\[Errno -?\d+\] ([\w ]+)|(timed out)", str(error))
     if where and why:
@@ -101,5 +105,5 @@ def error_reason(error: Exception) -> str:
 
 
 def now_ms() -> int:
-    """Milliseconds since 1970, as MLflow has time."""
+    """Milliseconds since 1970, MLflow's unit of time."""
     return time.time_ns() // 1_000_000

@@ -1,36 +1,35 @@
-"""The pipeline's numbers under MLflow's names."""
+"""The pipeline's numbers under MLflow's names. A new metric of either kind needs no edit here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cct.training.history import best_accuracy
+from cct.training.history import best_accuracy, best_row
+
+# By the beginning of a column of the history. The longest that fits counts.
+PREFIXES = {"ema_val_": "val/ema_", "train_": "train/", "val_": "val/", "learning_": "train/learning_"}
 
 
 def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
     """A row of the history under MLflow's names: `train_loss` becomes `train/loss`, and so on."""
-    names = {
-        "train/loss": "train_loss",
-        "train/accuracy": "train_accuracy",
-        "train/learning_rate": "learning_rate",
-        "val/loss": "val_loss",
-        "val/accuracy": "val_accuracy",
-        "val/ema_loss": "ema_val_loss",  # where weights are averaged
-        "val/ema_accuracy": "ema_val_accuracy",
-    }
-    return {metric: row[column] for metric, column in names.items() if column in row}
+    named = {}
+    for column, value in row.items():
+        prefix = next((prefix for prefix in PREFIXES if column.startswith(prefix)), None)
+        if prefix:
+            named[PREFIXES[prefix] + column.removeprefix(prefix)] = value
+    return named
 
 
 def best_metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of the epoch whose weights were kept: its number, and its validation accuracy."""
-    best = next(row for row in history if row["best"])
+    """The best epoch's number, and its validation accuracy."""
+    best = best_row(history)
     return {"best/epoch": best["epoch"], "best/val_accuracy": best_accuracy(best)}
 
 
-def final_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
-    """`metrics.json` under MLflow's names: `test/accuracy`, `test_class/cat`, `model/macs`."""
-    values = (
-        {f"test/{name}": value for name, value in summary["test"].items()}
-        | {f"test_class/{name}": value for name, value in summary["per_class"].items()}
-        | {f"model/{name}": summary["model"][name] for name in ("parameters", "macs")}
-    )
-    return {name: value for name, value in values.items() if value is not None}
+def result_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers in metrics.json under MLflow's names: `test/accuracy`, `model/macs`."""
+    return {
+        f"{section}/{name}": value
+        for section, values in summary.items()
+        for name, value in values.items()
+        if isinstance(value, int | float)
+    }

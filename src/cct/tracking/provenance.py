@@ -5,9 +5,10 @@ import json
 import os
 import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from cct.params import arguments, flatten, read_yaml
+from cct.params import ParamsError, arguments, flatten, parse_yaml, read_yaml
+from cct.paths import PARAMS
 from cct.repository import CODE_PATHSPEC, git, repository_root
 
 
@@ -16,12 +17,12 @@ class Provenance(NamedTuple):
 
     name: str  # the experiment, or branch@commit
     experiment: str  # its name, or nothing
-    commit: str  # that is checked out; of an experiment, its baseline
-    dirty: str  # "true" where more than the parameters differed from that commit
+    commit: str  # the commit that is checked out; of an experiment, its baseline
+    dirty: str  # "true" where the code differed from that commit
 
 
 def current_provenance() -> Provenance:
-    """Where the run of this process comes from."""
+    """The provenance of the run in this process."""
     top = repository_root()
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or git(top, "rev-parse", "HEAD")
     experiment = os.environ.get("DVC_EXP_NAME", "")
@@ -35,30 +36,26 @@ def current_provenance() -> Provenance:
 
 
 def logged_parameters(folder: Path) -> dict[str, str]:
-    """`params.yaml` flattened, as MLflow has it."""
-    return {key: str(value) for key, value in flatten(read_yaml(folder / "params.yaml")).items()}
+    """The parameters in `folder`, flattened, as MLflow stores them."""
+    return {key: str(value) for key, value in flatten(read_yaml(folder / PARAMS)).items()}
 
 
 def lock_digest(text: str) -> str:
-    """Sha256 of what a `dvc.lock` says of all stages before `plot`, which reads it before its own entry is there."""
-    stages = (_parse(text) or {}).get("stages", {})
+    """Sha256 of all stages in a `dvc.lock` but `plot`, which logs the file before its own entry is in it."""
+    stages = parse_yaml(text, where="dvc.lock").get("stages", {}) if text.strip() else {}
     known = {name: stage for name, stage in stages.items() if name != "plot"}
     return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _parse(text: str) -> Any:
-    from ruamel.yaml import YAML
-
-    return YAML(typ="safe", pure=True).load(text)
-
-
 def reproduce_command(folder: Path, source: Provenance) -> str:
-    """What makes the same run again: the commit and the parameters that differ from it."""
-    committed = git(repository_root(), "show", f"{source.commit}:params.yaml")
-    if not committed:
+    """The command that makes the same run again: the commit, and the parameters that differ from it."""
+    committed = git(repository_root(), "show", f"{source.commit}:{PARAMS}")
+    try:
+        before = flatten(parse_yaml(committed, where="the commit's params.yaml"))
+    except ParamsError:  # none is committed, or it is of an older version of this project
         return "dvc repro"
-    before, now = flatten(_parse(committed)), flatten(read_yaml(folder / "params.yaml"))
+    now = flatten(read_yaml(folder / PARAMS))
     changed = {key: value for key, value in now.items() if key not in before or before[key] != value}
     words = shlex.join(["dvc", "exp", "run", *arguments(changed)])
-    aside = "  # and the changes of the code that were not committed" if source.dirty == "true" else ""
+    aside = "  # and changes of the code that were not committed" if source.dirty == "true" else ""
     return f"git checkout {source.commit[:12]} && {words}{aside}"

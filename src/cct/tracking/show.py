@@ -1,23 +1,24 @@
-"""A run of MLflow's: what it came from, and its files in the work tree."""
+"""A run in MLflow: where it came from, and its files in the work tree."""
 
 import shutil
 import tempfile
 from pathlib import Path
 
+from cct import paths
 from cct.dvc import list_experiments, run_dvc
 from cct.errors import CCTError
 from cct.repository import git, repository_root
 from cct.tracking.provenance import lock_digest
-from cct.tracking.store import Store, get_run
+from cct.tracking.store import Store
 
 
 def describe_run(store: Store, run_id: str) -> dict[str, str]:
-    """What a run came from and how to have it again, by name.
+    """Where a run came from and how to repeat it, by name.
 
     Raises:
         CCTError: there is no such run.
     """
-    run = get_run(store, run_id)
+    run = store.get(run_id)
     tags = {name.removeprefix("cct."): value for name, value in run.data.tags.items() if name.startswith("cct.")}
     first = ("name", "commit", "dirty", "experiment", "data_digest", "lock_digest", "model_sha256", "command")
     ordered = {name: tags.pop(name) for name in first if name in tags}
@@ -25,31 +26,37 @@ def describe_run(store: Store, run_id: str) -> dict[str, str]:
 
 
 def apply_run(store: Store, run_id: str) -> str:
-    """Bring a run's parameters, lock file and outputs into the work tree; what was done.
+    """Bring a run's parameters, lock file and outputs into the work tree. Returns what was done.
 
     Raises:
         CCTError: the work tree has changes that would be lost, or DVC does not have the files.
     """
     tags, top = describe_run(store, run_id), repository_root()
+    _require_nothing_to_lose(store, top)
+    named = [e for e in list_experiments() if e.name == tags.get("experiment") and e.baseline == tags.get("commit")]
+    if named:
+        run_dvc("exp", "apply", named[0].commit)
+        return f"experiment {named[0].name} is in the work tree"
+    if git(top, "rev-parse", "HEAD") != tags.get("commit"):
+        raise CCTError(f"the run is of commit {tags.get('commit')}: git checkout {tags.get('commit')}, then again")
+    # Where each file is in the run, and in the work tree. git has metrics.json, so DVC does not bring it.
+    places = {"params.yaml": paths.PARAMS, "dvc.lock": paths.DVC_LOCK, "reports/metrics.json": paths.METRICS}
+    with tempfile.TemporaryDirectory() as folder:
+        if not {file.path for file in store.client.list_artifacts(run_id)}.issuperset(("params.yaml", "dvc.lock")):
+            raise CCTError(f"run {run_id} did not finish: it has no dvc.lock, which names its files")
+        downloads = {place: store.client.download_artifacts(run_id, name, folder) for name, place in places.items()}
+        for place, path in downloads.items():
+            shutil.copyfile(path, top / place)
+    run_dvc("checkout")
+    aside = "; its code had changes that were never committed" if tags.get("dirty") == "true" else ""
+    return f"its params.yaml and dvc.lock are in the work tree, and DVC checked their outputs out{aside}"
+
+
+def _require_nothing_to_lose(store: Store, top: Path) -> None:
     if git(top, "status", "--porcelain", "--untracked-files=no"):
         raise CCTError("the work tree has changes that are not committed: commit or stash them first (git status)")
-    lock = top / "dvc.lock"
+    lock = top / paths.DVC_LOCK
     if lock.is_file() and not git(top, "ls-files", "dvc.lock"):
         known = lock_digest(lock.read_text(encoding="utf-8"))
         if not store.runs(lock_digest=known):
             raise CCTError("dvc.lock here is in no commit and no run, and would be lost: git add and commit it first")
-    named = [e for e in list_experiments() if e.name == tags.get("experiment") and e.baseline == tags.get("commit")]
-    if named:
-        run_dvc("exp", "apply", named[0].commit, folder=None)
-        return f"experiment {named[0].name} is in the work tree"
-    if git(top, "rev-parse", "HEAD") != tags.get("commit"):
-        raise CCTError(f"the run is of commit {tags.get('commit')}: git checkout {tags.get('commit')}, then again")
-    names = ("params.yaml", "dvc.lock")
-    if not {file.path for file in store.client.list_artifacts(run_id)}.issuperset(names):
-        raise CCTError(f"run {run_id} did not finish: it has no dvc.lock that says what its files are")
-    with tempfile.TemporaryDirectory() as folder:
-        for path in [store.client.download_artifacts(run_id, name, folder) for name in names]:
-            shutil.copyfile(path, top / Path(path).name)
-    run_dvc("checkout", folder=None)
-    aside = "; its code had changes that were not committed, which are nowhere" if tags.get("dirty") == "true" else ""
-    return f"its params.yaml and dvc.lock are in the work tree, and DVC checked their outputs out{aside}"

@@ -1,4 +1,4 @@
-"""Runs after the fact: brought into MLflow from the files that DVC holds."""
+"""Runs brought into MLflow afterwards, from the files that DVC holds."""
 
 import tempfile
 from pathlib import Path
@@ -9,14 +9,13 @@ from cct.data.store import read_meta
 from cct.dvc import Experiment, fetch_files, list_experiments, require_up_to_date
 from cct.errors import CCTError
 from cct.files import sha256_of_file
-from cct.inference import mlflow_model
 from cct.repository import CODE_PATHSPEC, git, repository_root
 from cct.tracking.provenance import Provenance, current_provenance, lock_digest, logged_parameters
 from cct.tracking.store import Store
 
 
 def track_experiment(store: Store, experiment: Experiment) -> str:
-    """Bring an experiment into MLflow; what is said of it."""
+    """Bring an experiment into MLflow. Returns what was done, in a line."""
     changed = git(repository_root(), "diff", "--name-only", experiment.baseline, experiment.commit, *CODE_PATHSPEC)
     source = Provenance(experiment.name, experiment.name, experiment.baseline, str(bool(changed)).lower())
     return _track_commit(store, experiment.commit, source)
@@ -30,7 +29,7 @@ def _track_commit(store: Store, commit: str, source: Provenance) -> str:
 
 
 def untracked_experiments(store: Store) -> list[Experiment]:
-    """Experiments that are not, or not wholly, in MLflow: those that DVC took from its cache, so that nothing ran."""
+    """Experiments that are not, or not wholly, in MLflow: DVC took them from its cache, so no stage ran."""
     missing = []
     for experiment in list_experiments():
         lock = git(repository_root(), "show", f"{experiment.commit}:dvc.lock")
@@ -45,7 +44,7 @@ def untracked_experiments(store: Store) -> list[Experiment]:
 
 
 def track_work_tree(store: Store) -> str:
-    """Bring what is in the work tree into MLflow; what is said of it.
+    """Bring the run in the work tree into MLflow. Returns what was done, in a line.
 
     Raises:
         CCTError: it holds no finished run of its own parameters and code.
@@ -64,7 +63,7 @@ def _same(top: Path, experiment: Experiment, name: str) -> bool:
 
 
 def track_revision(store: Store, revision: str) -> str:
-    """Bring the files of a commit into MLflow; what is said of it."""
+    """Bring the files of a commit into MLflow. Returns what was done, in a line."""
     commit = git(repository_root(), "rev-parse", "--verify", f"{revision}^{{commit}}")
     if not commit:
         raise CCTError(f"{revision!r} is no commit, branch or tag of this repository; for an experiment: --exp NAME")
@@ -73,11 +72,11 @@ def track_revision(store: Store, revision: str) -> str:
 
 
 def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> str:
-    """Bring a finished run of the pipeline, whose files are in `folder`, into MLflow, where it is not there already.
+    """Bring a finished run of the pipeline into MLflow, if it is not there already.
 
     Args:
         store: of MLflow.
-        folder: has them under their names in the repository.
+        folder: has the run's files under their names in the repository.
         source: where they come from.
         at: when they were made, in milliseconds since 1970.
 
@@ -87,10 +86,10 @@ def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> s
     Raises:
         CCTError: files are missing.
     """
-    missing = [name for name in paths.RUN_FILES if not (folder / name).is_file()]
+    missing = [str(name) for name in paths.RUN_FILES if not (folder / name).is_file()]
     if missing:
         raise CCTError(f"{source.name}: {', '.join(missing)} not there: run dvc repro (or dvc checkout) first")
-    meta = read_meta(folder / "data/processed")
+    meta = read_meta(folder / paths.PROCESSED)
     lock = lock_digest((folder / "dvc.lock").read_text(encoding="utf-8"))
     sha256 = sha256_of_file(folder / paths.MODEL)
     run = _find(store, folder, source, lock, sha256)
@@ -98,11 +97,11 @@ def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> s
         run_id = run.info.run_id
     else:
         run_id = store.create(folder, source, {"data_digest": meta["digest"], "model_sha256": sha256}, start=at)
-        store.parameters(run_id, folder)
-    store.fill(run_id, folder, meta, at=at, flavor=mlflow_model)
-    store.artifact(run_id, folder / paths.FIGURES, "figures")
-    store.artifact(run_id, folder / "dvc.lock")
-    store.tags(run_id, {"lock_digest": lock, "model_sha256": sha256})
+        store.log_parameters(run_id, folder)
+    store.fill(run_id, folder, meta, at=at)
+    store.log_artifact(run_id, folder / paths.FIGURES, "figures")
+    store.log_artifact(run_id, folder / paths.DVC_LOCK)
+    store.set_tags(run_id, {"lock_digest": lock, "model_sha256": sha256})
     store.client.set_terminated(run_id, status="FINISHED", end_time=run.info.end_time if run else at)
     return f"{source.name}: {'is there, checked' if run else 'tracked'} ({run_id})"
 
@@ -113,6 +112,6 @@ def _find(store: Store, folder: Path, source: Provenance, lock: str, sha256: str
     if source.experiment:
         candidates = store.runs(experiment=source.experiment, commit=source.commit, model_sha256=sha256)
     else:
-        # The commit may be a later one than that which the run was started from: dvc.lock was committed since.
+        # The commit may be a later one than the run's, because dvc.lock was committed since.
         candidates = store.runs(lock_digest=lock) or store.runs(model_sha256=sha256, experiment="")
     return next((run for run in candidates if run.data.params == wanted), None)

@@ -8,36 +8,57 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cct.data.arrays import Arrays
-from cct.data.sources import DataError
+from cct.data.arrays import Arrays, DataError
 
 
 class Layout(NamedTuple):
-    """Where a CIFAR binary archive keeps its records: label bytes (the last one counts), then 3072 pixels, CHW."""
+    """The files of an archive. A record is its label bytes, of which the last counts, and 3072 pixels in CHW order."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
     label_bytes: int
 
 
-CIFAR = {
-    "cifar10-binary": Layout(
-        tuple(f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)),
-        ("cifar-10-batches-bin/test_batch.bin",),
-        label_bytes=1,
-    ),
-    # Coarse label, then fine label.
-    "cifar100-binary": Layout(("cifar-100-binary/train.bin",), ("cifar-100-binary/test.bin",), label_bytes=2),
-}
-CIFAR_SHAPE = (3, 32, 32)
+CIFAR10 = Layout(
+    tuple(f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)),
+    ("cifar-10-batches-bin/test_batch.bin",),
+    label_bytes=1,
+)
+# Coarse label, then fine label.
+CIFAR100 = Layout(("cifar-100-binary/train.bin",), ("cifar-100-binary/test.bin",), label_bytes=2)
+SHAPE = (3, 32, 32)
 
 
-def read_cifar(path: Path, layout: Layout, *, classes: int) -> Arrays:
+def read_cifar10(path: Path, classes: int) -> Arrays:
+    """Read the archive of CIFAR-10, or one in its layout.
+
+    Raises:
+        DataError: it is damaged, incomplete, or has labels beyond the classes.
+    """
+    return _read(path, CIFAR10, classes)
+
+
+def read_cifar100(path: Path, classes: int) -> Arrays:
+    """Read the archive of CIFAR-100 with its fine labels, or one in its layout.
+
+    Raises:
+        DataError: as `read_cifar10`.
+    """
+    return _read(path, CIFAR100, classes)
+
+
+def _read(path: Path, layout: Layout, classes: int) -> Arrays:
+    batches = _read_batches(path, {*layout.train, *layout.test}, layout.label_bytes, classes)
+    return Arrays(*_joined(batches, layout.train), *_joined(batches, layout.test))
+
+
+def _read_batches(
+    path: Path, wanted: set[str], label_bytes: int, classes: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images (n, c, h, w) and labels of each wanted member of the archive, by name."""
     batches: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    wanted = {*layout.train, *layout.test}
     try:
-        # A stream: members are read where they stand, and nothing is ever written to disk. Unzipped by gzip, not by
-        # tarfile, which checks neither the CRC nor that the end is there.
+        # As a stream: nothing is written to disk. gzip unpacks it, because tarfile checks neither the CRC nor the end.
         with gzip.open(path) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
@@ -46,9 +67,9 @@ def read_cifar(path: Path, layout: Layout, *, classes: int) -> Arrays:
                     if not member.isreg():
                         raise DataError(f"{path}: {member.name} is not a plain file")
                     if member.name in batches:
-                        raise DataError(f"{path}: {member.name} stands there twice")
+                        raise DataError(f"{path}: {member.name} is there twice")
                     content = archive.extractfile(member).read()
-                    batches[member.name] = _records(f"{path}: {member.name}", content, layout.label_bytes, classes)
+                    batches[member.name] = _records(f"{path}: {member.name}", content, label_bytes, classes)
             while stream.read(1 << 20):
                 pass
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
@@ -57,22 +78,23 @@ def read_cifar(path: Path, layout: Layout, *, classes: int) -> Arrays:
     missing = sorted(wanted - batches.keys())
     if missing:
         raise DataError(f"{path}: {', '.join(missing)} missing from the archive")
+    return batches
 
-    def join(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-        labels = np.concatenate([batches[name][1] for name in names])
-        images = np.empty((len(labels), *CIFAR_SHAPE[1:], CIFAR_SHAPE[0]), np.uint8)
-        start = 0
-        for name in names:
-            part, _ = batches.pop(name)  # its bytes are free as soon as they are copied
-            images[start : start + len(part)] = part.transpose(0, 2, 3, 1)
-            start += len(part)
-        return images, labels
 
-    return Arrays(*join(layout.train), *join(layout.test))
+def _joined(batches: dict[str, tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, h, w, c) and labels of several batches, which are taken out of `batches` to free their memory."""
+    labels = np.concatenate([batches[name][1] for name in names])
+    images = np.empty((len(labels), *SHAPE[1:], SHAPE[0]), np.uint8)
+    start = 0
+    for name in names:
+        part, _ = batches.pop(name)
+        images[start : start + len(part)] = part.transpose(0, 2, 3, 1)
+        start += len(part)
+    return images, labels
 
 
 def _records(where: str, content: bytes, label_bytes: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    size = label_bytes + int(np.prod(CIFAR_SHAPE))
+    size = label_bytes + int(np.prod(SHAPE))
     if not content or len(content) % size:
         offset = len(content) - len(content) % size
         raise DataError(
@@ -86,4 +108,4 @@ def _records(where: str, content: bytes, label_bytes: int, classes: int) -> tupl
             f"{where}: label {labels[index]} at offset {index * size + label_bytes - 1:,}, "
             f"but there are {classes} classes (0 to {classes - 1})"
         )
-    return records[:, label_bytes:].reshape(-1, *CIFAR_SHAPE), labels
+    return records[:, label_bytes:].reshape(-1, *SHAPE), labels

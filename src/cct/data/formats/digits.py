@@ -6,15 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from cct.data.arrays import Arrays
-from cct.data.sources import DataError
+from cct.data.arrays import Arrays, DataError
 from cct.data.splits import stratified_split
 
-# Digits come without a test split. Which images are in it belongs to the data set, not to an experiment.
-DIGITS_TEST_FRACTION, DIGITS_TEST_SEED = 0.2, 0
+# The file has no test split. This one belongs to the data set, not to an experiment.
+TEST_FRACTION, TEST_SEED = 0.2, 0
 
 
-def read_digits(path: Path, *, classes: int) -> Arrays:
+def read_digits(path: Path, classes: int) -> Arrays:
+    """Read a gzipped table of 64 pixels from 0 to 16 and a label in each row.
+
+    Raises:
+        DataError: it is damaged, or has pixels or labels out of range.
+    """
     try:
         with gzip.open(path, "rt", encoding="ascii") as lines:
             table = np.loadtxt(lines, delimiter=",", ndmin=2, dtype=np.int64)
@@ -26,5 +30,5 @@ def read_digits(path: Path, *, classes: int) -> Arrays:
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(f"{path}: labels from {labels.min()} to {labels.max()}, but there are {classes} classes")
     images = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    train, test = stratified_split(labels, DIGITS_TEST_FRACTION, seed=DIGITS_TEST_SEED)
+    train, test = stratified_split(labels, TEST_FRACTION, seed=TEST_SEED)
     return Arrays(images[train], labels[train], images[test], labels[test])

@@ -1,21 +1,28 @@
-"""The data formats by name."""
+"""The data formats by name. To add one, write a module with its reader and an entry in `FORMATS`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from cct.data.arrays import Arrays
-from cct.data.formats.cifar import CIFAR, read_cifar
+from cct.data.formats.cifar import read_cifar10, read_cifar100
 from cct.data.formats.digits import read_digits
-from cct.data.sources import DataError, Source
 
 
-def read_arrays(source: Source, path: Path) -> Arrays:
-    """Read the verified file of a source.
+class Format(NamedTuple):
+    """How the file of a data source is read, and the task that its examples are for.
 
-    Raises:
-        DataError: it is absent, or its content is not of the format that the descriptor names.
+    Attributes:
+        read: from the file and the number of classes to the arrays; raises DataError where the file is damaged.
+        task: a key of the tables in `cct.tasks`.
     """
-    if not path.is_file():
-        raise DataError(f"{path} is not there: run dvc repro download")
-    if source.format == "digits-csv":
-        return read_digits(path, classes=len(source.classes))
-    return read_cifar(path, CIFAR[source.format], classes=len(source.classes))
+
+    read: Callable[[Path, int], Arrays]
+    task: str
+
+
+FORMATS = {
+    "cifar10-binary": Format(read_cifar10, "image_classification"),
+    "cifar100-binary": Format(read_cifar100, "image_classification"),
+    "digits-csv": Format(read_digits, "image_classification"),
+}

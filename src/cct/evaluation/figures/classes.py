@@ -8,33 +8,34 @@ import numpy as np
 from cct.evaluation.figures.style import BLUE, ORANGE, new_figure, percent_ticks, shorten, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CELL_TEXT_CLASSES = 25  # above, numbers in the cells of a confusion matrix would be smaller than can be read
+CELL_TEXT_CLASSES = 25  # with more classes the numbers in the cells are too small to read
 
 
 @styled
 def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> "Figure":
-    """Where the images of each true class went: rows are true classes, each coloured by its own shares.
+    """How the model labels the examples of each class: a row for each true class, coloured by its own shares.
 
     Args:
-        matrix_kk: counts, rows true, columns predicted. A row without images is grey.
-        class_names: k names. Up to `CELL_TEXT_CLASSES` every class is named and every cell has its percentage (none
-            where the count is 0); above, every few classes are named and the cells are colour only.
+        matrix_kk: counts, rows true, columns predicted. A row without examples is grey.
+        class_names: k names. Up to `CELL_TEXT_CLASSES` every class is named, and every cell that is not empty has its
+            percentage. Above, some classes are named and the cells are colour only.
     """
     from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
 
     classes = len(class_names)
-    images_k1 = matrix_kk.sum(axis=1, keepdims=True)
-    share_kk = np.divide(matrix_kk, images_k1, out=np.full(matrix_kk.shape, np.nan), where=images_k1 > 0)
+    examples_k1 = matrix_kk.sum(axis=1, keepdims=True)
+    share_kk = np.divide(matrix_kk, examples_k1, out=np.full(matrix_kk.shape, np.nan), where=examples_k1 > 0)
     numbers = classes <= CELL_TEXT_CLASSES
     shown = range(0, classes, -(-classes // CELL_TEXT_CLASSES))
     labels = [shorten(class_names[i], 18) for i in shown]
 
     figure = new_figure(height=max(min(1.8 + 0.46 * classes, 6.4), 0.32 * classes) if numbers else 7.2)
     axes = figure.subplots()
-    # The square root gives the small shares, which are the mistakes, most of the colour.
+    # The square root gives the small shares, which are the errors, most of the colours.
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     cmap = colormaps["Blues"].with_extremes(bad="#DDDDDD")
     image = axes.imshow(share_kk, cmap=cmap, norm=norm, interpolation="nearest")
@@ -44,24 +45,21 @@ def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> 
     axes.set(title="Confusion matrix, percent of each true class", xlabel="predicted", ylabel="true")
     axes.grid(False)
     axes.spines[:].set_visible(not numbers)
-    if not numbers:
+    if numbers:
+        axes.tick_params(length=0)
+        for row, column in np.argwhere(matrix_kk > 0):
+            share = share_kk[row, column]
+            colour = "white" if norm(share) > 0.6 else "black"
+            _cell_text(axes, row, column, share, color=colour, fontsize=10 if classes <= 15 else 9)
+    else:
         bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1])
         bar.ax.yaxis.set_major_formatter(percent_ticks())
-        return figure
-    axes.tick_params(length=0)
-    for row, column in np.argwhere(matrix_kk > 0):
-        share = share_kk[row, column]
-        text = f"{100 * share:.0f}"
-        axes.text(
-            column,
-            row,
-            "<1" if text == "0" else text,
-            ha="center",
-            va="center",
-            fontsize=10 if classes <= 15 else 9,
-            color="white" if norm(share) > 0.6 else "black",
-        )
     return figure
+
+
+def _cell_text(axes: "Axes", row: int, column: int, share: float, **style: object) -> None:
+    text = f"{100 * share:.0f}"
+    axes.text(column, row, "<1" if text == "0" else text, ha="center", va="center", **style)
 
 
 @styled
@@ -69,8 +67,8 @@ def plot_per_class_accuracy(per_class: Mapping[str, float | None], overall: floa
     """A bar for each class, the best on top, and the overall accuracy with its confidence interval.
 
     Args:
-        per_class: accuracy, 0 to 1, by class name; None where the class has no test image.
-        overall: accuracy over all images, 0 to 1.
+        per_class: accuracy, 0 to 1, by class name; None where the class has no test example.
+        overall: accuracy over all examples, 0 to 1.
         low: lower end of its interval.
         high: upper end of its interval.
     """
@@ -80,8 +78,10 @@ def plot_per_class_accuracy(per_class: Mapping[str, float | None], overall: floa
     axes = figure.subplots()
     axes.barh(range(len(known)), [known[name] for name in names[: len(known)]], height=0.7, color=BLUE)
     for place, name in enumerate(names):
-        text = f"{known[name]:.1%}".replace("%", " %") if name in known else "no image"
-        axes.text(1.01, place, text, va="center", fontsize=9)  # a column of its own: beside its bar the line crosses it
+        text = f"{known[name]:.1%}".replace("%", " %") if name in known else "no example"
+        axes.text(
+            1.01, place, text, va="center", fontsize=9
+        )  # in its own column; beside its bar the line would cross it
     axes.axvspan(low, high, color=ORANGE, alpha=0.4, linewidth=0, zorder=0.5)
     interval = f"all classes: {overall:.1%} (confidence interval {low:.1%} to {high:.1%})".replace("%", " %")
     line = axes.axvline(overall, color=ORANGE, linewidth=2, label=interval)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cct.evaluation.figures.style import BLUE, GREEN, GREY, ORANGE, new_figure, percent_ticks, styled
+from cct.training.metrics import EPOCH_METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,16 +17,20 @@ History = Mapping[str, np.ndarray]
 
 @styled
 def plot_training_curves(history: History) -> "Figure":
-    """Loss and accuracy over the epochs, training and validation, with the best epoch marked.
+    """Each of `EPOCH_METRICS` over the epochs, training and validation, with the best epoch marked.
 
     Args:
-        history: as `read_history` gives it.
+        history: as `read_history` returns it.
     """
-    figure = new_figure(height=3.6)
-    loss, accuracy = figure.subplots(1, 2)
-    _curves(loss, history, "loss", "Loss", "{:.3f}")
-    _curves(accuracy, history, "accuracy", "Accuracy", "{:.1%}")
-    accuracy.yaxis.set_major_formatter(percent_ticks())
+    rows = -(-len(EPOCH_METRICS) // 2)
+    figure = new_figure(height=3.6 * rows)
+    grid = figure.subplots(rows, 2, squeeze=False).ravel()
+    for axes, (name, metric) in zip(grid, EPOCH_METRICS.items(), strict=False):
+        _curves(axes, history, name, metric.title, "{:.1%}" if metric.percent else "{:.3f}")
+        if metric.percent:
+            axes.yaxis.set_major_formatter(percent_ticks())
+    for axes in grid[len(EPOCH_METRICS) :]:
+        axes.set_axis_off()
     return figure
 
 
@@ -34,7 +39,7 @@ def plot_learning_rate(history: History) -> "Figure":
     """The learning rate over the epochs.
 
     Args:
-        history: as `read_history` gives it.
+        history: as `read_history` returns it.
     """
     figure = new_figure(height=2.8)
     axes = figure.subplots()
@@ -49,10 +54,10 @@ def plot_learning_rate(history: History) -> "Figure":
 def _curves(axes: "Axes", history: History, quantity: str, title: str, form: str) -> None:
     epochs, train, validation = (history[name] for name in ("epoch", f"train_{quantity}", f"val_{quantity}"))
     best = int(np.flatnonzero(history["best"])[0])
-    averaged, kept, colour = history.get(f"ema_val_{quantity}"), validation, BLUE
+    averaged, shown, colour = history.get(f"ema_val_{quantity}"), validation, BLUE
     if averaged is not None and history["ema_val_accuracy"][best] > history["val_accuracy"][best]:
-        kept, colour = averaged, GREEN
-    value = form.format(kept[best]).replace("%", " %")
+        shown, colour = averaged, GREEN
+    value = form.format(shown[best]).replace("%", " %")
     axes.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":")
     axes.plot(epochs, train, color=ORANGE, label="train", **_marker(history))
     axes.plot(epochs, validation, color=BLUE, label="validation", **_marker(history))
@@ -60,7 +65,7 @@ def _curves(axes: "Axes", history: History, quantity: str, title: str, form: str
         axes.plot(epochs, averaged, color=GREEN, label="validation, averaged weights", **_marker(history))
     axes.plot(
         epochs[best],
-        kept[best],
+        shown[best],
         "o",
         color=colour,
         markersize=8,

@@ -20,13 +20,13 @@ def plot_top_errors(
     class_names: Sequence[str],
     count: int,
 ) -> "Figure":
-    """The wrong predictions that the model was surest of, the surest first, each titled "true → predicted, 97 %".
+    """The most confident wrong predictions, the most confident first, each titled "true → predicted, 97 %".
 
     Args:
-        images_nhwc: uint8 with 1 or 3 channels; may be a memory map, of which only what is shown is read.
+        images_nhwc: uint8 with 1 or 3 channels. Of a memory map only the shown images are read.
         labels_n: true class indices.
         predicted_n: predicted class indices.
-        probabilities_nk: of which that of the predicted class is the confidence.
+        probabilities_nk: the probability of the predicted class is the confidence.
         class_names: k names.
         count: the most images to show.
     """
@@ -35,52 +35,53 @@ def plot_top_errors(
     order_m = np.argsort(-confidence_m, kind="stable")[:count]
     if not len(order_m):
         figure = new_figure(height=1.6)
-        figure.text(0.5, 0.5, f"No mistakes among {len(labels_n):,} test images", ha="center", va="center", fontsize=12)
+        figure.text(0.5, 0.5, f"No errors among {len(labels_n):,} test images", ha="center", va="center", fontsize=12)
         return figure
-
     titles = [
-        (shorten(class_names[labels_n[i]], 12), f"→ {shorten(class_names[predicted_n[i]], 12)}, {_sure(confidence)}")
+        (shorten(class_names[labels_n[i]], 12), f"→ {shorten(class_names[predicted_n[i]], 12)}, {_percent(confidence)}")
         for i, confidence in zip(wrong_m[order_m], confidence_m[order_m], strict=True)
     ]
-    separator = " " if max(len(true) + len(rest) for true, rest in titles) < 21 else "\n"
-    shown_mhwc = images_nhwc[wrong_m[order_m]]
-    columns = 5
+    share = f"The {len(titles):,} most confident of" if len(titles) < len(wrong_m) else "All"
+    title = f"{share} {len(wrong_m):,} errors among {len(labels_n):,} test images: true → predicted"
+    return _image_grid(images_nhwc[wrong_m[order_m]], titles, title)
+
+
+def _image_grid(images_mhwc: np.ndarray, titles: Sequence[tuple[str, str]], title: str, columns: int = 5) -> "Figure":
+    """Images in rows, each under its title of two parts, which share a line where all of them fit."""
+    separator = " " if max(len(first) + len(second) for first, second in titles) < 21 else "\n"
     rows = -(-len(titles) // columns)
     cell = WIDTH / columns
-    height = min(shown_mhwc.shape[1] / shown_mhwc.shape[2], 2) * (cell - 0.1) + (0.25 if separator == " " else 0.4)
+    height = min(images_mhwc.shape[1] / images_mhwc.shape[2], 2) * (cell - 0.1) + (0.25 if separator == " " else 0.4)
     figure = new_figure(height=rows * height + 0.4)
-    share = f"The {len(titles):,} most confident of" if len(titles) < len(wrong_m) else "All"
-    figure.suptitle(
-        f"{share} {len(wrong_m):,} mistakes among {len(labels_n):,} test images: true → predicted", fontsize=11
-    )
+    figure.suptitle(title, fontsize=11)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
-    # Grey images share one scale, up to the brightest of them: some data sets do not use all of the 255.
-    grey = {"cmap": "gray", "vmin": 0, "vmax": max(int(shown_mhwc.max()), 1)} if shown_mhwc.shape[-1] == 1 else {}
-    for axes, image_hwc, title in zip(grid, shown_mhwc, titles, strict=False):
+    # Grey images share one scale, up to the brightest pixel: some data sets do not use all of the 255.
+    grey = {"cmap": "gray", "vmin": 0, "vmax": max(int(images_mhwc.max()), 1)} if images_mhwc.shape[-1] == 1 else {}
+    for axes, image_hwc, parts in zip(grid, images_mhwc, titles, strict=False):
         axes.imshow(image_hwc[..., 0] if grey else image_hwc, interpolation="nearest", **grey)
-        axes.set_title(separator.join(title), fontsize=9, pad=3)
+        axes.set_title(separator.join(parts), fontsize=9, pad=3)
     return figure
 
 
 @styled
-def plot_augmentations(rows: Mapping[str, np.ndarray], switched_on: Sequence[str]) -> "Figure":
-    """The same images in each row, as what stands at its left changes them.
+def plot_augmentations(rows: Mapping[str, np.ndarray], enabled: Sequence[str]) -> "Figure":
+    """The same images in each row, changed by the augmentation that is named at its left.
 
     Args:
         rows: uint8 images (m, h, w, c) by name; c is 1 or 3.
-        switched_on: names of what training does, for the title.
+        enabled: names of the augmentations that training uses, for the title.
     """
     count, height, width, channels = next(iter(rows.values())).shape
     gap = max(1, width // 16)
-    # One image of them all, white between them: an axes for each would take seconds.
+    # One large image with white gaps: axes for each image would take seconds.
     sheet = np.full((len(rows), height + gap, count, width + gap, channels), 255, np.uint8)
     for place, images_mhwc in enumerate(rows.values()):
         sheet[place, :height, :, :width] = images_mhwc.swapaxes(0, 1)
     sheet = sheet.reshape(len(rows) * (height + gap), count * (width + gap), channels)[:-gap, :-gap]
     figure = new_figure(height=0.65 + (WIDTH - 2.1) * sheet.shape[0] / sheet.shape[1])
-    on = ", ".join(switched_on) or "nothing"
+    on = ", ".join(enabled) or "nothing"
     figure.suptitle(f"Augmentation, each kind by itself\non in params.yaml: {on}", fontsize=11)
     axes = figure.subplots()
     axes.imshow(sheet[..., 0] if channels == 1 else sheet, interpolation="nearest", cmap="gray", vmin=0, vmax=255)
@@ -93,5 +94,5 @@ def plot_augmentations(rows: Mapping[str, np.ndarray], switched_on: Sequence[str
     return figure
 
 
-def _sure(confidence: float) -> str:
+def _percent(confidence: float) -> str:
     return ">99 %" if confidence >= 0.995 else f"{100 * confidence:.0f} %"  # nothing is 100 % sure

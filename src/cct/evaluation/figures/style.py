@@ -16,7 +16,7 @@ from cct.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito 2008: told apart with every common kind of colour vision.
+# Okabe & Ito, 2008: people with any common kind of colour vision can tell them apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
 WIDTH = 8.0  # inches: 800 pixels, the width of a README, at 100 dpi
 STYLE = {
@@ -42,6 +42,8 @@ Arguments = ParamSpec("Arguments")
 
 
 def styled(draw: Callable[Arguments, "Figure"]) -> Callable[Arguments, "Figure"]:
+    """Draw a figure in this project's style, whatever matplotlibrc says."""
+
     @functools.wraps(draw)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> "Figure":
         with figure_style():
@@ -61,6 +63,7 @@ def save_figure(figure: "Figure", path: Path, dpi: int) -> None:
 
 @contextlib.contextmanager
 def figure_style() -> Iterator[None]:
+    """Matplotlib's defaults and `STYLE`, within the block."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -70,18 +73,20 @@ def figure_style() -> Iterator[None]:
 
 
 def new_figure(*, height: float, width: float = WIDTH) -> "Figure":
+    """An empty figure; sizes are in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def percent_ticks():
+    """A formatter of ticks: 0.5 as 50 %."""
     from matplotlib.ticker import FuncFormatter
 
     return FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
 
 
 def shorten(name: str, length: int) -> str:
-    """Cut from the middle: names often differ at their ends."""
+    """A name of at most `length` characters. It is cut in the middle, because names often differ at their ends."""
     tail = (length - 1) // 2
     return name if len(name) <= length else f"{name[: length - 1 - tail]}…{name[-tail:]}"

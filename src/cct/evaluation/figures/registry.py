@@ -1,0 +1,62 @@
+"""The figures of a run, by the name of their file. To add one, write a function and an entry in `FIGURES`.
+
+Figures that show examples belong to a task and are in its folder, in `cct.tasks`.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cct.augment.params import AugmentParams
+from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class_accuracy
+from cct.evaluation.figures.curves import History, plot_learning_rate, plot_training_curves
+from cct.evaluation.figures.params import PlotParams
+from cct.evaluation.metrics import confusion_matrix
+from cct.evaluation.per_class import PerClass
+from cct.evaluation.predictions import Predictions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class FigureInputs(NamedTuple):
+    """All that a figure can be drawn from."""
+
+    history: History
+    summary: dict[str, Any]  # the content of metrics.json
+    per_class: PerClass
+    predictions: Predictions
+    read_split: Callable[[str], tuple[np.ndarray, np.ndarray]]  # inputs and labels of "train", "val" or "test"
+    augment: AugmentParams
+    plot: PlotParams
+
+
+def _training_curves(given: FigureInputs) -> "Figure":
+    return plot_training_curves(given.history)
+
+
+def _learning_rate(given: FigureInputs) -> "Figure":
+    return plot_learning_rate(given.history)
+
+
+def _confusion_matrix(given: FigureInputs) -> "Figure":
+    predictions, names = given.predictions, given.predictions.class_names
+    return plot_confusion_matrix(confusion_matrix(predictions.labels_n, predictions.predicted_n, len(names)), names)
+
+
+def _per_class_accuracy(given: FigureInputs) -> "Figure":
+    test = given.summary["test"]
+    accuracies = {
+        name: None if np.isnan(accuracy) else float(accuracy)
+        for name, accuracy in zip(given.per_class.names, given.per_class.accuracy_k, strict=True)
+    }
+    return plot_per_class_accuracy(accuracies, test["accuracy"], test["accuracy_low"], test["accuracy_high"])
+
+
+FIGURES: dict[str, Callable[[FigureInputs], "Figure"]] = {
+    "training_curves": _training_curves,
+    "learning_rate": _learning_rate,
+    "confusion_matrix": _confusion_matrix,
+    "per_class_accuracy": _per_class_accuracy,
+}

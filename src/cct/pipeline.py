@@ -1,0 +1,52 @@
+"""What `dvc.yaml` says of the pipeline: the files that its stages write, and the code that decides their results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cct.errors import CCTError
+from cct.params import read_yaml
+from cct.paths import DVC_YAML
+
+
+def read_stages(top: Path = Path()) -> dict[str, Any]:
+    """The stages by name, in the order in which they run."""
+    return read_yaml(top / DVC_YAML)["stages"]
+
+
+def stage_outputs(stage: Mapping[str, Any]) -> list[str]:
+    """The paths that a stage writes. In `dvc.yaml` a path with options is a mapping of one key."""
+    entries = [*stage.get("outs", []), *stage.get("metrics", [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def pipeline_outputs(top: Path = Path()) -> list[str]:
+    """All paths that the stages write, relative to `top`, in the order of the stages."""
+    return [name for stage in read_stages(top).values() for name in stage_outputs(stage)]
+
+
+def stage_code_files(*stages: str, top: Path = Path()) -> list[Path]:
+    """The source files that decide the results of some stages: the ones that DVC is told they depend on.
+
+    Args:
+        stages: their names.
+        top: the root of the repository.
+
+    Returns:
+        Files relative to `top`, each once, in alphabetical order; of a folder all Python files in it.
+
+    Raises:
+        CCTError: there are none, or one is missing.
+    """
+    known = read_stages(top)
+    listed = {dep for stage in stages for dep in known[stage]["deps"] if dep.startswith("src/")}
+    files = set()
+    for dep in listed:
+        path = top / dep
+        inside = path.rglob("*.py") if path.is_dir() else [path]
+        files |= {file.relative_to(top) for file in inside}
+    missing = sorted(str(file) for file in files if not (top / file).is_file())
+    if missing or not files:
+        problem = f"which are not there: {', '.join(missing)}" if missing else "none at all"
+        raise CCTError(f"{DVC_YAML} lists source files of {', '.join(stages)}, {problem}. Run make deps")
+    return sorted(files)

@@ -1,0 +1,8 @@
+"""What preprocessing needs from a task: the fields of meta.json about its inputs.
+
+To add a task, write its function and an entry in `PREPARATION_TASKS`.
+"""
+
+from cct.tasks.image_classification import preparation as images
+
+PREPARATION_TASKS = {"image_classification": images.describe}

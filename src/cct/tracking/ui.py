@@ -1,0 +1,77 @@
+"""The MLflow UI on this machine."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+from cct.errors import CCTError
+from cct.log import redact
+from cct.repository import repository_root
+from cct.tracking.registry import tracker_name
+from cct.tracking.store import DATABASE, Store, explained_errors, tracking_uri
+from cct.tracking.sync import track_experiment, untracked_experiments
+from cct.tracking.view import NAME
+
+log = logging.getLogger(__name__)
+
+
+def serve_ui(port: int) -> int:
+    """Serve the UI for this machine only, until Ctrl-C, after bringing in every experiment that DVC has.
+
+    Returns:
+        The exit code of the server.
+
+    Raises:
+        CCTError: tracking is off or goes to a server, or the port is not free.
+    """
+    if tracker_name() == "none":
+        raise CCTError("tracking is off: unset CCT_TRACKER, and MLFLOW_TRACKING_URI where it is none")
+    uri, address = tracking_uri(), f"http://127.0.0.1:{port}"
+    if uri.startswith(("http://", "https://")):
+        raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({redact(uri)})")
+    _require_free(port)
+    if uri == f"sqlite:///{repository_root() / DATABASE}":
+        address += f"/#/experiments/{_bring_in_experiments()}/runs?viewStateShareKey={NAME}"
+    log.info("MLflow UI on %s in a few seconds (Ctrl-C ends it)", address)
+    environment = {
+        # Without the job runner the server starts in a quarter of the time. This project does not use it.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONWARNINGS": "ignore",
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": uri,  # not on the command line, which everybody can read: it may have a password
+    }
+    server = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    with subprocess.Popen([*server, *options], env=environment, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGTERM)  # it has children of its own
+            process.wait()
+            return 0
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CCTError(f"port {port} is not free: make ui PORT=5001, or another") from error
+
+
+def _bring_in_experiments() -> str:
+    """Track what is missing; returns the identifier of the MLflow experiment."""
+    with explained_errors():
+        store = Store()  # makes the tables under a lock; the server would make them without one
+        missing = untracked_experiments(store)
+    for experiment in missing:
+        try:
+            with explained_errors():
+                log.info(track_experiment(store, experiment))
+        except CCTError as error:
+            log.warning("not in MLflow: %s", error)
+    return store.experiment
