@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro test test-services lint bench results ablate ui lock clean
+.PHONY: help setup demo repro test test-services test-variants lint deps bench results ablate ui lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test-services: $(READY) .venv/ready-jax .venv/ready-services ## Run those that n
 lint: $(READY) ## Check the code
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+deps: $(READY) ## Write the stages' source files into dvc.yaml, from the code's imports
+	$(BIN)/python scripts/dvc_deps.py
 
 bench: $(READY) ## Time training steps against the Keras example and vit-pytorch, and augmentation (TORCH_PYTHON= one that has it)
 	$(BIN)/python benchmarks/speed.py $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON)) $(ARGS)
@@ -67,8 +70,6 @@ clean: ## Remove the environment, nothing else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@# DVC without an activated environment, and where git has been told no user: see the module.
-	echo 'import cct.environment' > `$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/cct-environment.pth
 	@echo "$(CURDIR)" > .venv/home
 	@touch $@
 

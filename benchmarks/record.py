@@ -28,7 +28,8 @@ from cct.files import sha256_of_file, write_atomically
 from cct.params import arguments, flatten, read_yaml
 from cct.repository import git, repository_root
 from cct.tracking.names import best_metrics
-from cct.tracking.store import Store, epoch_seconds, explained_errors, training_seconds
+from cct.tracking.store import Store, explained_errors
+from cct.tracking.times import epoch_seconds, training_seconds
 from cct.training.history import read_history
 
 FILES = (paths.META, *map(str, (paths.MODEL, paths.HISTORY, paths.METRICS)))
@@ -206,8 +207,12 @@ def result(
     return {
         "kind": "accuracy",
         "title": title or f"`{first.parameters['model.name']}`",
-        "data": {"title": data or first.meta["name"]}
-        | {"name": first.meta["name"], "digest": first.meta["digest"], "images": first.meta["examples"]},
+        "data": {
+            "title": data or first.meta["name"],
+            "name": first.meta["name"],
+            "digest": first.meta["digest"],
+            "images": first.meta["examples"],
+        },
         # The table has columns for the data and the seeds.
         "recipe": recipe(first.parameters, committed, presets, aside=[SEED, SOURCE]),
         "command": f"git checkout {experiment.baseline[:12]} && {words}",

@@ -5,8 +5,8 @@ import re
 from conftest import ROOT, Clone
 
 from cct.augment.params import AugmentParams
-from cct.dvc import pipeline_outputs
 from cct.files import sha256_of_file
+from cct.pipeline import pipeline_outputs
 
 OUTPUTS = pipeline_outputs(ROOT)
 # No augmentation.

@@ -1,47 +1,61 @@
 """DVC in the work tree: commands, experiments, and the files of a revision."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cct.errors import CCTError
-from cct.params import load, read_yaml
+from cct.params import load
+from cct.paths import PARAMS
 from cct.repository import git, repository_root
 
-
-def pipeline_outputs(top: Path) -> list[str]:
-    """All that the stages of `dvc.yaml` write, relative to `top`, in the order of the stages."""
-    stages = read_yaml(top / "dvc.yaml")["stages"].values()
-    return [name for stage in stages for name in stage_outputs(stage)]
+log = logging.getLogger(__name__)
 
 
-def stage_outputs(stage: Mapping[str, Any]) -> list[str]:
-    """The paths that a stage of `dvc.yaml` writes. One with options is a mapping of one key."""
-    entries = [*stage.get("outs", []), *stage.get("metrics", [])]
-    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+# DVC refuses to make an experiment's commit without an author.
+AUTHOR = {"name": "DVC experiment", "email": "dvc@localhost"}
+
+
+def child_environment() -> dict[str, str]:
+    """The environment for a child process that runs DVC.
+
+    The stages find this environment's `python` first. Where git knows no name or email, the child process is lent one;
+    git's configuration and this process stay as they are.
+    """
+    environment = dict(os.environ)
+    own = str(Path(sys.executable).parent)
+    if own not in environment.get("PATH", "").split(os.pathsep)[:1]:
+        environment["PATH"] = os.pathsep.join(filter(None, [own, environment.get("PATH")]))
+    for field, value in AUTHOR.items():
+        if not git(repository_root(), "config", f"user.{field}"):
+            for role in ("AUTHOR", "COMMITTER"):
+                environment.setdefault(f"GIT_{role}_{field.upper()}", value)
+    return environment
 
 
 def run_dvc(*words: str, folder: Path | None = None) -> None:
-    """Run DVC and pass on what it says, but for its warnings that a first run has no outputs yet.
+    """Run DVC and print what it prints, but for its warnings that a first run has no outputs yet.
 
     Args:
         words: the command.
-        folder: a clone to run it in, with a tracking store of its own; none is here.
+        folder: a clone to run it in, with its own tracking store; None is the current folder.
 
     Raises:
-        CCTError: it failed; it has said why.
+        CCTError: it failed, and has printed why.
     """
-    environment, interrupted = dict(os.environ), False
+    log.debug("dvc %s", " ".join(words))
+    environment, interrupted = child_environment(), False
     if folder:
         for name in ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "MLFLOW_TRACKING_URI"):
             environment.pop(name, None)
     binary = Path(sys.executable).with_name("dvc")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    # In a session of its own, so that it gets exactly the interrupts that are passed on to it: the second is "at once".
+    # In its own session it gets only the interrupts that are passed on to it. A second one would mean "at once".
     with subprocess.Popen([binary, *words], cwd=folder, env=environment, start_new_session=True, **pipes) as process:
         while True:
             try:
@@ -78,13 +92,13 @@ def fetch_files(top: Path, revision: str, names: Sequence[str], folder: Path) ->
         if not known and not type(error).__module__.startswith("dvc"):  # dvc_data's errors have no base class
             raise
         raise CCTError(
-            f"the files of {revision} are not to be had: {error}. Is it a commit, branch or experiment (dvc exp list) "
-            "whose dvc.lock is committed, and are its files in the cache (dvc fetch)?"
+            f"cannot get the files of {revision}: {error}. It must be a commit, branch or experiment (dvc exp list) whose "
+            "dvc.lock is committed, and its files must be in the cache (dvc fetch)"
         ) from error
 
 
 def require_up_to_date(top: Path) -> None:
-    """Refuse outputs that are not those of the present parameters and code.
+    """Refuse outputs that the present parameters and code have not made.
 
     Raises:
         CCTError: something changed since the last run, or there was none.
@@ -93,7 +107,7 @@ def require_up_to_date(top: Path) -> None:
     from dvc.repo import Repo
     from scmrepo.exceptions import SCMError
 
-    load(top / "params.yaml")
+    load(top / PARAMS)
     try:
         with Repo(str(top)) as repository:
             status = repository.status()
@@ -102,13 +116,13 @@ def require_up_to_date(top: Path) -> None:
     stale = [name.rpartition(":")[2] for name in status if not name.endswith(".dvc")]
     if stale:
         raise CCTError(
-            f"the files here are not those of the present parameters and code ({', '.join(stale)} changed): "
+            f"the files here were not made by the present parameters and code ({', '.join(stale)} changed): "
             "run dvc repro first"
         )
 
 
 class Experiment(NamedTuple):
-    """An experiment of DVC's. Its name is its own only among those of the same baseline."""
+    """An experiment of DVC's. Experiments of other baselines may have the same name."""
 
     name: str
     baseline: str  # commit

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cct.dvc import pipeline_outputs
 from cct.errors import CCTError
 from cct.experiments.reproduce import (
     EXPLAIN,
@@ -19,6 +18,7 @@ from cct.experiments.reproduce import (
     machine_differences,
     summarize_findings,
 )
+from cct.pipeline import pipeline_outputs
 from cct.runtime.machine import METADATA_KEY
 
 HISTORY = "epoch,train_loss,chosen\n1,2.5,0\n2,1.5,1\n"

@@ -7,8 +7,8 @@ import grimp
 import pytest
 from conftest import ROOT
 
-from cct.dvc import stage_outputs
 from cct.params import SECTIONS, read_yaml
+from cct.pipeline import stage_outputs
 
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 

@@ -10,7 +10,8 @@ import pytest
 
 from cct.tracking.mlflow import MlflowTracker
 from cct.tracking.names import epoch_metrics, final_metrics
-from cct.tracking.store import Store, epoch_seconds, training_seconds
+from cct.tracking.store import Store
+from cct.tracking.times import epoch_seconds, training_seconds
 
 META = {"digest": "d" * 64}
 

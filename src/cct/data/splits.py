@@ -13,7 +13,7 @@ class PreprocessParams(Section):
     train_fraction: float = Field(
         gt=0,
         le=1,
-        description="share of the training examples, of each class, that is used; the test split stays whole",
+        description="share of the training examples, of each class, that is used; all of the test split is",
     )
     validation_fraction: float = Field(gt=0, lt=1, description="share of those, of each class, between 0 and 1")
     seed: int = Field(ge=0, lt=2**32, description="seed of both choices")

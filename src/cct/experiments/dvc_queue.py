@@ -1,7 +1,7 @@
-"""DVC's queue of experiments, worked off in the foreground: Ctrl-C ends what runs, and nothing of other people's.
+"""DVC's queue of experiments, run in the foreground. Ctrl-C ends these experiments and no others.
 
-Workers are DVC's own and outlive the process that started them. One that is killed leaves them at work, and the next
-one waits for what they have in hand.
+The workers are DVC's own and outlive the process that started them. If that process is killed, they continue, and the
+next one waits for their experiments.
 """
 
 import contextlib
@@ -17,19 +17,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cct import environment
+from cct.dvc import child_environment
 from cct.errors import CCTError
 
-LOOK, LOOK_AFTER_WORKERS = 1.0, 30.0  # seconds between two looks; asking the workers takes one by itself
-PATIENCE = 60.0  # seconds for what was interrupted to write its state
+# Seconds between two looks at the queue, and at the workers, whose answer alone takes a second.
+LOOK, LOOK_AFTER_WORKERS = 1.0, 30.0
+PATIENCE = 60.0  # seconds for an interrupted experiment to write its checkpoint
 LOG = ".dvc/tmp/exps/run/{0}/{0}.out"
 
 
 class Queue:
-    """The queue of the repository in the current folder; a context."""
+    """The queue of the repository in the current folder. It is a context."""
 
     def __init__(self) -> None:
-        environment.prepare(os.environ)  # as for a process of DVC's
+        # DVC's code runs in this process, so for its time this process is what a child process of DVC would be.
+        self.before = dict(os.environ)
+        os.environ.update(child_environment())
         with _explained():
             from dvc.repo import Repo
 
@@ -40,6 +43,8 @@ class Queue:
 
     def __exit__(self, *error: Any) -> None:
         self.repository.close()
+        os.environ.clear()
+        os.environ.update(self.before)
 
     @property
     def _queue(self) -> Any:
@@ -50,11 +55,11 @@ class Queue:
         return {entry.name or entry.stash_rev[:7]: entry.stash_rev for entry in self._queue.iter_queued()}
 
     def running(self) -> dict[str, str]:
-        """Tasks that a worker has taken and not ended, or that it died with: identifier by name."""
+        """Tasks that a worker has taken and not ended, even if it died: identifier by name."""
         return {entry.name or entry.stash_rev[:7]: entry.stash_rev for entry in self._queue.iter_active()}
 
     def log(self, name: str) -> Path | None:
-        """What a failed task has printed."""
+        """The file with the output of a failed task."""
         found = [LOG.format(done.entry.stash_rev) for done in self._queue.iter_failed() if done.entry.name == name]
         return next((Path(path) for path in reversed(found) if Path(path).is_file()), None)
 

@@ -1,7 +1,8 @@
-"""Recipes as overlays on `params.yaml`: files in `presets/` that say all that is of the recipe, and nothing else.
+"""Recipes as overlays on `params.yaml`: the files in `presets/`.
 
-All, because DVC leaves in `params.yaml` what `dvc exp run -S` said last: a preset must not mix with it. What is not
-said has no effect there (RandAugment's strength without RandAugment), or is of the data, the seed and the machine.
+A preset sets the whole recipe, because DVC leaves the last values of `dvc exp run -S` in `params.yaml`, and a preset
+must not mix with them. It leaves out what has no effect in it (RandAugment's strength without RandAugment), and what
+belongs to the data, the seed and the machine.
 """
 
 import difflib
@@ -14,12 +15,12 @@ from cct.repository import repository_root
 
 
 def presets_folder() -> Path:
-    """Where presets are, from whatever folder of the repository."""
+    """The folder of the presets, from any folder of the repository."""
     return repository_root() / "presets"
 
 
 def preset_names() -> list[str]:
-    """Every preset there is."""
+    """The names of all presets."""
     return sorted(path.stem for path in presets_folder().glob("*.yaml"))
 
 
@@ -29,7 +30,7 @@ def preset_title(name: str) -> str:
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """What a preset sets, by the full name of the parameter; of the model's fields those that it does not say are null.
+    """The values that a preset sets, by the full name of the parameter. Model fields that it does not name are null.
 
     Raises:
         ParamsError: there is no such preset.
@@ -38,8 +39,8 @@ def read_preset(name: str) -> dict[str, Any]:
         near = difflib.get_close_matches(name, preset_names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(preset_names())}"
         raise ParamsError(f"no preset {name!r} in {presets_folder()}; {hint}")
-    unsaid: dict[str, Any] = dict.fromkeys(f"model.{field}" for field in ModelParams.model_fields)
-    return unsaid | flatten(read_yaml(presets_folder() / f"{name}.yaml"))
+    unset: dict[str, Any] = dict.fromkeys(f"model.{field}" for field in ModelParams.model_fields)
+    return unset | flatten(read_yaml(presets_folder() / f"{name}.yaml"))
 
 
 def preset_arguments(name: str) -> list[str]:

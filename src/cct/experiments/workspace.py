@@ -1,15 +1,20 @@
-"""Clones of the work tree that share nothing with it but the commits."""
+"""Clones of the work tree, which share only the commits with it."""
 
+import logging
 import shutil
 import subprocess
 from pathlib import Path
 
 from cct.errors import CCTError
 from cct.params import read_yaml
+from cct.paths import PARAMS
+from cct.pipeline import pipeline_outputs
+
+log = logging.getLogger(__name__)
 
 
 def clone_work_tree(top: Path, folder: Path) -> None:
-    """Clone the commit that is checked out, with the changes of the work tree and the files its parameters name.
+    """Clone the commit that is checked out, with the changes of the work tree and the files that its parameters name.
 
     Args:
         top: a git repository.
@@ -23,18 +28,19 @@ def clone_work_tree(top: Path, folder: Path) -> None:
     listed = _git(*here, "diff", "--name-only", "-z", "HEAD") + _git(
         *here, "ls-files", "--others", "--exclude-standard", "-z"
     )
-    changed = [name for name in listed.split("\0") if name and name != "dvc.lock"]
+    written = {"dvc.lock", *pipeline_outputs(top)}  # by the stages, and so no change of what they work on
+    changed = [name for name in listed.split("\0") if name and name not in written]
     if changed:
-        print(f"with the changes of the work tree that are not committed: {', '.join(changed)}")
-    chosen = read_yaml(top / "params.yaml")
-    named = [chosen["data"]["source"], chosen["train"]["init_from"]]
+        log.info("with the changes of the work tree that are not committed: %s", ", ".join(changed))
+    content = read_yaml(top / PARAMS)
+    named = [content["data"]["source"], content["train"]["init_from"]]
     for name in [*changed, *(name for name in named if name and not Path(name).is_absolute())]:
         if (top / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(top / name, folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
-    # So that every stage runs: no lock, and a cache of its own, whatever the user has configured.
+    # Without a lock and with its own cache, whatever the user has configured, every stage runs.
     (folder / "dvc.lock").unlink(missing_ok=True)
     (folder / ".dvc/config.local").write_text("[cache]\n    dir = cache\n", encoding="utf-8")
 

@@ -1,6 +1,8 @@
 """What a model costs: tokens, parameters and multiply-adds, counted without building it."""
 
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -133,3 +135,18 @@ def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes
         counts = {"parameters": count_parameters(a, **size), "macs": spent.macs, "tokens": spent.tokens}
         rows.append(ModelRow(name=name, **counts, accuracy=accuracy, epochs=epochs))
     return rows
+
+
+def workload(model: Mapping[str, Any]) -> float:
+    """Multiply-adds of one example, for comparisons between models.
+
+    Args:
+        model: the values of the `model` section. Images of 32x32x3 are assumed; 1.0 where the model cannot take them.
+    """
+    try:
+        spent = model_cost(
+            resolve_architecture(ModelParams.model_validate(dict(model))), height=32, width=32, channels=3, classes=10
+        )
+    except ModelError:
+        return 1.0
+    return float(spent.macs + spent.attention_macs)

@@ -79,9 +79,7 @@ def plot_per_class_accuracy(per_class: Mapping[str, float | None], overall: floa
     axes.barh(range(len(known)), [known[name] for name in names[: len(known)]], height=0.7, color=BLUE)
     for place, name in enumerate(names):
         text = f"{known[name]:.1%}".replace("%", " %") if name in known else "no example"
-        axes.text(
-            1.01, place, text, va="center", fontsize=9
-        )  # in its own column; beside its bar the line would cross it
+        axes.text(1.01, place, text, va="center", fontsize=9)  # in a column; beside its bar the line would cross it
     axes.axvspan(low, high, color=ORANGE, alpha=0.4, linewidth=0, zorder=0.5)
     interval = f"all classes: {overall:.1%} (confidence interval {low:.1%} to {high:.1%})".replace("%", " %")
     line = axes.axvline(overall, color=ORANGE, linewidth=2, label=interval)

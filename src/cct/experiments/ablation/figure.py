@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cct.evaluation.figures.style import BLUE, GREEN, ORANGE, new_figure, shorten, styled
-from cct.experiments.ablation.table import change_label, percent
+from cct.experiments.ablation.table import change_label, is_certain, percent, subject
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7")  # of the groups, in turn
@@ -17,24 +18,20 @@ def plot_ablation(summary: Mapping[str, Any]) -> "Figure":
     """A bar for the difference that each change makes, in groups, with its interval.
 
     Args:
-        summary: as `summarise` returns it, with one change or more.
+        summary: as `summarize` returns it, with one change or more.
     """
-    rows, base = summary["changes"], summary["base"]
+    rows = summary["changes"]
     groups = list(dict.fromkeys(row["group"] for row in rows))
-    drawn = new_figure(height=1.3 + 0.24 * len(rows) + 0.36 * len(groups))
-    axes = drawn.subplots()
+    figure = new_figure(height=1.3 + 0.24 * len(rows) + 0.36 * len(groups))
+    axes = figure.subplots()
     places, place = [], 0.0
-    for group in groups:
+    for index, group in enumerate(groups):
         place += 0.5
         axes.text(0, place, f" {group} ", transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
-        colour = COLOURS[groups.index(group) % len(COLOURS)]
         for row in (row for row in rows if row["group"] == group):
             place += 1
             places.append(place)
-            ends = [[row["points"] - row["points_low"]], [row["points_high"] - row["points"]]]
-            sure = row["points_low"] > 0 or row["points_high"] < 0
-            axes.barh(place, row["points"], height=0.72, color=colour, alpha=1 if sure else 0.4)
-            axes.errorbar(row["points"], place, xerr=ends, color="black", linewidth=1, capsize=2.5)
+            _bar(axes, place, row, COLOURS[index % len(COLOURS)])
         place += 1
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(places, [shorten(change_label(row), 32) for row in rows])
@@ -46,10 +43,12 @@ def plot_ablation(summary: Mapping[str, Any]) -> "Figure":
         f"difference in test accuracy, percentage points, with {100 * summary['confidence']:g} % interval; "
         "pale: it includes 0"
     )
-    params = summary["params"]
-    axes.set_title(
-        f"What each change does to {percent(base['test_accuracy'])} % test accuracy\n"
-        f"{params['model']['name']}, {100 * params['preprocess']['train_fraction']:g} % of {summary['data']}, "
-        f"{params['train']['epochs']} epochs"
-    )
-    return drawn
+    accuracy, (model, data) = percent(summary["base"]["test_accuracy"]), subject(summary)
+    axes.set_title(f"What each change does to {accuracy} % test accuracy\n{model}, {data}")
+    return figure
+
+
+def _bar(axes: "Axes", place: float, row: Mapping[str, Any], colour: str) -> None:
+    ends = [[row["points"] - row["points_low"]], [row["points_high"] - row["points"]]]
+    axes.barh(place, row["points"], height=0.72, color=colour, alpha=1 if is_certain(row) else 0.4)
+    axes.errorbar(row["points"], place, xerr=ends, color="black", linewidth=1, capsize=2.5)

@@ -1,5 +1,6 @@
-"""An ablation in MLflow: one run, its experiments' runs the children."""
+"""An ablation in MLflow: one run, whose children are the runs of its experiments."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,19 +9,25 @@ from cct.errors import CCTError
 from cct.experiments.ablation.plan import Plan
 from cct.experiments.ablation.reports import FOLDER
 from cct.repository import git, repository_root
-from cct.tracking.delivery import now_ms, warn
+from cct.tracking.delivery import now_ms
 from cct.tracking.provenance import lock_digest
-from cct.tracking.store import Store, epoch_seconds, explained_errors, training_seconds
+from cct.tracking.registry import tracker_name
+from cct.tracking.store import Store, explained_errors
 from cct.tracking.sync import track_experiment, untracked_experiments
+from cct.tracking.times import epoch_seconds, training_seconds
 
-LATER = "{}; table and figure are complete: the same command brings them into MLflow when it answers again"
+log = logging.getLogger(__name__)
+
+LATER = "%s; table and figure are complete: the same command brings them into MLflow when it answers again"
 
 
 def tracked_runs(experiments: Sequence[Experiment]) -> tuple[Store | None, list[Any], dict[str, float]]:
-    """MLflow's store, the runs of the experiments, made where one is missing, and the seconds of their trainings.
+    """MLflow's store, the runs of the experiments, and the seconds of their trainings by name.
 
-    Nothing of all that where MLflow does not answer.
+    Missing runs are made. Where MLflow does not answer or is off, there is nothing of all that.
     """
+    if tracker_name() != "mlflow":
+        return None, [], {}
     try:
         with explained_errors():
             store = Store()
@@ -35,12 +42,12 @@ def tracked_runs(experiments: Sequence[Experiment]) -> tuple[Store | None, list[
             seconds = {name: training_seconds(each) for name, each in watched.items() if each}
             return store, list(found.values()), seconds
     except CCTError as error:
-        warn(LATER.format(error))
+        log.warning(LATER, error)
         return None, [], {}
 
 
 def log_parent(store: Store, whole: Plan, summary: Mapping[str, Any], children: Sequence[Any]) -> None:
-    """Make the ablation one run of MLflow's, found again by its tag, and its experiments' runs the children."""
+    """Log the ablation as one run, which its tag finds again, and make its experiments' runs the children."""
     try:
         with explained_errors():
             found = store.runs(ablation=whole.name)
@@ -51,9 +58,9 @@ def log_parent(store: Store, whole: Plan, summary: Mapping[str, Any], children: 
                     store.client.set_tag(run.info.run_id, "mlflow.parentRunId", run_id)
             values = {"base/test_accuracy": summary["base"]["test_accuracy"], "changes": len(summary["changes"])}
             values |= {f"points/{row['name']}": row["points"] for row in summary["changes"]}
-            store.finals(run_id, values, now_ms())
+            store.log_once(run_id, values, now_ms())
             for suffix in ("json", "md", "png"):
-                store.artifact(run_id, FOLDER / f"{whole.title}.{suffix}")
+                store.log_artifact(run_id, FOLDER / f"{whole.title}.{suffix}")
             store.client.set_terminated(run_id, status="FINISHED")
     except CCTError as error:
-        warn(LATER.format(error))
+        log.warning(LATER, error)

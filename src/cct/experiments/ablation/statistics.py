@@ -1,4 +1,4 @@
-"""Differences between accuracies, and how sure they are."""
+"""Differences between accuracies, and how certain they are."""
 
 import math
 import statistics
@@ -11,22 +11,23 @@ from cct.evaluation.metrics import wilson_interval
 
 
 class Difference(NamedTuple):
-    """Between two accuracies, in percentage points, with its standard errors."""
+    """The difference between two accuracies, in percentage points, with its standard errors."""
 
     points: float
-    images: float  # other test images
-    seeds: float | None  # other seeds; None where every variant has one
+    examples: float  # error over other test examples
+    seeds: float | None  # error over other seeds; None where every variant has one seed
 
     @property
     def error(self) -> float:
-        return math.hypot(self.images, self.seeds or 0.0)
+        """The standard error over examples and seeds."""
+        return math.hypot(self.examples, self.seeds or 0.0)
 
     def half_width(self, level: float, degrees: int) -> float:
-        """Of the interval: Student's, because a deviation of few seeds is itself uncertain.
+        """Half the width of the interval. It is Student's, because the deviation of few seeds is uncertain itself.
 
         Args:
-            level: the share of intervals that shall cover the truth.
-            degrees: of freedom of the seeds' deviation; those of both errors together are Satterthwaite's.
+            level: the share of such intervals that contain the true difference.
+            degrees: degrees of freedom of the seeds' deviation. Satterthwaite's formula gives those of both errors.
         """
         from scipy import stats
 
@@ -35,7 +36,7 @@ class Difference(NamedTuple):
 
 
 def seed_deviation(variants_s: Sequence[Sequence[float]]) -> float | None:
-    """Standard deviation of an accuracy from seed to seed, pooled over variants; None where all have one seed."""
+    """Standard deviation of an accuracy between seeds, pooled over variants; None where all have one seed."""
     several = [accuracies for accuracies in variants_s if len(accuracies) > 1]
     degrees = sum(len(accuracies) - 1 for accuracies in several)
     if not degrees:
@@ -46,24 +47,30 @@ def seed_deviation(variants_s: Sequence[Sequence[float]]) -> float | None:
 def difference(changed_sn: np.ndarray, base_sn: np.ndarray, deviation: float | None) -> Difference:
     """How much more accurate a change is than the base.
 
-    Both saw the same n images, so that the error over images is that of the paired differences: what both get right
-    or wrong cancels. Seeds are not pairs: one seed is other random numbers once anything is changed.
+    Both were tested on the same n examples, so the error over examples is that of the paired differences: examples that
+    both get right or wrong cancel. Seeds are not pairs: after any change one seed means other random numbers.
 
     Args:
-        changed_sn: seeds x images, was the image right.
-        base_sn: as `changed_sn`, with seeds of its own.
+        changed_sn: bool (seeds, examples): whether the prediction is right.
+        base_sn: likewise, with other seeds.
         deviation: as `seed_deviation` returns it.
     """
     paired_n = changed_sn.mean(axis=0) - base_sn.mean(axis=0)
-    images = paired_n.std(ddof=1) / math.sqrt(len(paired_n))
+    examples = paired_n.std(ddof=1) / math.sqrt(len(paired_n))
     seeds = None if deviation is None else 100 * deviation * math.sqrt(1 / len(changed_sn) + 1 / len(base_sn))
-    return Difference(100 * float(paired_n.mean()), 100 * float(images), seeds)
+    return Difference(100 * float(paired_n.mean()), 100 * float(examples), seeds)
 
 
-def accuracy_interval(correct_sn: np.ndarray, level: float, z: float) -> tuple[float, float]:
-    """Of an accuracy, over test images: Wilson's of one seed, the normal one of the mean of several."""
+def accuracy_interval(correct_sn: np.ndarray, level: float) -> tuple[float, float]:
+    """The interval of an accuracy over test examples: Wilson's for one seed, the normal one for a mean of several.
+
+    Args:
+        correct_sn: bool (seeds, examples): whether the prediction is right.
+        level: the share of such intervals that contain the true accuracy.
+    """
     if len(correct_sn) == 1:
         return wilson_interval(int(correct_sn.sum()), correct_sn.size, level)
+    z = statistics.NormalDist().inv_cdf((1 + level) / 2)
     mean_n = correct_sn.mean(axis=0)
     half = z * float(mean_n.std(ddof=1)) / math.sqrt(len(mean_n))
     return float(mean_n.mean()) - half, float(mean_n.mean()) + half
