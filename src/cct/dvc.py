@@ -92,8 +92,8 @@ def fetch_files(top: Path, revision: str, names: Sequence[str], folder: Path) ->
         if not known and not type(error).__module__.startswith("dvc"):  # dvc_data's errors have no base class
             raise
         raise CCTError(
-            f"cannot get the files of {revision}: {error}. It must be a commit, branch or experiment (dvc exp list) whose "
-            "dvc.lock is committed, and its files must be in the cache (dvc fetch)"
+            f"cannot get the files of {revision}: {error}. It must be a commit, branch or experiment (dvc exp list) "
+            "whose dvc.lock is committed, and its files must be in the cache (dvc fetch)"
         ) from error
 
 

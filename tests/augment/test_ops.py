@@ -43,7 +43,7 @@ def images(request) -> np.ndarray:
     return request.getfixturevalue(request.param)
 
 
-def image(image_hwc: np.ndarray) -> Image.Image:
+def as_pillow(image_hwc: np.ndarray) -> Image.Image:
     return Image.fromarray(image_hwc[..., 0] if image_hwc.shape[-1] == 1 else image_hwc)
 
 
@@ -103,7 +103,7 @@ def test_an_operation_is_pillows(name, images):
     result = policy_ops.apply_ops(repeated, np.full(len(repeated), policy_ops.OPERATIONS.index(name)), argument_n)
     assert (result.dtype, result.shape, result.flags.c_contiguous) == (np.uint8, repeated.shape, True)
     np.testing.assert_array_equal(repeated, before)
-    expected = [np.asarray(pillow(name, image(x), a)) for x, a in zip(repeated, argument_n, strict=True)]
+    expected = [np.asarray(pillow(name, as_pillow(x), a)) for x, a in zip(repeated, argument_n, strict=True)]
     np.testing.assert_array_equal(result, np.stack(expected).reshape(result.shape))
 
 
@@ -161,11 +161,11 @@ def test_the_smallest_images(size):
     )
     result = policy_ops.apply_ops(images, operation_n, argument_n)
     for image, name, argument, changed in zip(images, policy_ops.OPERATIONS, argument_n, result, strict=True):
-        np.testing.assert_array_equal(changed, np.asarray(pillow(name, image(image), argument)))
+        np.testing.assert_array_equal(changed, np.asarray(pillow(name, as_pillow(image), argument)))
 
 
 def test_grey_is_pillows(photos):
-    expected = [np.asarray(image(image).convert("L")) for image in photos]
+    expected = [np.asarray(as_pillow(image).convert("L")) for image in photos]
     np.testing.assert_array_equal(policy_ops.grey(photos), np.stack(expected))
 
 
@@ -186,7 +186,7 @@ def test_a_resized_crop_is_pillows(images):
     np.testing.assert_array_equal(result[0], images[0])
     for image, (top, left, rows, columns), resized in zip(images, box_n4.tolist(), result, strict=True):
         box = (left, top, left + columns, top + rows)
-        expected = image(image).resize((width, height), Image.Resampling.BILINEAR, box=box)
+        expected = as_pillow(image).resize((width, height), Image.Resampling.BILINEAR, box=box)
         np.testing.assert_array_equal(resized, np.asarray(expected).reshape(image.shape))
 
 
@@ -207,18 +207,18 @@ def test_erasing_is_within_its_box(photos):
 
 def test_mixup_mixes_pixels_as_targets(photos):
     n = len(photos)
-    own_n = np.resize([256, 0, 255, 1, 128, 77], n)
+    weight_n = np.resize([256, 0, 255, 1, 128, 77], n)
     targets_nk = np.eye(n, dtype=np.float32)
     before = photos.copy()
-    images, targets = ops.mix(photos, targets_nk, own_n=own_n, box_n4=None)
+    images, targets = ops.mix(photos, targets_nk, weight_n=weight_n, box_n4=None)
     np.testing.assert_array_equal(photos, before)
     assert (images.dtype, images.flags.c_contiguous, targets.dtype) == (np.uint8, True, np.float32)
-    exact = own_n[:, None, None, None] / 256 * photos + (1 - own_n[:, None, None, None] / 256) * photos[::-1]
+    exact = weight_n[:, None, None, None] / 256 * photos + (1 - weight_n[:, None, None, None] / 256) * photos[::-1]
     np.testing.assert_array_equal(images, np.floor(exact + 0.5))
     for i in range(n):
         expected = np.zeros(n, np.float32)
-        expected[i] += own_n[i] / 256
-        expected[n - 1 - i] += 1 - own_n[i] / 256
+        expected[i] += weight_n[i] / 256
+        expected[n - 1 - i] += 1 - weight_n[i] / 256
         np.testing.assert_array_equal(targets[i], expected)
 
 
@@ -231,11 +231,11 @@ def test_cutmix_counts_its_pixels(photos):
     box_n4 = np.tile([4, 5, 6, 7], (n, 1))
     corners = [(0, 0, 3, 4), (0, WIDTH - 4, 3, 4), (HEIGHT - 3, 0, 3, 4), (HEIGHT - 1, WIDTH - 1, 1, 1)]
     box_n4[:7] = [(0, 0, 0, 0), (0, 0, HEIGHT, WIDTH), (5, 5, 3, 0), *corners]
-    mixed, targets = ops.mix(images, np.eye(2, dtype=np.float32)[white // 255], own_n=None, box_n4=box_n4)
+    mixed, targets = ops.mix(images, np.eye(2, dtype=np.float32)[white // 255], weight_n=None, box_n4=box_n4)
     np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)) / 255, targets[:, 1], rtol=0, atol=1e-7)
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=0, atol=1e-7)
     assert targets[0].tolist() == targets[2].tolist() == [1, 0] and targets[1].tolist() == [0, 1]
-    mixed, _ = ops.mix(photos, np.eye(n, dtype=np.float32), own_n=None, box_n4=box_n4)
+    mixed, _ = ops.mix(photos, np.eye(n, dtype=np.float32), weight_n=None, box_n4=box_n4)
     for i, (top, left, rows, columns) in enumerate(box_n4):
         expected, part = photos[i].copy(), (slice(top, top + rows), slice(left, left + columns))
         expected[part] = photos[n - 1 - i][part]
@@ -244,6 +244,6 @@ def test_cutmix_counts_its_pixels(photos):
 
 def test_the_middle_of_an_odd_batch_stays_itself(photos):
     images, targets = photos[:5], np.eye(5, dtype=np.float32)
-    mixed, soft = ops.mix(images, targets, own_n=np.full(5, 100), box_n4=None)
+    mixed, soft = ops.mix(images, targets, weight_n=np.full(5, 100), box_n4=None)
     np.testing.assert_array_equal(mixed[2], images[2])
     assert soft[2].tolist() == targets[2].tolist() and math.isclose(soft[0, 0], 100 / 256)

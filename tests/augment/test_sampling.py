@@ -40,8 +40,27 @@ def drawn(*, seed: int = 0, epoch: int = 0, shape: tuple[int, ...] = SHAPE, **ch
     return sample_plan(params(**changes), seed=seed, epoch=epoch, shape=shape)
 
 
+def arrays(plan: AugmentPlan) -> dict[str, np.ndarray]:
+    """All sampled arrays by their own names, which differ between augmentations."""
+    return {name: array for sampled in plan.sampled.values() for name, array in sampled.items()}
+
+
+def array(plan: AugmentPlan, name: str) -> np.ndarray | None:
+    return arrays(plan).get(name)
+
+
+def changed(plan: AugmentPlan, **changes: np.ndarray | None) -> AugmentPlan:
+    """The plan with other arrays, or without those that are None."""
+    new = {
+        name: {key: changes.get(key, array) for key, array in sampled.items() if changes.get(key, array) is not None}
+        for name, sampled in plan.sampled.items()
+    }
+    return AugmentPlan({name: sampled for name, sampled in new.items() if sampled})
+
+
 def equal(one: AugmentPlan, other: AugmentPlan) -> bool:
-    return all((a is None) == (b is None) and np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    a, b = arrays(one), arrays(other)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def unlikely(counts: np.ndarray, expected: np.ndarray) -> bool:
@@ -71,9 +90,9 @@ def slowly(images: np.ndarray, draws: AugmentPlan) -> np.ndarray:
     for i in range(n):
         for y in range(height):
             for x in range(width):
-                row, column = (0, 0) if draws.shift_n2 is None else draws.shift_n2[i]
+                row, column = (0, 0) if array(draws, "shift_n2") is None else array(draws, "shift_n2")[i]
                 row += y
-                column += width - 1 - x if draws.flip_n is not None and draws.flip_n[i] else x
+                column += width - 1 - x if array(draws, "flip_n") is not None and array(draws, "flip_n")[i] else x
                 if 0 <= row < height and 0 <= column < width:
                     for c in range(channels):
                         out[i, y, x, c] = images[i, row, column, c]
@@ -84,7 +103,7 @@ def slowly(images: np.ndarray, draws: AugmentPlan) -> np.ndarray:
 @pytest.mark.parametrize("flip", [False, True])
 def test_crop_and_flip_are_as_a_plain_loop_does(images, targets, padding, flip):
     draws = drawn(crop_padding=padding, horizontal_flip=flip, seed=1, epoch=2, shape=images.shape)
-    assert flip == (draws.flip_n is not None and draws.flip_n.any())
+    assert flip == (array(draws, "flip_n") is not None and array(draws, "flip_n").any())
     result, same = apply_plan(images, targets, draws)
     np.testing.assert_array_equal(result, slowly(images, draws))
     np.testing.assert_array_equal(same, targets)
@@ -92,14 +111,14 @@ def test_crop_and_flip_are_as_a_plain_loop_does(images, targets, padding, flip):
 
 def test_nothing_on_changes_nothing(images, targets):
     draws = drawn(shape=images.shape)
-    assert draws == AugmentPlan()
+    assert draws == AugmentPlan({})
     for result, given in zip(apply_plan(images, targets, draws), (images, targets), strict=True):
         np.testing.assert_array_equal(result, given)
 
 
 def test_a_flip_is_left_to_right():
     images = np.arange(6, dtype=np.uint8).reshape(1, 2, 3, 1)
-    flipped, _ = apply_plan(images, np.eye(1), AugmentPlan(flip_n=np.array([True])))
+    flipped, _ = apply_plan(images, np.eye(1), AugmentPlan({"flip": {"flip_n": np.array([True])}}))
     assert flipped[0, :, :, 0].tolist() == [[2, 1, 0], [5, 4, 3]]
 
 
@@ -159,16 +178,17 @@ def test_draws_follow_seed_and_epoch_only(changes):
 
     assert equal(again(1, 2), again(1, 2))
     others = [again(1, 2), again(2, 1), again(1, 3), again(0, 2)]
-    for field in zip(*others, strict=True):
-        assert all(array is None for array in field) or len({array.tobytes() for array in field}) == 4
+    assert arrays(others[0])
+    for name in arrays(others[0]):
+        assert len({array(plan, name).tobytes() for plan in others}) == 4
 
 
 def test_two_processes_draw_and_do_the_same():
     """Also with another hash seed."""
     code = (
-        "import sys, hashlib; sys.path.insert(0, sys.argv[1]); import test_augment as t, numpy as np\n"
+        "import sys, hashlib; sys.path.insert(0, sys.argv[1]); import test_sampling as t, numpy as np\n"
         "images = np.random.default_rng(0).integers(0, 256, (200, 16, 16, 3), dtype=np.uint8)\n"
-        "result = t.apply(images, np.eye(200, dtype=np.float32), t.drawn(**t.ALL, shape=images.shape))\n"
+        "result = t.apply_plan(images, np.eye(200, dtype=np.float32), t.drawn(**t.ALL, shape=images.shape))\n"
         "print(hashlib.sha256(b''.join(array.tobytes() for array in result)).hexdigest())\n"
     )
     words = [sys.executable, "-c", code, str(Path(__file__).parent)]
@@ -185,33 +205,33 @@ def test_streams_are_apart():
     assert (ORDER, CROP, FLIP) == (0, 1, 2)  # of runs from before the rest
 
 
-@pytest.mark.parametrize("name", ["resized_crop", "flip", "randaugment", "erasing"])
+@pytest.mark.parametrize("name", ["resized_crop", "flip", "randaugment", "random_erasing_prob"])
 def test_switching_one_off_does_not_move_the_others(name):
     everything, rest = drawn(**ALL), drawn(**{key: value for key, value in ALL.items() if key not in ALONE[name]})
-    gone = {field for field, array in rest._asdict().items() if array is None}
+    gone = arrays(everything).keys() - arrays(rest).keys()
     fields = {
         "resized_crop": {"box_n4"},
         "flip": {"flip_n"},
         "randaugment": {"operation_nl", "argument_nl"},
         "random_erasing_prob": {"hole_n4", "start_n", "noise"},
     }
-    assert gone == fields[name] | {"shift_n2"}
-    assert equal(rest, everything._replace(**dict.fromkeys(fields[name])))
+    assert gone == fields[name]
+    assert equal(rest, changed(everything, **dict.fromkeys(fields[name])))
 
 
 @pytest.mark.parametrize("padding", [1, 4])
 def test_every_place_is_equally_likely(padding):
     draws = drawn(crop_padding=padding, horizontal_flip=True)
     places = 2 * padding + 1
-    row_n, column_n = draws.shift_n2.T + padding
-    counts = np.bincount((row_n * places + column_n) * 2 + draws.flip_n, minlength=2 * places**2)
+    row_n, column_n = array(draws, "shift_n2").T + padding
+    counts = np.bincount((row_n * places + column_n) * 2 + array(draws, "flip_n"), minlength=2 * places**2)
     assert len(counts) == 2 * places**2
     assert not unlikely(counts, COUNT / len(counts))
 
 
 def test_resized_crops_have_the_area_and_aspect_of_torchvision():
-    """Of a image so large that rounding is no matter, and a smallest area so small that nearly all fit at once."""
-    boxes_n4 = drawn(resized_crop=0.08, shape=(COUNT, 1000, 1000, 3)).box_n4
+    """Of an image so large that rounding is no matter, and a smallest area so small that nearly all fit at once."""
+    boxes_n4 = array(drawn(resized_crop=0.08, shape=(COUNT, 1000, 1000, 3)), "box_n4")
     top_n, left_n, rows_n, columns_n = boxes_n4.T
     assert (boxes_n4[:, 2:] >= 1).all() and (boxes_n4[:, :2] >= 0).all()
     assert (top_n + rows_n <= 1000).all() and (left_n + columns_n <= 1000).all()
@@ -231,7 +251,7 @@ def test_resized_crops_have_the_area_and_aspect_of_torchvision():
 )
 def test_what_never_fits_is_cropped_in_the_middle(height, width, middle):
     """The whole area at an aspect other than the image's: only the fallback is left."""
-    boxes_n4 = drawn(resized_crop=1.0, shape=(3000, height, width, 3)).box_n4
+    boxes_n4 = array(drawn(resized_crop=1.0, shape=(3000, height, width, 3)), "box_n4")
     found = Counter(map(tuple, boxes_n4.tolist()))
     assert found[tuple(middle)] / 3000 > (0.5 if height == width else 0.3)
     if not 3 / 4 <= width / height <= 4 / 3:
@@ -240,13 +260,13 @@ def test_what_never_fits_is_cropped_in_the_middle(height, width, middle):
 
 def test_randaugment_is_timms():
     draws = drawn(policy="randaugment", randaugment_num_ops=3)
-    assert draws.operation_nl.shape == draws.argument_nl.shape == (COUNT, 3)
+    assert array(draws, "operation_nl").shape == array(draws, "argument_nl").shape == (COUNT, 3)
     assert RANDAUGMENT.keys() == {*policy_ops.OPERATIONS} and len(RANDAUGMENT) == 15
-    assert near(draws.operation_nl >= 0, 0.5)
-    for operation_n in draws.operation_nl.T:
+    assert near(array(draws, "operation_nl") >= 0, 0.5)
+    for operation_n in array(draws, "operation_nl").T:
         counts = np.bincount(operation_n[operation_n >= 0], minlength=15)
         assert not unlikely(counts, counts.sum() / 15)
-    pairs = [one * 15 + other for one, other in draws.operation_nl[:, :2].tolist() if min(one, other) >= 0]
+    pairs = [one * 15 + other for one, other in array(draws, "operation_nl")[:, :2].tolist() if min(one, other) >= 0]
     assert not unlikely(np.bincount(pairs, minlength=225), len(pairs) / 225)  # one layer knows nothing of the other
 
 
@@ -255,7 +275,7 @@ def at(name: str, magnitude: float, *, noise: float = 0.0) -> np.ndarray:
     draws = drawn(
         policy="randaugment", randaugment_magnitude=magnitude, randaugment_magnitude_std=noise, randaugment_prob=1.0
     )
-    return draws.argument_nl[draws.operation_nl == policy_ops.OPERATIONS.index(name)]
+    return array(draws, "argument_nl")[array(draws, "operation_nl") == policy_ops.OPERATIONS.index(name)]
 
 
 # Level to argument as timm's auto_augment.py computes it, without the sign.
@@ -328,14 +348,16 @@ def test_autoaugment_is_the_papers(policy):
             if probability:
                 arguments[layer].setdefault(name, set()).add(AUTHORS[name](magnitude))
     assert abs(sum(expected.values()) - 1) < 1e-9
-    found = Counter(map(tuple, draws.operation_nl.tolist()))
+    found = Counter(map(tuple, array(draws, "operation_nl").tolist()))
     possible = [pair for pair, share in expected.items() if share > 0]
     assert found.keys() <= {*possible}
     counts, shares = (np.array([counter[pair] for pair in possible]) for counter in (found, expected))
     assert not unlikely(counts, count * shares)
     for layer, by_name in enumerate(arguments):
         for name, values in by_name.items():
-            drawn_m = draws.argument_nl[draws.operation_nl[:, layer] == policy_ops.OPERATIONS.index(name), layer]
+            drawn_m = array(draws, "argument_nl")[
+                array(draws, "operation_nl")[:, layer] == policy_ops.OPERATIONS.index(name), layer
+            ]
             values = {*values, *(-value for value in values)} if name in TURNED else values
             np.testing.assert_allclose(np.unique(drawn_m.round(12)), sorted(values), rtol=0, atol=1e-9)
             assert name not in TURNED or near(drawn_m > 0, 0.5)
@@ -352,7 +374,7 @@ def test_subpolicies_are_well_formed():
 
 
 def test_erasing_is_timms():
-    holes_n4 = drawn(random_erasing_prob=0.25, shape=(4 * COUNT, 300, 300, 3)).hole_n4
+    holes_n4 = array(drawn(random_erasing_prob=0.25, shape=(4 * COUNT, 300, 300, 3)), "hole_n4")
     assert near(holes_n4[:, 2] > 0, 0.25)
     assert not holes_n4[holes_n4[:, 2] == 0].any()
     top_n, left_n, rows_n, columns_n = holes_n4[holes_n4[:, 2] > 0].T
@@ -369,32 +391,34 @@ def test_noise_is_uniform_and_each_images_own():
     images = np.zeros((200, 32, 32, 3), np.uint8)
     draws = drawn(random_erasing_prob=1.0, shape=images.shape)
     erased, _ = apply_plan(images, np.eye(200), draws)
-    inside = ops.inside(draws.hole_n4, 32, 32)
+    inside = ops.inside(array(draws, "hole_n4"), 32, 32)
     assert not erased[~inside].any()
     values = erased[inside]
     assert not unlikely(np.bincount(values.ravel(), minlength=256), values.size / 256)
     assert abs(np.corrcoef(values.astype(float).T)[0, 1]) < 5 / np.sqrt(len(values))  # channels apart
-    assert len({*draws.start_n.tolist()}) > 190
+    assert len({*array(draws, "start_n").tolist()}) > 190
     other, _ = apply_plan(
-        images, np.eye(200), drawn(random_erasing_prob=1.0, shape=images.shape, epoch=1)._replace(hole_n4=draws.hole_n4)
+        images,
+        np.eye(200),
+        changed(drawn(random_erasing_prob=1.0, shape=images.shape, epoch=1), hole_n4=array(draws, "hole_n4")),
     )
     assert not np.array_equal(other, erased)
 
 
 def test_mixup_is_beta():
-    own_n = drawn(mixup_alpha=0.8, mix_prob=0.75).own_n
-    assert own_n.min() >= 0 and own_n.max() == 256
-    rest = own_n[random_stream(0, 0, MIXED).random(COUNT) < 0.75] / 256
-    assert near(own_n < 256, 0.75 * (rest < 1).mean())
+    weight_n = array(drawn(mixup_alpha=0.8, mix_prob=0.75), "mixup_weight_n")
+    assert weight_n.min() >= 0 and weight_n.max() == 256
+    rest = weight_n[random_stream(0, 0, MIXED).random(COUNT) < 0.75] / 256
+    assert near(weight_n < 256, 0.75 * (rest < 1).mean())
     assert abs(rest.mean() - 0.5) < 5 * np.sqrt(1 / (4 * 2.6) / len(rest))  # Beta(a, a) has variance 1 / (4 (2 a + 1))
     assert abs(rest.var() - 1 / (4 * 2.6)) < 0.005
 
 
 def test_cutmix_is_the_papers():
     """Alpha 1: areas are uniform before they are cut off at the border."""
-    patches_n4 = drawn(cutmix_alpha=1.0, shape=(COUNT, 500, 500, 3)).patch_n4
-    top_n, left_n, rows_n, columns_n = patches_n4.T
-    assert (patches_n4 >= 0).all() and (top_n + rows_n <= 500).all() and (left_n + columns_n <= 500).all()
+    boxes_n4 = array(drawn(cutmix_alpha=1.0, shape=(COUNT, 500, 500, 3)), "cutmix_box_n4")
+    top_n, left_n, rows_n, columns_n = boxes_n4.T
+    assert (boxes_n4 >= 0).all() and (top_n + rows_n <= 500).all() and (left_n + columns_n <= 500).all()
     free = (top_n > 0) & (left_n > 0) & (top_n + rows_n < 500) & (left_n + columns_n < 500)
     np.testing.assert_array_equal(rows_n[free], columns_n[free])
     # A box of area s^2 is whole with probability (1 - s)^2: over uniform areas 1/6, and the mean area is then 1/5.
@@ -413,7 +437,7 @@ def test_a_image_is_mixed_one_way(probability, switch):
     draws = drawn(
         mixup_alpha=1.0, cutmix_alpha=1.0, mix_prob=probability, mix_switch_prob=switch, shape=(COUNT, 500, 500, 3)
     )
-    up_n, cut_n = draws.own_n < 256, draws.patch_n4[:, 2] > 0
+    up_n, cut_n = array(draws, "mixup_weight_n") < 256, array(draws, "cutmix_box_n4")[:, 2] > 0
     assert not (up_n & cut_n).any()
     # One in 512 shares is rounded to the whole, and few boxes are below a pixel.
     assert abs(cut_n.mean() - probability * switch) < 0.03
@@ -423,9 +447,11 @@ def test_a_image_is_mixed_one_way(probability, switch):
 def test_mixing_ends():
     for epoch, on in enumerate([True, True, False, False]):
         draws = drawn(**ALL, mix_epochs=2, epoch=epoch)
-        assert (draws.own_n is not None) == (draws.patch_n4 is not None) == on
-        assert equal(draws, drawn(**ALL, epoch=epoch)._replace(**{} if on else {"own_n": None, "patch_n4": None}))
-    assert drawn(**ALL, mix_epochs=0).own_n is None
+        assert (array(draws, "mixup_weight_n") is not None) == (array(draws, "cutmix_box_n4") is not None) == on
+        assert equal(
+            draws, changed(drawn(**ALL, epoch=epoch), **{} if on else {"mixup_weight_n": None, "cutmix_box_n4": None})
+        )
+    assert array(drawn(**ALL, mix_epochs=0), "mixup_weight_n") is None
 
 
 def test_soft_targets_sum_to_one_and_are_smoothed_alike(images, targets):
@@ -448,7 +474,7 @@ def test_switched_on_names_what_is():
         "resized crop",
         "flip",
         "RandAugment",
-        "random_erasing_prob",
+        "random erasing",
         "MixUp",
         "CutMix",
     ]
@@ -470,9 +496,10 @@ def test_examples_have_a_row_for_each_kind(classes, columns, shape):
     rng = np.random.default_rng(3)
     images, labels = rng.integers(0, 256, (100, *shape), dtype=np.uint8), np.arange(100) % classes
     rows = preview_images(images, labels, params(crop_padding=2, horizontal_flip=True))
-    assert len(rows) == 10 and all(row.shape == (columns, *shape) and row.dtype == np.uint8 for row in rows.values())
+    assert len(rows) == 11 and all(row.shape == (columns, *shape) and row.dtype == np.uint8 for row in rows.values())
     np.testing.assert_array_equal(rows["original"], images[:columns])
-    np.testing.assert_array_equal(rows["as in params.yaml"], rows["crop (padding 2), flip"])
+    both = apply_plan(rows["crop (padding 2)"], np.eye(columns), drawn(horizontal_flip=True, shape=(columns, *shape)))
+    np.testing.assert_array_equal(rows["as in params.yaml"], both[0])
     assert all(name == "original" or not np.array_equal(row, rows["original"]) for name, row in rows.items())
     strong = preview_images(images, labels, params(**ALL, mix_epochs=0, mix_prob=0.0))
     assert {"resized crop (from 0.3)", "RandAugment (2, 9)", "MixUp (alpha 0.8)", "CutMix (alpha 1)"} < strong.keys()

@@ -37,7 +37,7 @@ def make_figures() -> dict:
         "curves": plot_training_curves(make_history()),
         "rate": plot_learning_rate(make_history()),
         "confusion": plot_confusion_matrix(matrix_kk, NAMES),
-        "mistakes": plot_top_errors(images_nhwc, **make_predictions(), class_names=NAMES, count=3),
+        "errors": plot_top_errors(images_nhwc, **make_predictions(), class_names=NAMES, count=3),
         "per_class": plot_per_class_accuracy({"cat": 0.5, "dog": 0.75, "cow": None}, 0.6, low=0.5, high=0.7),
     }
 
@@ -47,21 +47,21 @@ def texts(axes) -> list[str]:
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 300])
-def test_training_curves_mark_the_chosen_epoch(epochs):
+def test_training_curves_mark_the_best_epoch(epochs):
     history = make_history(epochs)
-    chosen = max(epochs - 1, 1)
+    best = max(epochs - 1, 1)
     loss, accuracy = plot_training_curves(history).axes
     for axes, name, value in [
-        (loss, "loss", f"{2.2 / chosen:.3f}"),
-        (accuracy, "accuracy", f"{100 - 62.5 / chosen:.1f} %"),
+        (loss, "loss", f"{2.2 / best:.3f}"),
+        (accuracy, "accuracy", f"{100 - 62.5 / best:.1f} %"),
     ]:
         mark, train, validation, dot = axes.lines
-        assert list(mark.get_xdata()) == [chosen, chosen]
+        assert list(mark.get_xdata()) == [best, best]
         np.testing.assert_array_equal(train.get_ydata(), history[f"train_{name}"])
         np.testing.assert_array_equal(validation.get_ydata(), history[f"val_{name}"])
-        assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (chosen, history[f"val_{name}"][chosen - 1])
+        assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (best, history[f"val_{name}"][best - 1])
         legend = [text.get_text() for text in axes.get_legend().get_texts()]
-        assert legend == ["train", "validation", f"epoch {chosen}, chosen: {value}"]
+        assert legend == ["train", "validation", f"epoch {best}, best: {value}"]
 
 
 @pytest.mark.parametrize("better", [False, True])
@@ -98,7 +98,7 @@ def test_confusion_of_many_classes_has_no_text_and_fewer_names():
     assert [label.get_text() for label in axes.get_yticklabels()] == [f"class {i}" for i in range(0, 100, 4)]
 
 
-def test_mistakes_are_the_most_confident_first():
+def test_errors_are_the_most_confident_first():
     images_nhwc = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
     probabilities_nk = np.array([[0.6, 0.4], [0.3, 0.7], [0.002, 0.998], [0.97, 0.03], [0.2, 0.8]])
     figure = plot_top_errors(
@@ -113,10 +113,10 @@ def test_mistakes_are_the_most_confident_first():
     assert [axes.get_title() for axes in shown] == ["cat → dog, >99 %", "dog → cat, 97 %", "cat → dog, 80 %"]
     assert [axes.images[0].get_array()[0, 0] for axes in shown] == [2, 3, 4]
     assert all(axes.images[0].get_cmap().name == "gray" for axes in shown)
-    assert figure.get_suptitle() == "The 3 most confident of 4 mistakes among 5 test images: true → predicted"
+    assert figure.get_suptitle() == "The 3 most confident of 4 errors among 5 test images: true → predicted"
 
 
-def test_no_mistakes_are_said_so():
+def test_no_errors_are_said_so():
     labels_n = np.zeros(7, dtype=int)
     figure = plot_top_errors(
         np.zeros((7, 8, 8, 3), np.uint8),
@@ -126,7 +126,7 @@ def test_no_mistakes_are_said_so():
         class_names=["a", "b"],
         count=9,
     )
-    assert texts(figure) == ["No mistakes among 7 test images"]
+    assert texts(figure) == ["No errors among 7 test images"]
 
 
 def test_per_class_bars_are_sorted():
@@ -134,7 +134,7 @@ def test_per_class_bars_are_sorted():
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "d", "a", "b"]
     assert [bar.get_width() for bar in axes.patches[:3]] == [1.0, 0.5, 0.25]
-    assert texts(axes) == ["100.0 %", "50.0 %", "25.0 %", "no image"]
+    assert texts(axes) == ["100.0 %", "50.0 %", "25.0 %", "no example"]
     assert "60.0 % (confidence interval 55.0 % to 65.0 %)" in figure.legends[0].get_texts()[0].get_text()
 
 
@@ -187,8 +187,8 @@ def test_two_processes_write_equal_bytes(tmp_path):
     """Also with another hash seed, another user's matplotlibrc and no display."""
     (tmp_path / "matplotlibrc").write_text("font.size: 30\nsavefig.dpi: 33\nbackend: svg\naxes.facecolor: red\n")
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import test_plots as t; from pathlib import Path\n"
-        "for n, f in t.make_figures().items(): t.plots.save(f, Path(sys.argv[2]) / (n + '.png'), dpi=60)\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_figures as t; from pathlib import Path\n"
+        "for n, f in t.make_figures().items(): t.save_figure(f, Path(sys.argv[2]) / (n + '.png'), dpi=60)\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     base = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MPLBACKEND")}
@@ -233,9 +233,9 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.png"]
 
 
-@pytest.mark.parametrize("wrong", [{"dpi": 49}, {"dpi": 601}, {"mistakes": 0}, {"mistakes": 101}, {"dpi": "100"}])
+@pytest.mark.parametrize("wrong", [{"dpi": 49}, {"dpi": 601}, {"top_errors": 0}, {"top_errors": 101}, {"dpi": "100"}])
 def test_params_are_checked(wrong, tmp_path):
-    good = {"dpi": 100, "mistakes": 20}
+    good = {"dpi": 100, "top_errors": 20}
     assert parse(PlotParams, good, where=tmp_path).dpi == 100
     with pytest.raises(ParamsError, match=next(iter(wrong))):
         parse(PlotParams, good | wrong, where=tmp_path)

@@ -9,8 +9,9 @@ import pytest
 from sklearn import metrics as oracle
 
 from cct.evaluation.metrics import (
-    EvaluateParams,
+    TEST_METRICS,
     MetricsError,
+    TestMetric,
     compute_metrics,
     confusion_matrix,
     cross_entropy,
@@ -20,7 +21,10 @@ from cct.evaluation.metrics import (
     top_k_accuracy,
     wilson_interval,
 )
+from cct.evaluation.params import EvaluateParams
 from cct.params import ParamsError, parse
+from cct.tracking.names import result_metrics
+from cct.tracking.promote import comparable_metrics
 
 CLASSES = 7
 
@@ -35,7 +39,7 @@ def scored() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_importing_is_light():
-    code = "import sys, cct.metrics, cct.plots; print(*sys.modules)"
+    code = "import sys, cct.evaluation.metrics, cct.evaluation.figures.params; print(*sys.modules)"
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     loaded = subprocess.check_output([sys.executable, "-c", code], env=env, text=True).split()
     assert not {"keras", "tensorflow", "mlflow", "sklearn", "scipy", "matplotlib", "pandas"} & set(loaded)
@@ -173,47 +177,65 @@ def test_calibration_error_by_hand():
 def test_summary_is_plain_json_and_agrees_with_its_parts(scored):
     logits_nk, labels_n = scored
     labels_n = np.where(labels_n == 2, 3, labels_n)
-    names = [f"class {i}" for i in range(CLASSES)]
     before_nk = logits_nk.copy()
-    summary = compute_metrics(logits_nk, labels_n, class_names=names, confidence=0.95)
+    summary = compute_metrics(logits_nk, labels_n, CLASSES, confidence=0.95)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     test = summary["test"]
-    names_of_test = "loss accuracy accuracy_low accuracy_high top_5_accuracy calibration_error images"
+    names_of_test = "loss accuracy accuracy_low accuracy_high top_5_accuracy calibration_error examples"
     assert " ".join(test) == names_of_test
     assert test["examples"] == 500
     assert test["accuracy"] == oracle.accuracy_score(labels_n, logits_nk.argmax(axis=1))
     assert test["accuracy_low"] < test["accuracy"] < test["accuracy_high"] < test["top_5_accuracy"] < 1
-    assert list(summary["per_class"]) == names
-    assert summary["per_class"]["class 2"] is None
     assert all(value == round(value, 6) and type(value) in (int, float) for value in test.values())
     np.testing.assert_array_equal(logits_nk, before_nk)
 
 
+def test_another_entry_of_the_table_is_another_metric(scored, monkeypatch):
+    """With its interval, and its direction for `cct promote`: nothing else has to be edited."""
+    logits_nk, labels_n = scored
+    errors = TestMetric(
+        lambda scores: float((scores.logits_nk.argmax(axis=1) != scores.labels_n).mean()),
+        higher_is_better=False,
+        interval=lambda scores, confidence: (0.0, confidence),
+    )
+    monkeypatch.setitem(TEST_METRICS, "error_rate", errors)
+    test = compute_metrics(logits_nk, labels_n, CLASSES, confidence=0.9)["test"]
+    assert test["error_rate"] == pytest.approx(1 - test["accuracy"])
+    assert (test["error_rate_low"], test["error_rate_high"]) == (0.0, 0.9)
+    assert comparable_metrics()["test/error_rate"] == (False, "test/error_rate_low")
+    assert result_metrics({"test": test})["test/error_rate"] == test["error_rate"]
+
+
 def test_summary_has_no_top_5_below_6_classes():
     for classes in (2, 5, 6):
-        summary = compute_metrics(
-            np.eye(classes), np.arange(classes), class_names=list("abcdef"[:classes]), confidence=0.9
-        )
+        summary = compute_metrics(np.eye(classes), np.arange(classes), classes, confidence=0.9)
         assert ("top_5_accuracy" in summary["test"]) == (classes == 6)
-        assert summary["per_class"] == dict.fromkeys("abcdef"[:classes], 1.0)
+        assert summary["test"]["accuracy"] == 1.0
 
 
 def test_summary_refuses_what_cannot_be_scored():
     logits_nk, labels_n = np.zeros((4, 2), np.float32), np.zeros(4, np.uint8)
-    with pytest.raises(MetricsError, match="no image"):
-        compute_metrics(logits_nk[:0], labels_n[:0], class_names=["a", "b"], confidence=0.95)
+    with pytest.raises(MetricsError, match="no example"):
+        compute_metrics(logits_nk[:0], labels_n[:0], 2, confidence=0.95)
     with pytest.raises(MetricsError, match=r"2 outputs .* 3 classes"):
-        compute_metrics(logits_nk, labels_n, class_names=["a", "b", "c"], confidence=0.95)
+        compute_metrics(logits_nk, labels_n, 3, confidence=0.95)
     logits_nk[1:3, 0] = np.nan, np.inf
     with pytest.raises(MetricsError, match="2 of 4 images"):
-        compute_metrics(logits_nk, labels_n, class_names=["a", "b"], confidence=0.95)
+        compute_metrics(logits_nk, labels_n, 2, confidence=0.95)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch_size": 0}, {"batch_size": 65537}, {"batch_size": 1.5}, {"confidence": 1.0}, {"confidence": 0.0}]
+    "wrong",
+    [
+        {"batch_size": 0},
+        {"batch_size": 65537},
+        {"batch_size": 1.5},
+        {"confidence_level": 1.0},
+        {"confidence_level": 0.0},
+    ],
 )
 def test_params_are_checked(wrong, tmp_path):
-    good = {"batch_size": 256, "confidence": 0.95}
-    assert parse(EvaluateParams, good, where=tmp_path).confidence == 0.95
+    good = {"batch_size": 256, "confidence_level": 0.95}
+    assert parse(EvaluateParams, good, where=tmp_path).confidence_level == 0.95
     with pytest.raises(ParamsError, match=next(iter(wrong))):
         parse(EvaluateParams, good | wrong, where=tmp_path)

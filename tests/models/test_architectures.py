@@ -30,13 +30,14 @@ def refusal(name: str, **fields) -> list[str]:
 
 
 def test_importing_is_light():
-    code = "import sys, cct.variants; print(*sys.modules)"
+    code = "import sys, cct.models.architectures; print(*sys.modules)"
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     loaded = subprocess.check_output([sys.executable, "-c", code], env=env, text=True).split()
     assert not {"keras", "tensorflow", "mlflow", "numpy"} & set(loaded)
 
 
 NAMED = [name for name in MODEL_NAMES if name != "custom"]
+DIVIDE = "choose a num_heads that does, or give head_dim"
 CUSTOM = {"num_layers": 2, "num_heads": 2, "embed_dim": 8, "mlp_ratio": 1.5}
 
 
@@ -166,21 +167,27 @@ def test_overrides_lead_from_one_name_to_another():
 @pytest.mark.parametrize(
     ("fields", "lines"),
     [
-        ({"num_heads": 3}, ["heads 3 do not divide width 128: choose heads that do, or give head_width"]),
-        ({"embed_dim": 129}, ["heads 2 do not divide width 129: choose heads that do, or give head_width"]),
+        (
+            {"num_heads": 3},
+            ["num_heads 3 does not divide embed_dim 128: choose a num_heads that does, or give head_dim"],
+        ),
+        (
+            {"embed_dim": 129},
+            ["num_heads 2 does not divide embed_dim 129: choose a num_heads that does, or give head_dim"],
+        ),
         (
             {"num_heads": 3, "num_layers": 0},
-            ["layers = 0: must be greater than or equal to 1, or null", "heads 3 do not "],
+            ["num_layers = 0: must be greater than or equal to 1, or null", "num_heads 3 does not "],
         ),
-        ({"num_heads": 0}, ["heads = 0: must be greater than or equal to 1, or null"]),
-        ({"num_heads": True}, ["heads = true: must be an integer, or null"]),
-        ({"kernel_size": 2}, ["kernel = 2: must be odd"]),
-        ({"mlp_ratio": 0.001}, ["mlp_ratio = 0.001: leaves no unit of width 128 in the MLP: at least 0.0078125"]),
+        ({"num_heads": 0}, ["num_heads = 0: must be greater than or equal to 1, or null"]),
+        ({"num_heads": True}, ["num_heads = true: must be an integer, or null"]),
+        ({"kernel_size": 2}, ["kernel_size = 2: must be odd"]),
+        ({"mlp_ratio": 0.001}, ["mlp_ratio = 0.001: leaves the MLP no unit at embed_dim 128: at least 0.0078125"]),
         ({"mlp_ratio": 0}, ["mlp_ratio = 0: must be greater than 0, or null"]),
         ({"stochastic_depth": 1.0}, ["stochastic_depth = 1.0: must be less than 1, or null"]),
         ({"norm": "post"}, ["norm = 'post': must be 'stream' or 'pre', or null"]),
-        ({"stride": 2}, ["stride = 2: unknown name; valid: name, layers, "]),
-        ({"head": 4}, ["head = 4: unknown name; did you mean heads?"]),
+        ({"stride": 2}, ["stride = 2: unknown name; valid: name, num_layers, "]),
+        ({"head": 4}, ["head = 4: unknown name; did you mean head_dim?"]),
     ],
 )
 def test_refused(fields, lines):
@@ -212,14 +219,14 @@ def test_heads_need_not_divide_where_their_width_is_given():
     ],
 )
 def test_costs_are_the_papers(name, giga, tokens):
-    price = model_cost(architecture(name), height=32, embed_dim=32, channels=3, classes=10)
+    price = model_cost(architecture(name), height=32, width=32, channels=3, classes=10)
     assert price.macs / 1e9 == pytest.approx(giga, rel=0.01)
     assert price.tokens == tokens
 
 
 def test_cost_by_hand():
     a = architecture("cct_2_3x1", num_layers=3, embed_dim=8, num_heads=2, mlp_ratio=2, head_dim=5)
-    price = model_cost(a, height=4, embed_dim=6, channels=1, classes=7)
+    price = model_cost(a, height=4, width=6, channels=1, classes=7)
     tokens = 2 * 3
     convolution = 4 * 6 * 9 * 1 * 8
     block = tokens * (8 * 3 * 10 + 10 * 8 + 8 * 16 + 16 * 8)
@@ -255,10 +262,10 @@ def test_rows_and_columns_are_not_confused():
 def test_too_small_a_image_is_refused_in_words(size):
     a = architecture("keras_example")
     image = "x".join(map(str, size))
-    message = f"2 convolutions of 3x3 without padding leave nothing of a image this small: {image}"
+    message = f"2 convolutions of 3x3 without padding leave nothing of an image this small: {image}"
     for refused in (
         lambda: token_grid(a, *size),
-        lambda: model_cost(a, height=size[0], embed_dim=size[1], channels=3, classes=10),
+        lambda: model_cost(a, height=size[0], width=size[1], channels=3, classes=10),
     ):
         with pytest.raises(CCTError) as caught:  # so that a stage ends with the message and no traceback
             refused()

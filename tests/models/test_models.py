@@ -130,11 +130,11 @@ def test_saved_models_give_the_same_logits_elsewhere(tmp_path):
         save_model(network, tmp_path / f"models/{name}.keras")
     np.save(tmp_path / "images.npy", images)
     code = (
-        "import sys, numpy as np; from pathlib import Path; from cct import model;"
+        "import sys, numpy as np; from pathlib import Path; from cct.models.saving import load_model, predict_logits;"
         "folder = Path(sys.argv[1]);"
         "images = np.load(folder / 'images.npy');"
-        "networks = {path.stem: model.load(path) for path in (folder / 'models').iterdir()};"
-        "logits = {name: model.predict(network, images, batch_size=2) for name, network in networks.items()};"
+        "networks = {path.stem: load_model(path) for path in (folder / 'models').iterdir()};"
+        "logits = {name: predict_logits(network, images, batch_size=2) for name, network in networks.items()};"
         "np.savez(folder / 'logits.npz', **logits)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
@@ -312,7 +312,7 @@ def tokenize(images, kernels, *, stride, margin):
 
 
 @pytest.mark.parametrize(
-    ("side", "kernel_size", "stride", "widths"), [(8, 3, 1, [4, 6]), (7, 3, 1, [4]), (21, 7, 2, [4, 6])]
+    ("side", "kernel", "stride", "widths"), [(8, 3, 1, [4, 6]), (7, 3, 1, [4]), (21, 7, 2, [4, 6])]
 )
 def test_the_tokenizer_is_the_authors(side, kernel, stride, widths):
     """Padding on every side at every step: Keras's own "same" pads only right and below where there is a stride."""
@@ -336,6 +336,6 @@ def test_mixed_precision_keeps_weights_and_logits_in_float32():
 
 
 def test_too_small_a_image_is_refused_in_words():
-    with pytest.raises(ValueError, match="leave nothing of a image this small"):
+    with pytest.raises(ValueError, match="leave nothing of an image this small"):
         built("keras_example", image_shape=(4, 4, 1))
     assert built("cct_2_7x2", image_shape=(4, 4, 1)).get_layer("tokenizer").output.shape == (None, 1, 128)

@@ -65,7 +65,7 @@ def official(name: str, *, side: int = 32, classes: int = 10, seed: int = 0, **f
 
 
 def reference(
-    tensors: dict[str, np.ndarray], images: np.ndarray, *, heads: int, stride: int, patches: bool
+    tensors: dict[str, np.ndarray], images: np.ndarray, *, num_heads: int, stride: int, patches: bool
 ) -> np.ndarray:
     """Logits of the authors' model, in float64, from tensors in PyTorch's layout (NCHW, out x in)."""
     t = {key: value.astype("float64") for key, value in tensors.items()}
@@ -109,8 +109,8 @@ def reference(
         key = f"classifier.blocks.{block}"
         b, n, d = x.shape
         qkv = linear(norm(x, f"{key}.pre_norm"), f"{key}.self_attn.qkv")
-        q, k, v = qkv.reshape(b, n, 3, heads, d // heads).transpose(2, 0, 3, 1, 4)
-        weights = softmax(q @ k.transpose(0, 1, 3, 2) / math.sqrt(d // heads), -1)
+        q, k, v = qkv.reshape(b, n, 3, num_heads, d // num_heads).transpose(2, 0, 3, 1, 4)
+        weights = softmax(q @ k.transpose(0, 1, 3, 2) / math.sqrt(d // num_heads), -1)
         x = x + linear((weights @ v).transpose(0, 2, 1, 3).reshape(b, n, d), f"{key}.self_attn.proj")
         x = norm(x, f"{key}.norm1")
         hidden = linear(x, f"{key}.linear1")

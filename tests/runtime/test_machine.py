@@ -50,7 +50,8 @@ def test_what_an_operation_cannot_do_deterministically_is_said_clearly():
 
 def test_a_kind_has_what_decides_the_bits():
     """In a process of its own: a backend is configured once."""
-    code = "import json; from cct import runtime; print(json.dumps(runtime.configure(runtime.PLAIN, seed=0)))"
+    code = "import json; from cct.runtime.backend import configure_backend; from cct.runtime.params import PLAIN; "
+    code += "print(json.dumps(configure_backend(PLAIN, seed=0)))"
     kind = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     assert {"backend", "backend_version", "keras", "threads", "cpu_flags", "gpus", "deterministic"} <= kind.keys()
     assert describe_platform(kind).startswith(f"tensorflow {kind['backend_version']}, keras ")

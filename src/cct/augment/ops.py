@@ -87,13 +87,15 @@ def erase(images_nhwc: np.ndarray, box_n4: np.ndarray, *, noise: np.ndarray, sta
     return out
 
 
-def mix(images_nhwc: np.ndarray, targets_nk: np.ndarray, *, own_n: np.ndarray | None, box_n4: np.ndarray | None):
+def mix(
+    images_nhwc: np.ndarray, targets_nk: np.ndarray, *, weight_n: np.ndarray | None, box_n4: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """MixUp (arXiv:1710.09412) and CutMix (arXiv:1905.04899) with the image at the mirrored place of the batch.
 
     Args:
         images_nhwc: images.
         targets_nk: float32, their labels or shares of labels.
-        own_n: how much of itself a image keeps, in 1/256, so that pixels and targets are mixed alike; None: all.
+        weight_n: how much of itself an image keeps, in 1/256, so that pixels and targets are mixed alike; None: all.
         box_n4: top, left, height, width of what it takes from the other; None: nothing.
 
     Returns:
@@ -101,11 +103,11 @@ def mix(images_nhwc: np.ndarray, targets_nk: np.ndarray, *, own_n: np.ndarray | 
     """
     n, height, width, _ = images_nhwc.shape
     others_nhwc, kept_n, out = images_nhwc[::-1], np.ones(n), images_nhwc.copy()
-    if own_n is not None:
-        chosen = np.flatnonzero(own_n < 256)
-        own = own_n[chosen, None, None, None].astype(np.uint16)
+    if weight_n is not None:
+        chosen = np.flatnonzero(weight_n < 256)
+        own = weight_n[chosen, None, None, None].astype(np.uint16)
         out[chosen] = (images_nhwc[chosen] * own + others_nhwc[chosen] * (256 - own) + 128) >> 8  # below 2^16
-        kept_n = own_n / 256
+        kept_n = weight_n / 256
     if box_n4 is not None:
         chosen = np.flatnonzero(box_n4[:, 2])
         taken_mhw1 = inside(box_n4[chosen], height, width)[..., None]

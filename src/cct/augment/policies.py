@@ -1,16 +1,20 @@
-"""RandAugment and AutoAugment: which operations an image gets, and how strong."""
+"""RandAugment and AutoAugment: the operations that an image gets, and their strength."""
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cct.augment import policy_ops
-from cct.augment.params import AugmentParams
+from cct.augment.policy_ops import OPERATIONS
 from cct.augment.streams import APPLIED, MAGNITUDE, OPERATION, SIGN, SUBPOLICY, Streams
+
+if TYPE_CHECKING:
+    from cct.augment.params import AugmentParams
 
 
 class Strength(NamedTuple):
-    """An operation's argument at magnitude m, from 0 to 10: base + sign * (span * m / 10)."""
+    """The argument of an operation at magnitude m, from 0 to 10: base + sign * (span * m / 10)."""
 
     span: float = 0.0
     base: float = 0.0
@@ -105,30 +109,56 @@ SUBPOLICIES = {
 }
 
 
-def _arguments(strengths: dict[str, Strength], operation: np.ndarray, magnitude: np.ndarray, streams: Streams):
-    """Of operations (n, layers) at their magnitudes (n, layers)."""
-    table = np.array([strengths[name] for name in policy_ops.OPERATIONS])
-    span, base, sign, whole = np.moveaxis(table[operation], -1, 0)
-    change = span * magnitude / 10
+def _arguments(
+    strengths: dict[str, Strength], operation_nl: np.ndarray, magnitude_nl: np.ndarray, streams: Streams
+) -> np.ndarray:
+    """The arguments (n, l) of operations at their magnitudes."""
+    table = np.array([strengths[name] for name in OPERATIONS])
+    span, base, sign, whole = np.moveaxis(table[operation_nl], -1, 0)
+    change = span * magnitude_nl / 10
     change = np.where(whole, np.trunc(change), change)
-    return base + np.where(sign, sign, np.where(streams(SIGN).random(operation.shape) < 0.5, -1, 1)) * change
+    return base + np.where(sign, sign, np.where(streams(SIGN).random(operation_nl.shape) < 0.5, -1, 1)) * change
 
 
-def sample_randaugment(augment: AugmentParams, streams: Streams, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _randaugment(augment: "AugmentParams", streams: Streams, count: int) -> tuple[np.ndarray, np.ndarray]:
     shape = (count, augment.randaugment_num_ops)
-    operation_nl = streams(OPERATION).integers(0, len(policy_ops.OPERATIONS), shape)  # RandAugment's are all there are
+    operation_nl = streams(OPERATION).integers(0, len(OPERATIONS), shape)
     magnitude_nl = streams(MAGNITUDE).normal(augment.randaugment_magnitude, augment.randaugment_magnitude_std, shape)
     argument_nl = _arguments(RANDAUGMENT, operation_nl, np.clip(magnitude_nl, 0, 10), streams)
     applied_nl = streams(APPLIED).random(shape) < augment.randaugment_prob
     return np.where(applied_nl, operation_nl, -1), argument_nl
 
 
-def sample_autoaugment(subpolicies: tuple, streams: Streams, count: int) -> tuple[np.ndarray, np.ndarray]:
-    chosen_n = streams(SUBPOLICY).integers(0, len(subpolicies), count)
+def _autoaugment(
+    subpolicies: tuple, augment: "AugmentParams", streams: Streams, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    subpolicy_n = streams(SUBPOLICY).integers(0, len(subpolicies), count)
     place, probability, magnitude = np.array(
-        [[(policy_ops.OPERATIONS.index(name), *rest) for name, *rest in subpolicy] for subpolicy in subpolicies]
+        [[(OPERATIONS.index(name), *rest) for name, *rest in subpolicy] for subpolicy in subpolicies]
     ).T  # each (2, 25)
-    operation_nl = place.astype(np.int64).T[chosen_n]
-    argument_nl = _arguments(AUTOAUGMENT, operation_nl, magnitude.T[chosen_n], streams)
-    applied_nl = streams(APPLIED).random((count, 2)) < probability.T[chosen_n]
+    operation_nl = place.astype(np.int64).T[subpolicy_n]
+    argument_nl = _arguments(AUTOAUGMENT, operation_nl, magnitude.T[subpolicy_n], streams)
+    applied_nl = streams(APPLIED).random((count, 2)) < probability.T[subpolicy_n]
     return np.where(applied_nl, operation_nl, -1), argument_nl
+
+
+class Policy(NamedTuple):
+    """How a policy chooses operations.
+
+    Attributes:
+        title: for the figure.
+        sample: for n images their operations (n, l) as places in `OPERATIONS`, or -1 for none, and their arguments.
+    """
+
+    title: str
+    sample: Callable[["AugmentParams", Streams, int], tuple[np.ndarray, np.ndarray]] | None
+
+
+POLICIES = {
+    "none": Policy("", None),
+    "randaugment": Policy("RandAugment", _randaugment),
+    "autoaugment_cifar10": Policy(
+        "AutoAugment (CIFAR-10)", functools.partial(_autoaugment, SUBPOLICIES["autoaugment_cifar10"])
+    ),
+    "autoaugment_svhn": Policy("AutoAugment (SVHN)", functools.partial(_autoaugment, SUBPOLICIES["autoaugment_svhn"])),
+}

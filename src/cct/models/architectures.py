@@ -13,7 +13,7 @@ authors' repository. Nothing here imports Keras.
 
 import difflib
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -82,7 +82,22 @@ class Architecture(BaseModel):
 
 
 class ModelParams(Section):
-    """`model` in `params.yaml`: a name, and any field of the architecture that shall differ from the name's."""
+    """`model` in `params.yaml`: a name, and the fields of the architecture that differ from it."""
+
+    renamed: ClassVar[dict[str, str]] = {
+        "layers": "num_layers",
+        "heads": "num_heads",
+        "width": "embed_dim",
+        "head_width": "head_dim",
+        "mlp": "mlp_output",
+        "patch": "patch_size",
+        "convolutions": "num_conv_layers",
+        "kernel": "kernel_size",
+        "convolution_width": "conv_channels",
+        "convolution_bias": "conv_bias",
+        "positions": "positional_embedding",
+        "epsilon": "layer_norm_epsilon",
+    }
 
     name: str = Field(description="one of: " + ", ".join(MODEL_NAMES))
     num_layers: Count | None = Field(None, validate_default=True, description="encoder layers")

@@ -38,7 +38,7 @@ def token_grid(architecture: Architecture, height: int, width: int) -> list[tupl
     """Rows and columns after each convolution and after each pooling, in turn; those of the patches, once.
 
     Raises:
-        ModelError: nothing is left of a image this small, or patches do not fill it.
+        ModelError: nothing is left of an image this small, or patches do not fill it.
     """
     a, image = architecture, f"{height}x{width}"
     if a.tokenizer == "patch":
@@ -58,7 +58,7 @@ def token_grid(architecture: Architecture, height: int, width: int) -> list[tupl
         if min(sizes[-2]) < 1:
             raise ModelError(
                 f"model: {a.num_conv_layers} convolutions of {a.kernel_size}x{a.kernel_size} "
-                f"without padding leave nothing of a image this small: {image}"
+                f"without padding leave nothing of an image this small: {image}"
             )
     return sizes
 
@@ -109,7 +109,7 @@ def count_parameters(architecture: Architecture, *, height: int, width: int, cha
     else:
         widths = [channels, *[a.conv_channels] * (a.num_conv_layers - 1), a.embed_dim]
         count = sum(a.kernel_size**2 * m * n + a.conv_bias * n for m, n in itertools.pairwise(widths))
-    tokens = model_cost(a, height=height, embed_dim=width, channels=channels, classes=classes).tokens
+    tokens = model_cost(a, height=height, width=width, channels=channels, classes=classes).tokens
     count += a.embed_dim if a.pooling == "class_token" else 0
     count += tokens * a.embed_dim if a.positional_embedding == "learnable" else 0
     attention = a.embed_dim * 3 * inner + a.qkv_bias * 3 * inner + inner * a.embed_dim + a.embed_dim
@@ -121,7 +121,7 @@ def count_parameters(architecture: Architecture, *, height: int, width: int, cha
 
 def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes: int = 10) -> list[ModelRow]:
     """Every named model at one size of images; those that cannot take it are left out."""
-    size = {"height": height, "embed_dim": width, "channels": channels, "classes": classes}
+    size = {"height": height, "width": width, "channels": channels, "classes": classes}
     rows = []
     for name in MODEL_NAMES:
         if name == "custom":

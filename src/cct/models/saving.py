@@ -25,14 +25,14 @@ def predict_logits(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: i
     return np.concatenate(parts)
 
 
-def save_model(model: keras.Model, path: Path, *, origin: Any = None) -> None:
-    """Write a `.keras` file, atomically, whose bytes depend on the function and `origin` alone.
+def save_model(model: keras.Model, path: Path, *, provenance: Any = None) -> None:
+    """Write a `.keras` file, atomically, whose bytes depend on the model and `provenance` alone.
 
     Keras puts the date into the metadata and the zip, and Python's `id()` into the configuration; the rest of the file
     is a function of the model. The optimizer is left out: the file is for prediction.
 
     Args:
-        origin: what JSON can hold, kept in the file's metadata, where Keras does not look.
+        provenance: JSON values for the file's metadata, where Keras does not look.
     """
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # the same layers, not compiled
     undated = io.BytesIO()
@@ -44,8 +44,8 @@ def save_model(model: keras.Model, path: Path, *, origin: Any = None) -> None:
                 content = source.read(name)
                 if name.endswith(".json"):
                     value = _without_dates(json.loads(content))
-                    if name == "metadata.json" and origin is not None:
-                        value[METADATA_KEY] = origin
+                    if name == "metadata.json" and provenance is not None:
+                        value[METADATA_KEY] = provenance
                     content = json.dumps(value, sort_keys=True).encode()
                 target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     write_atomically(path, undated.getbuffer())

@@ -51,7 +51,7 @@ def torch_keys(architecture: Architecture) -> dict[str, str]:
     """The authors' key of each weight, by its path in the Keras model."""
     a, keys = architecture, {}
 
-    def pair(ours: str, theirs: str, *, bias: bool = True, scale: str = "kernel_size", shift: str = "bias") -> None:
+    def pair(ours: str, theirs: str, *, bias: bool = True, scale: str = "kernel", shift: str = "bias") -> None:
         keys[f"{ours}/{scale}"] = f"{theirs}.weight"
         if bias:
             keys[f"{ours}/{shift}"] = f"{theirs}.bias"

@@ -35,9 +35,7 @@ class File(Section):
     base: Overrides = Field(description="differences from params.yaml, by section")
     base_seeds: list[Seed] = Field(min_length=1, description="train.seed of each experiment of the base")
     seeds: list[Seed] = Field(min_length=1, description="train.seed of each experiment of a change")
-    changes: dict[str, dict[Name, Overrides]] = Field(
-        min_length=1, description="by group, by name: differences from the base"
-    )
+    changes: dict[str, dict[Name, Overrides]] = Field(min_length=1, description="by group and name: the differences")
 
     @field_validator("base_seeds", "seeds")
     @classmethod

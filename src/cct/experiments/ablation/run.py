@@ -126,7 +126,7 @@ def require_fit(contents: Sequence[Mapping[str, Any]]) -> None:
     unknown = [name for name in named if not git(top, "ls-files", name)]
     if unknown:
         raise CCTError(
-            f"not in git, and so not in the folders that experiments run in: {', '.join(unknown)}: git add and commit first"
+            f"not in git, so experiments would not have them: {', '.join(unknown)}: git add and commit them first"
         )
 
 

@@ -70,9 +70,7 @@ def _change_line(row: Mapping[str, Any]) -> str:
 def _interval_line(summary: Mapping[str, Any]) -> str:
     changes, deviation = len(summary["changes"]), summary["seed_deviation"]
     if deviation is None:
-        sources = (
-            "The interval covers other test images (paired). It does not cover other seeds: every variant has one."
-        )
+        sources = "The interval covers other test images (paired), not other seeds: every variant has one."
     else:
         degrees = summary["seed_degrees_of_freedom"]
         sources = (

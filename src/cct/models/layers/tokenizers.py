@@ -79,7 +79,7 @@ class ConvTokenizer(CCTLayer):
                 dtype=self.dtype_policy,
                 name=f"convolution_{i}",
             )
-            # Sides are left open: Keras would refuse a image smaller than the kernel, and it is padded first.
+            # Sides are left open: Keras would refuse an image smaller than the kernel, and it is padded first.
             convolution.build((None, None, None, self.channels[i - 1] if i else input_shape[-1]))
             self.convolutions.append(convolution)
 
