@@ -109,14 +109,17 @@ def augmentation(kind, name, precision, batch, steps):
     from cct import params
 
     network = build(kind, name, precision)
-    from cct.training.batches import Split, train_batches
+    from cct.tasks.image_classification.training import transforms
+    from cct.training.batches import Examples, train_batches
 
     said = params.load(Path(__file__).parents[1] / "params.yaml", "augment")
-    split = Split(*random_images(IMAGES))
+    split = Examples(*random_images(IMAGES))
     results = {}
     for which, changes in AUGMENTATIONS.items():
         augment = said.model_copy(update=changes)
-        stream = train_batches(split, batch_size=batch, classes=10, augment=augment, seed=0, epochs=range(1000))
+        stream = train_batches(
+            split, batch_size=batch, classes=10, seed=0, epochs=range(1000), transform_of=transforms(split, augment, 0)
+        )
         made = []
         for _ in range(MADE):
             start = time.process_time()

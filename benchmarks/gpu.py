@@ -4,7 +4,7 @@
 
 The parts, in the order given, until the time is up: `check` (the loss falls, the GPU's logits are the CPU's), `steps`
 (their time, and vit-pytorch's where it is installed), and presets, which are trained and tested. gpu.json is written
-after each part, row and epoch. An unfinished training leaves its state, which a later call goes on from (`--resume`).
+after each part, row and epoch. An unfinished training leaves its checkpoint; a later call resumes there (`--resume`).
 """
 
 import argparse
@@ -72,11 +72,14 @@ def check(job: Job) -> None:
     network = contender.build("ours-jax", "cct_2_3x2", "float32")
     import jax
 
-    from cct.training.batches import Split, train_batches
+    from cct.tasks.image_classification.training import transforms
+    from cct.training.batches import Examples, train_batches
 
     batch, count = (32, 8) if job.options.rehearse else (128, 80)
-    augment, split = params.load(repository_root() / "params.yaml", "augment"), Split(*job.splits["train"])
-    stream = train_batches(split, batch_size=batch, classes=10, augment=augment, seed=0, epochs=range(1000))
+    augment, examples = params.load(repository_root() / "params.yaml", "augment"), Examples(*job.splits["train"])
+    transform_of = transforms(examples, augment, 0)
+    options = {"batch_size": batch, "classes": 10, "seed": 0, "epochs": range(1000)}
+    stream = train_batches(examples, **options, transform_of=transform_of)
     losses = network.fit(stream, steps_per_epoch=count, epochs=4, verbose=0, shuffle=False).history["loss"]
     images = np.asarray(job.splits["test"][0][:256])
 
@@ -138,18 +141,19 @@ def sections(preset: str, *, small: bool) -> dict[str, Any]:
 
 
 def train(job: Job, preset: str) -> None:
-    """Train a preset, from its state if there is one, as far as the time goes, and test what is finished."""
+    """Train a preset, from its checkpoint if there is one, as far as the time goes, and test what is finished."""
     chosen, options = sections(preset, small=job.options.rehearse), job.options
     kind = configure_backend(chosen["runtime"], seed=chosen["train"].seed)
     from cct.models.build import build_model
     from cct.models.saving import predict_logits, save_model
-    from cct.training.batches import Split
+    from cct.tasks.image_classification.training import transforms
+    from cct.training.batches import Examples
     from cct.training.loop import train_model
 
     print(f"{preset}: {describe_platform(kind)}")
     parts = {name: section.model_dump() for name, section in chosen.items()} | {"data": job.meta["digest"]}
     entry = job.report.setdefault("trained", {})[preset] = {"machine": kind, "parameters": parts, "epochs": []}
-    top, fingerprint = Path(tempfile.gettempdir(), "cct-gpu-states"), run_digest(parts, [])
+    top, fingerprint = Path(tempfile.gettempdir(), "cct-gpu-checkpoints"), run_digest(parts, [])
     if options.resume:
         unpack(options.resume, top)
     architecture, classes = resolve_architecture(chosen["model"]), job.meta["classes"]
@@ -169,15 +173,16 @@ def train(job: Job, preset: str) -> None:
     timer.start()
     try:
         with CheckpointStore(top, fingerprint) as saved:
+            training = Examples(*job.splits["train"])
             entry["epochs"] += saved.latest.content["history"] if saved.latest else []
             train_model(
                 network,
-                Split(*job.splits["train"]),
-                Split(*job.splits["val"]),
-                recipe=chosen["train"],
-                augment=chosen["augment"],
+                training,
+                Examples(*job.splits["val"]),
+                config=chosen["train"],
+                transform_of=transforms(training, chosen["augment"], chosen["train"].seed),
                 jit_compile=jit_compile(chosen["runtime"]),
-                states=saved,
+                checkpoints=saved,
                 on_epoch=on_epoch,
             )
             saved.clear()
@@ -189,13 +194,13 @@ def train(job: Job, preset: str) -> None:
     if "stopped" not in entry:
         images, labels = job.splits["test"]
         logits = predict_logits(network, images, batch_size=256)
-        entry |= compute_metrics(logits, labels, classes, confidence=0.95)
-        save_model(network, options.out / f"{preset}.keras", origin={"trained_on": [kind]})
+        entry |= compute_metrics(logits, labels, len(classes), confidence=0.95)
+        save_model(network, options.out / f"{preset}.keras", provenance={"trained_on": [kind]})
     print(f"{preset}: {entry.get('test') or entry['stopped']}")
 
 
 def pack(folder: Path, out: Path) -> None:
-    """Copy the last state of a run into `out` in pieces, in place of those that are there; of a finished run, none."""
+    """Copy the latest checkpoint of a run into `out` in pieces and remove older ones; a finished run has none."""
     latest = max(folder.glob("*-*-*.npz"), default=None)
     content = latest.read_bytes() if latest else b""
     packed = set()
@@ -207,7 +212,7 @@ def pack(folder: Path, out: Path) -> None:
 
 
 def unpack(source: Path, top: Path) -> None:
-    """Put packed states where trainings find them."""
+    """Put packed checkpoints where trainings find them."""
     for first in source.glob("*.npz.0"):
         fingerprint, _, name = first.stem.partition(".")
         pieces = sorted(source.glob(f"{first.stem}.*"), key=lambda path: int(path.suffix[1:]))

@@ -11,10 +11,26 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from cct.log import configure_logging
+
 ROOT = Path(__file__).parents[1]
 # Tests run in as many processes as there are processors: threads of each would only be in each other's way.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed-shift", type=int, default=0, help="add this to the seed of every training")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["CCT_TEST_SEED_SHIFT"] = str(config.getoption("--seed-shift"))
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> None:
+    """As a command has it: progress on stdout, warnings on stderr."""
+    configure_logging()
 
 
 def make_history(epochs: int = 12) -> dict[str, np.ndarray]:
@@ -33,8 +49,8 @@ def make_history(epochs: int = 12) -> dict[str, np.ndarray]:
 class Clone:
     """A fresh repository with the files of this work tree, and commands run in it."""
 
-    def __init__(self, path: Path, home: Path) -> None:
-        """Make it, or go on with one that another process made."""
+    def __init__(self, path: Path, home: Path, *, identity: bool = True) -> None:
+        """Make it, or use the one that another process made."""
         self.path = path
         made = path.exists()
         path.mkdir(exist_ok=True)
@@ -61,6 +77,9 @@ class Clone:
         self.run("git", "init", "-q", "-b", "main")
         self.run("git", "add", "-A")
         self.run("git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "-qm", "start")
+        if identity:  # DVC asks for one
+            self.run("git", "config", "user.name", "tests")
+            self.run("git", "config", "user.email", "tests@localhost")
 
     def run(self, *words: str, code: int = 0, **variables: str) -> str:
         """Run a command; its output, stderr included, if it ends with `code`."""
@@ -85,9 +104,9 @@ class Clone:
 def make_clone(tmp_path_factory):
     """A function that makes clones."""
 
-    def make() -> Clone:
+    def make(*, identity: bool = True) -> Clone:
         base = tmp_path_factory.mktemp("clone")
-        return Clone(base / "repository", base / "home")
+        return Clone(base / "repository", base / "home", identity=identity)
 
     return make
 
@@ -106,7 +125,7 @@ def undisturbed(tmp_path_factory, worker_id):
         if not made:
             set_parameters(clone)
             clone.run("dvc", "repro")
-            assert not list((clone.path / ".cct/checkpoints").glob("*/*")), "a finished run leaves no state"
+            assert not list((clone.path / ".cct/checkpoints").glob("*/*")), "a finished run leaves no checkpoint"
             done.write_text(json.dumps(digests(clone)))
     return clone, json.loads(done.read_text())
 

@@ -1,5 +1,6 @@
 """A run of the pipeline of seconds, with everything random in it, and the digests of all that it writes."""
 
+import os
 import re
 
 from conftest import ROOT, Clone
@@ -9,6 +10,7 @@ from cct.files import sha256_of_file
 from cct.pipeline import pipeline_outputs
 
 OUTPUTS = pipeline_outputs(ROOT)
+SEED_SHIFT = int(os.environ.get("CCT_TEST_SEED_SHIFT", "0"))  # pytest --seed-shift
 # No augmentation.
 OFF = AugmentParams(
     crop_padding=0,
@@ -36,6 +38,7 @@ SETTINGS = {
     "train.epochs": 3,
     "train.batch_size": 256,
     "train.warmup_epochs": 1,
+    "train.seed": SEED_SHIFT,
     "runtime.threads": 1,
 }
 OVERRIDES = [word for name, value in SETTINGS.items() for word in ("-S", f"{name}={value}")]

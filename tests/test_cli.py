@@ -1,15 +1,18 @@
 """The `cct` command, and the wrapper around every entry point."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
 from cct import cli
+from cct.dvc import child_environment
 from cct.entry import entry_point
 from cct.errors import CCTError
 from cct.experiments.presets import preset_names
@@ -77,7 +80,7 @@ def test_errors_of_the_user_are_messages(capsys, tmp_path):
 
 
 def test_sigterm_ends_like_ctrl_c():
-    code = "import signal, sys; from cct.errors import entry_point\n"
+    code = "import signal, sys; from cct.entry import entry_point\n"
     code += "@entry_point\ndef main():\n  print('ready', flush=True); signal.pause()\nsys.exit(main())"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as run:
@@ -92,17 +95,63 @@ def test_addresses_lose_their_passwords():
         assert redact(f"at http://{secret}@host/x and https://a/b@c") == "at http://***@host/x and https://a/b@c"
 
 
-def test_dvc_finds_python_and_an_author_where_there_is_none(tmp_path):
-    """In a process of DVC's, started by its full path, with nothing activated and no git configuration."""
-    dvc = Path(sys.executable).with_name("dvc")
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
-    code = "import os; print(os.environ['PATH'].split(':')[0], os.environ.get('GIT_COMMITTER_EMAIL'), sep='\\n')"
-    script = tmp_path / "dvc"
-    script.write_text(code)
-    said = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True).stdout
-    assert said.splitlines() == [str(dvc.parent), "dvc@localhost"]
-    other = tmp_path / "other.py"
-    other.write_text(code)
-    said = subprocess.run([sys.executable, other], env=environment, capture_output=True, text=True, check=True).stdout
-    assert said.splitlines() == ["/usr/bin", "None"], "no other program is touched"
-    assert os.environ.get("GIT_COMMITTER_EMAIL") is None
+def test_a_child_process_of_dvc_finds_python_and_an_author(tmp_path, monkeypatch):
+    """With nothing activated and no git configuration. This process stays as it is."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    before = dict(os.environ)
+    environment = child_environment()
+    assert environment["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+    assert environment["GIT_COMMITTER_EMAIL"] == "dvc@localhost" and environment["GIT_AUTHOR_NAME"] == "DVC experiment"
+    assert dict(os.environ) == before
+    (tmp_path / ".gitconfig").write_text("[user]\n    name = Somebody\n    email = me@example.org\n")
+    assert child_environment().keys() - {"PATH"} == before.keys() - {"PATH"}
+
+
+def test_nothing_of_this_project_is_in_other_processes():
+    """An interpreter of the environment imports nothing of it at its start."""
+    code = "import sys; print([name for name in sys.modules if name.split('.')[0] == 'cct'])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+    assert not list(Path(sysconfig.get_path("purelib")).glob("*environment*.pth"))
+
+
+def test_levels_and_tracebacks(capsys, monkeypatch, tmp_path):
+    for name in ("CCT_LOG_LEVEL", "CCT_DEBUG"):
+        monkeypatch.setenv(name, "")
+    wrong = str(tmp_path / "absent.yaml")
+    assert cli.main(["check", wrong]) == 1
+    assert capsys.readouterr().err == f"error: cannot read {wrong}: [Errno 2] No such file or directory: '{wrong}'\n"
+    assert cli.main(["--debug", "check", wrong]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: cannot read") and "Traceback (most recent call last)" in said
+    monkeypatch.setenv("CCT_DEBUG", "")
+    monkeypatch.setenv("CCT_LOG_LEVEL", "loud")
+    assert cli.main(["check"]) == 1
+    assert "CCT_LOG_LEVEL = 'loud': must be one of debug, info, warning, error" in capsys.readouterr().err
+    monkeypatch.setenv("CCT_LOG_LEVEL", "info")
+    for words, shown in (
+        (["-q"], "warning: two\n"),
+        ([], "one\nwarning: two\n"),
+        (["-v"], "debug: zero\none\nwarning: two\n"),
+    ):
+        assert cli.main([*words, "preset", "--list"]) == 0
+        capsys.readouterr()
+        logger = logging.getLogger("cct.test")
+        logger.debug("zero")
+        logger.info("one")
+        logger.warning("two")
+        out, err = capsys.readouterr()
+        assert sorted((out + err).splitlines()) == sorted(shown)
+        monkeypatch.setenv("CCT_LOG_LEVEL", "info")
+
+
+def test_every_command_is_a_module_with_its_help(capsys):
+    for name in cli.COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([name, "--help"])
+        assert ended.value.code == 0
+        assert f"usage: cct {name}" in capsys.readouterr().out
+    modules = {path.stem.replace("_", "-") for path in (ROOT / "src/cct/commands").glob("*.py")}
+    assert modules - {"--init--", "arguments"} == set(cli.COMMANDS)

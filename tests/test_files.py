@@ -1,7 +1,6 @@
 """Files that are there whole or not at all."""
 
 import os
-import re
 import resource
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import sys
 import pytest
 
 from cct.errors import CCTError
-from cct.files import Log, require_writable, write_atomically
+from cct.files import require_writable, write_atomically
 
 
 def test_a_folder_that_cannot_be_written_is_found_out_at_once(tmp_path):
@@ -37,21 +36,6 @@ except OSError as error:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said == "File too large\n"
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]
-
-
-def test_a_log_is_said_and_kept(tmp_path, capsys):
-    for line in ("one", "two"):
-        Log(tmp_path / "logs", "feature/x@1234567")(line)  # runs of one name share a file
-    assert capsys.readouterr().out == "one\ntwo\n"
-    lines = (tmp_path / "logs/feature-x@1234567.log").read_text().splitlines()
-    assert [line.split("  ", 1)[1] for line in lines] == ["one", "two"]
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", line.split("  ")[0]) for line in lines)
-
-
-def test_a_log_that_cannot_be_written_costs_nothing(tmp_path, capsys):
-    (tmp_path / "logs").write_text("")  # no folder
-    Log(tmp_path / "logs", "name")("said")
-    assert capsys.readouterr().out == "said\n"
 
 
 def test_a_file_is_as_readable_as_any_other(tmp_path):

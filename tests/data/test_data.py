@@ -19,7 +19,7 @@ from cct.data.splits import PreprocessParams, stratified_split
 from cct.data.store import read_meta, read_split
 from cct.errors import CCTError
 from cct.params import ParamsError
-from cct.tasks.image_classification.preparation import channel_statistics
+from cct.tasks.image_classification.preparation import channel_statistics, describe
 
 TRAIN = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
 TEST = "cifar-10-batches-bin/test_batch.bin"
@@ -117,7 +117,7 @@ def link(name: str, kind: bytes) -> tarfile.TarInfo:
         ([], ", ".join([*TRAIN, TEST]) + " missing from the archive"),
         (without(TEST), f"{TEST} missing from the archive"),
         ([(f"./{TEST}", b""), *without(TEST)], f"{TEST} missing from the archive"),
-        ([*cifar10().items(), (TRAIN[2], records(1, seed=0)[0])], f"{TRAIN[2]} stands there twice"),
+        ([*cifar10().items(), (TRAIN[2], records(1, seed=0)[0])], f"{TRAIN[2]} is there twice"),
         ([*without(TEST), (link(TEST, tarfile.SYMTYPE), b"")], f"{TEST} is not a plain file"),
         ([*without(TEST), (link(TEST, tarfile.LNKTYPE), b"")], f"{TEST} is not a plain file"),
         ([*without(TEST), (link(TEST, tarfile.DIRTYPE), b"")], f"{TEST} is not a plain file"),
@@ -322,7 +322,7 @@ def test_split_is_shuffled(labels):
 
 @pytest.mark.parametrize("fraction", [0.01, 0.99])
 def test_a_class_left_empty_is_refused(labels, fraction):
-    with pytest.raises(DataError, match=r"of the 40 images with label 2: .* preprocess.validation_fraction"):
+    with pytest.raises(DataError, match=r"of the 40 examples with label 2: .* preprocess.validation_fraction"):
         stratified_split(labels, fraction, seed=0)
 
 
@@ -350,11 +350,12 @@ def arrays() -> Arrays:
     return Arrays(train, np.arange(60) % 3, test, np.arange(9) % 3)
 
 
+IMAGES = {"task": "image_classification", "describe": describe}
 PREPROCESS = PreprocessParams(train_fraction=1.0, validation_fraction=0.2, seed=0)
 
 
 def test_processed_files(arrays, tmp_path):
-    meta = write_processed(tmp_path / "new" / "out", source(classes=3), arrays, PREPROCESS)
+    meta = write_processed(tmp_path / "new" / "out", source(classes=3), arrays, PREPROCESS, **IMAGES)
     folder = tmp_path / "new" / "out"
     names = [f"{split}_{kind}" for split in ("train", "val", "test") for kind in ("inputs", "labels")]
     assert sorted(p.name for p in folder.iterdir()) == sorted(["meta.json", *(f"{name}.npy" for name in names)])
@@ -364,6 +365,7 @@ def test_processed_files(arrays, tmp_path):
     mean, std = channel_statistics(arrays.train_inputs[stays])
     assert meta == {
         "name": "small",
+        "task": "image_classification",
         "classes": ["class0", "class1", "class2"],
         "image_shape": [4, 5, 3],
         "examples": {"train": 48, "val": 12, "test": 9},
@@ -388,7 +390,7 @@ def test_processed_files(arrays, tmp_path):
 def test_a_share_of_the_training_images(arrays, tmp_path):
     """Of each class 10 of 20, of which 2 validate; the test split stays whole, and the whole set's order."""
     half = PREPROCESS.model_copy(update={"train_fraction": 0.5})
-    meta = write_processed(tmp_path / "half", source(classes=3), arrays, half)
+    meta = write_processed(tmp_path / "half", source(classes=3), arrays, half, **IMAGES)
     assert meta["examples_per_class"] == {"train": [8] * 3, "val": [2] * 3, "test": [3] * 3}
     known = [image.tobytes() for image in arrays.train_inputs]
     places = {}
@@ -400,12 +402,12 @@ def test_a_share_of_the_training_images(arrays, tmp_path):
     assert len({*places["train"], *places["val"]}) == 30
     with pytest.raises(DataError, match=r"takes 0 of the 20 .* choose another preprocess\.train_fraction"):
         tiny = PREPROCESS.model_copy(update={"train_fraction": 0.01})
-        write_processed(tmp_path / "tiny", source(classes=3), arrays, tiny)
+        write_processed(tmp_path / "tiny", source(classes=3), arrays, tiny, **IMAGES)
 
 
 def test_processed_files_are_the_same_bytes_again(arrays, tmp_path):
     for folder, preprocess in [("a", PREPROCESS), ("b", PREPROCESS), ("c", PREPROCESS.model_copy(update={"seed": 1}))]:
-        write_processed(tmp_path / folder, source(classes=3), arrays, preprocess)
+        write_processed(tmp_path / folder, source(classes=3), arrays, preprocess, **IMAGES)
     contents = {
         folder: {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("a", "b", "c")
     }
@@ -415,8 +417,8 @@ def test_processed_files_are_the_same_bytes_again(arrays, tmp_path):
 
 
 def test_a_class_without_images_is_refused(arrays, tmp_path):
-    with pytest.raises(DataError, match=r"^small: no training image of class3, class4: .* too many classes$"):
-        write_processed(tmp_path / "out", source(classes=5), arrays, PREPROCESS)
+    with pytest.raises(DataError, match=r"^small: no training example of class3, class4: .* too many classes$"):
+        write_processed(tmp_path / "out", source(classes=5), arrays, PREPROCESS, **IMAGES)
     assert not (tmp_path / "out").exists()
 
 
@@ -424,7 +426,7 @@ def test_a_constant_channel_is_refused(arrays, tmp_path):
     images = arrays.train_inputs.copy()
     images[..., 1] = 7
     with pytest.raises(DataError, match=r"^small: a channel has one value in all training images$"):
-        write_processed(tmp_path / "out", source(classes=3), arrays._replace(train_inputs=images), PREPROCESS)
+        write_processed(tmp_path / "out", source(classes=3), arrays._replace(train_inputs=images), PREPROCESS, **IMAGES)
     assert not (tmp_path / "out").exists()
 
 
@@ -476,7 +478,11 @@ def test_the_digits_descriptor_is_of_the_package():
         ("size", "0", "size = 0: must be greater than 0"),
         ("size", "1.0", "size = 1.0: must be an integer"),
         ("urls", "[]", "urls = []: must have at least 1 item, not 0"),
-        ("name", "a b", "name = 'a b': must match pattern '^[A-Za-z0-9._-]+$' (short name of the data set)"),
+        (
+            "name",
+            "a b",
+            "name = 'a b': must match pattern '^[A-Za-z0-9._-]+$' (short name of the data set: letters, digits, . _ -)",
+        ),
         ("hash", "x", "hash = 'x': unknown name; valid: name, format, classes, file, size, sha256, urls"),
         ("class", "x", "class = 'x': unknown name; did you mean classes?"),
     ],

@@ -613,7 +613,9 @@ def test_a_full_disk_is_one_clear_error(server, cache):
 CHILD = """
 import pathlib, sys
 import test_download as tests
-tests.fetch(tests.source_of(sys.argv[1]), base=pathlib.Path())
+from cct.log import configure_logging
+configure_logging()
+tests.fetch_source(tests.source_of(sys.argv[1]), base=pathlib.Path())
 """
 
 

@@ -52,14 +52,14 @@ class Killable:
 # Where a run is killed: the stage that must have been running, and what is to be seen there.
 POINTS = {
     "start-up": ("train", lambda run: run.said("Running stage 'train'")),
-    "before the first step": ("train", lambda run: run.said(r"parameters, [\d,]+ images")),
+    "before the first step": ("train", lambda run: run.said(r"[\d,]+ parameters")),
     "in the first epoch": ("train", lambda run: run.exists(".cct/checkpoints/*/000000-00000003-*.npz")),
-    "while a state is written": ("train", lambda run: run.exists(".cct/checkpoints/*/.00000[12]-*.part")),
+    "while a checkpoint is written": ("train", lambda run: run.exists(".cct/checkpoints/*/.00000[12]-*.part")),
     "at the end of an epoch": ("train", lambda run: run.exists(".cct/checkpoints/*/000001-00000000-*.npz")),
     "in the second epoch": ("train", lambda run: run.exists(".cct/checkpoints/*/000001-00000004-*.npz")),
     "after the last epoch": ("train", lambda run: run.exists(".cct/checkpoints/*/000003-00000000-*.npz")),
     "when the model is there": ("train", lambda run: run.exists("models/model.keras")),
-    "in evaluate": ("evaluate", lambda run: run.said(r"(?s)Running stage 'evaluate'.*threads\)")),
+    "in evaluate": ("evaluate", lambda run: run.said(r"(?s)Running stage 'evaluate'.*thread\)")),
     "in plot": ("plot", lambda run: run.exists("reports/figures/*.png")),
 }
 
@@ -83,7 +83,7 @@ def forget(clone: Clone, undisturbed: Clone, stage: str) -> None:
     (clone.path / "dvc.lock").unlink(missing_ok=True)
     shutil.copytree(undisturbed.path / ".dvc/cache", clone.path / ".dvc/cache")
     runs = [path for path in (clone.path / ".dvc/cache/runs").rglob("*") if path.is_file()]
-    own = [path for path in runs if f"cct.stages.{stage}" in path.read_text()]
+    own = [path for path in runs if f"cct.stages {stage}" in path.read_text()]
     assert len(runs) == 3 and len(own) == 1
     shutil.rmtree(own[0].parent)  # DVC stumbles over an empty folder
 
@@ -91,7 +91,7 @@ def forget(clone: Clone, undisturbed: Clone, stage: str) -> None:
 # Every point once, and to save time what goes on after one kill is killed again.
 KILLS = [
     ("start-up", "in the first epoch", "at the end of an epoch", "after the last epoch"),
-    ("before the first step", "while a state is written", "in the second epoch", "when the model is there"),
+    ("before the first step", "while a checkpoint is written", "in the second epoch", "when the model is there"),
     ("in evaluate",),
     ("in plot",),
 ]
@@ -109,10 +109,10 @@ def test_a_run_killed_anywhere_ends_in_the_same_bytes(points, victim, undisturbe
         lock = victim.path / "dvc.lock"
         assert f"  {stage}:" not in lock.read_text()
         if saved:
-            assert "going on after epoch" in run.log.read_text()
+            assert "resuming after epoch" in run.log.read_text()
     saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
     said = victim.run("dvc", "repro")
-    assert ("going on after epoch" in said) == saved
+    assert ("resuming after epoch" in said) == saved
     assert digests(victim) == undisturbed[1]
     assert not list((victim.path / ".cct/checkpoints").glob("*/*"))
 
@@ -122,26 +122,26 @@ def test_interrupts_and_a_full_disk_lose_nothing(victim, undisturbed, tmp_path):
     run = Killable(victim, tmp_path / "log", CCT_CHECKPOINT_SECONDS="1000")
     run.kill_when(run.exists(".cct/checkpoints/*/000001-00000000-*.npz"), signal.SIGINT)
     said = run.log.read_text()
-    assert re.search(r"\ninterrupted (in|after) epoch \d.*; the same command goes on from there\n", said), said
+    assert re.search(r"\ninterrupted (in|after) epoch \d.*; the same command resumes there\n", said), said
     assert "failed to reproduce 'train'" in said and "Traceback" not in said
     # The stage alone, because a shell between DVC and the stage says what signal it got, not how the stage ended.
-    words = (sys.executable, "-m", "cct.stages.train")
+    words = (sys.executable, "-m", "cct.stages", "train")
     run = Killable(victim, tmp_path / "log2", *words, CCT_CHECKPOINT_SECONDS="1000", PYTHONPATH="src")
     run.kill_when(run.exists(".cct/checkpoints/*/000002-00000000-*.npz"), signal.SIGTERM)
-    assert run.process.returncode == 130 and "goes on from there" in run.log.read_text()
+    assert run.process.returncode == 130 and "the same command resumes there" in run.log.read_text()
     before = sorted(victim.path.glob(".cct/checkpoints/*/*.npz"))
     # The file size limit of the processes stands for the disk, which no test may fill.
     full = subprocess.run(
-        ["bash", "-c", "ulimit -f 30; PYTHONPATH=src python -m cct.stages.train"], cwd=victim.path,
+        ["bash", "-c", "ulimit -f 30; PYTHONPATH=src python -m cct.stages train"], cwd=victim.path,
         env=victim.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
-    assert full.returncode == 1 and "going on after epoch 2 of 3" in full.stdout
-    assert "warning: the state of this run could not be saved" in full.stdout
+    assert full.returncode == 1 and "resuming after epoch 2 of 3" in full.stdout
+    assert "warning: cannot write a checkpoint into" in full.stdout
     assert "error: " in full.stdout and "File too large" in full.stdout and "Traceback" not in full.stdout
     assert sorted(victim.path.glob(".cct/checkpoints/*/*.npz")) == before
     said = victim.run("dvc", "repro")
     where = re.search(
-        r"going on after epoch 2 of 3, step \d+, from (.*)\n\(to start over instead: rm -r '(.*)'\)", said
+        r"resuming after epoch 2 of 3, step \d+, from (.*)\n\(to start over instead: rm -r '(.*)'\)", said
     )
     assert where and where[1] == where[2] and Path(where[1]).parent == victim.path / ".cct/checkpoints"
     assert digests(victim) == undisturbed[1]

@@ -9,9 +9,9 @@ import time
 import mlflow
 import pytest
 from servers import mlflow_server
+from watched import watched
 
 from cct.runtime.machine import machine_record
-from cct.tracking.mlflow import MlflowTracker
 
 META = {"digest": "d" * 64, "classes": ["a", "b"], "image_shape": [8, 8, 1]}
 
@@ -103,20 +103,20 @@ def steps(gate: Gate, run_id: str) -> list[int]:
 
 @pytest.mark.parametrize("trouble", ["fail", "hang"])
 def test_an_outage_in_the_middle_loses_nothing_and_takes_no_time(gate, capsys, trouble):
-    with MlflowTracker(stage="train", meta=META) as tracker:
-        tracker.epoch(row(1))
+    with watched("train") as tracker:
+        tracker.log_epoch(row(1))
         wait_for(lambda: not tracker.delivery.calls)
         gate.mode = trouble
         start = time.perf_counter()
-        tracker.epoch(row(2))
-        tracker.epoch(row(3))
+        tracker.log_epoch(row(2))
+        tracker.log_epoch(row(3))
         assert time.perf_counter() - start < 0.1, "logging waits for nobody"
         wait_for(lambda: tracker.delivery.reason)
         gate.mode = "pass"
         gate.released.set()
         wait_for(lambda: not tracker.delivery.calls)
-    said = capsys.readouterr().err
-    assert said.count("warning: ") == 1 and said.count("MLflow does not answer") == 1 and "answers again" in said
+    out, said = capsys.readouterr()
+    assert said.count("warning: ") == 1 and said.count("MLflow does not answer") == 1 and "answers again" in out
     assert sorted(steps(gate, tracker.run_id)) == [1, 2, 3]
 
 
@@ -124,8 +124,8 @@ def test_an_outage_in_the_middle_loses_nothing_and_takes_no_time(gate, capsys, t
 def test_an_outage_from_the_start_costs_seconds_and_says_what_to_do(gate, capsys, trouble):
     gate.mode = trouble
     start = time.perf_counter()
-    with MlflowTracker(stage="train", meta=META) as tracker:
-        tracker.epoch(row(1))
+    with watched("train") as tracker:
+        tracker.log_epoch(row(1))
     assert time.perf_counter() - start < 10
     assert tracker.run_id is None
     said = capsys.readouterr().err
@@ -140,10 +140,10 @@ def test_no_secret_is_said_or_kept(gate, server_folder, capfd, monkeypatch, tmp_
     monkeypatch.setenv("MLFLOW_TRACKING_URI", gate.url.replace("://", f"://somebody:{password}@"))
     gate.mode = mode
     (tmp_path / f"{mode}.txt").write_text("content")
-    with MlflowTracker(stage="train", meta=META) as tracker:
-        tracker.environment(machine_record({"backend": "b", "backend_version": "1", "gpus": []}))
-        tracker.epoch(row(1))
-        tracker.artifact(tmp_path / f"{mode}.txt")
+    with watched("train") as tracker:
+        tracker.log_environment(machine_record({"backend": "b", "backend_version": "1", "gpus": []}))
+        tracker.log_epoch(row(1))
+        tracker.log_artifact(tmp_path / f"{mode}.txt")
     assert (tracker.run_id is not None) == (mode == "pass")
     said = "".join(capfd.readouterr())
     assert ("warning: " in said) == (mode == "fail")

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from watched import watched
 
-from cct.tracking.mlflow import MlflowTracker
-from cct.tracking.names import epoch_metrics, final_metrics
+from cct.tracking.names import epoch_metrics, result_metrics
 from cct.tracking.store import Store
 from cct.tracking.times import epoch_seconds, training_seconds
-
-META = {"digest": "d" * 64}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +19,7 @@ def repository(tmp_path_factory):
     """A git repository of DVC's whose store exists: making one takes seconds."""
     path = tmp_path_factory.mktemp("repository")
     (path / ".dvc").mkdir()
-    (path / "params.yaml").write_text("train:\n  epochs: 3\nevaluate:\n  confidence: 0.9\n")
+    (path / "params.yaml").write_text("train:\n  epochs: 3\nevaluate:\n  confidence_level: 0.9\n")
     for words in (["init", "-qb", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
         identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
         subprocess.run(["git", "-C", str(path), *identity, *words], check=True)
@@ -44,10 +42,10 @@ def client(path: Path) -> mlflow.MlflowClient:
 
 def train(model: str) -> str:
     """A run that trained a model of this digest; its identifier."""
-    with MlflowTracker(stage="train", meta=META) as tracker:
-        tracker.epoch(row(1, 1.0))
-        tracker.epoch(row(2, 0.5))
-        tracker.tags({"model_sha256": model})
+    with watched("train") as tracker:
+        tracker.log_epoch(row(1, 1.0))
+        tracker.log_epoch(row(2, 0.5))
+        tracker.set_tags({"model_sha256": model})
     return tracker.run_id
 
 
@@ -69,8 +67,8 @@ def test_a_run_is_named_tagged_and_ended(here):
 
 def test_a_later_stage_goes_on_with_the_run_that_trained(here):
     identifier = train("b" * 64)
-    with MlflowTracker(stage="evaluate", meta=META, model_sha256="b" * 64) as tracker:
-        tracker.finals({"test/accuracy": 0.75})
+    with watched("evaluate", model_sha256="b" * 64) as tracker:
+        tracker.log_results({"test": {"accuracy": 0.75}})
     assert tracker.run_id == identifier
     run = client(here).get_run(identifier)
     assert run.info.status == "FINISHED" and run.data.metrics["test/accuracy"] == 0.75
@@ -81,8 +79,8 @@ def test_other_parameters_make_another_run_with_a_link(here):
     before = (here / "params.yaml").read_text()
     (here / "params.yaml").write_text(before.replace("0.9", "0.5"))
     try:
-        with MlflowTracker(stage="evaluate", meta=META, model_sha256="c" * 64) as tracker:
-            tracker.finals({"test/accuracy": 0.75})
+        with watched("evaluate", model_sha256="c" * 64) as tracker:
+            tracker.log_results({"test": {"accuracy": 0.75}})
     finally:
         (here / "params.yaml").write_text(before)
     run = client(here).get_run(tracker.run_id)
@@ -96,7 +94,7 @@ def test_other_parameters_make_another_run_with_a_link(here):
 def test_an_experiment_has_a_run_of_its_own(here, monkeypatch):
     identifier = train("e" * 64)
     monkeypatch.setenv("DVC_EXP_NAME", "brave-duck")
-    with MlflowTracker(stage="evaluate", meta=META, model_sha256="e" * 64) as tracker:
+    with watched("evaluate", model_sha256="e" * 64) as tracker:
         pass
     assert tracker.run_id != identifier
     assert client(here).get_run(tracker.run_id).info.run_name == "brave-duck"
@@ -114,20 +112,20 @@ def test_the_store_is_in_the_repository_also_from_elsewhere(here, monkeypatch, t
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])
 def test_how_a_run_ended_is_recorded(here, error, status):
-    with pytest.raises(error), MlflowTracker(stage="train", meta=META) as tracker:
+    with pytest.raises(error), watched("train") as tracker:
         raise error
     assert client(here).get_run(tracker.run_id).info.status == status
 
 
 def test_an_interrupted_training_goes_on_in_its_run_and_doubles_nothing(here):
-    with pytest.raises(KeyboardInterrupt), MlflowTracker(stage="train", meta=META) as first:
-        first.epoch(row(1, 1.0))
-        first.epoch(row(2, 0.5))
+    with pytest.raises(KeyboardInterrupt), watched("train") as first:
+        first.log_epoch(row(1, 1.0))
+        first.log_epoch(row(2, 0.5))
         raise KeyboardInterrupt
     opened = []
-    with MlflowTracker(stage="train", meta=META, run_id=first.run_id, on_open=opened.append) as tracker:
-        tracker.history([row(1, 1.0), row(2, 0.5), row(3, 0.4)])
-        tracker.epoch(row(4, 0.3))
+    with watched("train", run_id=first.run_id, on_start=opened.append) as tracker:
+        tracker.log_history([row(1, 1.0), row(2, 0.5), row(3, 0.4)])
+        tracker.log_epoch(row(4, 0.3))
     assert opened == [first.run_id] == [tracker.run_id]
     curve = client(here).get_metric_history(first.run_id, "train/loss")
     assert sorted((point.step, point.value) for point in curve) == [(1, 1.0), (2, 0.5), (3, 0.4), (4, 0.3)]
@@ -135,9 +133,9 @@ def test_an_interrupted_training_goes_on_in_its_run_and_doubles_nothing(here):
 
 
 def test_what_mlflow_refuses_is_left_out_with_a_warning(here, capsys):
-    with MlflowTracker(stage="train", meta=META) as tracker:
-        tracker.artifact(Path("no/such/file"))
-        tracker.epoch(row(1, 1.0))
+    with watched("train") as tracker:
+        tracker.log_artifact(Path("no/such/file"))
+        tracker.log_epoch(row(1, 1.0))
     assert capsys.readouterr().err.count("warning: MLflow refused something, which is left out: ") == 1
     assert client(here).get_run(tracker.run_id).data.metrics["train/loss"] == 1.0
 
@@ -146,9 +144,11 @@ def test_names_are_grouped():
     row = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 2.0, "val_accuracy": 0.25, "learning_rate": 0.1}
     assert epoch_metrics(row)["val/accuracy"] == 0.25
     size = {"parameters": 1, "macs": 2, "sha256": ""}
-    summary = {"test": {"accuracy": 0.5}, "per_class": {"cat": None, "dog": 1.0}, "model": size}
-    assert final_metrics(summary) == {
-        "test/accuracy": 0.5, "test_class/dog": 1.0, "model/parameters": 1, "model/macs": 2
+    summary = {"test": {"accuracy": 0.5, "new": 0.75}, "model": size}
+    expected = {"test/accuracy": 0.5, "test/new": 0.75, "model/parameters": 1, "model/macs": 2}
+    assert result_metrics(summary) == expected
+    assert epoch_metrics({"epoch": 3, "best": 1, "train_new": 1.0, "val_new": 2.0, "ema_val_new": 3.0}) == {
+        "train/new": 1.0, "val/new": 2.0, "val/ema_new": 3.0
     }  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def test_a_store_whose_maker_was_killed_is_made_anew(here, tmp_path, monkeypatch
     (tmp_path / "params.yaml").write_text("train:\n  epochs: 3\n")
     (tmp_path / ".dvc").mkdir()
     monkeypatch.chdir(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", "from cct import tracking; tracking.Store()"]) as process:
+    with subprocess.Popen([sys.executable, "-c", "from cct.tracking.store import Store; Store()"]) as process:
         part = tmp_path / ".cct/mlflow.db"
         while not (part.exists() and part.stat().st_size > 20_000):  # some of its tables are made
             assert process.poll() is None
@@ -174,7 +174,7 @@ def test_the_load_of_the_machine_is_recorded_unless_the_environment_says_no(here
         return {name for name in client(here).get_run(run_id).data.metrics if name.startswith("system/")}
 
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
-    with MlflowTracker(stage="train", meta=META) as tracker:
+    with watched("train") as tracker:
         end = time.monotonic() + 60
         while not (tracker.run_id and recorded(tracker.run_id)):
             assert time.monotonic() < end
@@ -186,12 +186,12 @@ def test_the_load_of_the_machine_is_recorded_unless_the_environment_says_no(here
 def test_an_epoch_costs_training_next_to_nothing(here):
     """Processor time of the delivery too: on two cores it is taken from training."""
     rows, here_seconds, there_seconds = 50, [], []
-    with MlflowTracker(stage="train", meta=META) as tracker:
-        tracker.epoch(row(0, 1.0))  # opens the run
+    with watched("train") as tracker:
+        tracker.log_epoch(row(0, 1.0))  # opens the run
         tracker.delivery.put(lambda: there_seconds.append(time.thread_time()))
         for epoch in range(1, rows + 1):
             start = time.thread_time()
-            tracker.epoch(row(epoch, 1.0))
+            tracker.log_epoch(row(epoch, 1.0))
             here_seconds.append(time.thread_time() - start)
         tracker.delivery.put(lambda: there_seconds.append(time.thread_time()))
     delivering = (there_seconds[1] - there_seconds[0]) / rows

@@ -1,4 +1,4 @@
-"""States on a real disk, read by processes that have nothing in common with those that wrote them."""
+"""Checkpoints on a real disk, read by other processes than the ones that wrote them."""
 
 import os
 import resource
@@ -30,7 +30,7 @@ def latest(top, name: str = NAME):
         return saved.latest
 
 
-def test_a_state_comes_back_as_it_was(tmp_path):
+def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     assert latest(tmp_path) is None
     save(tmp_path, epoch=3, step=41, notes={"run": "x"})
     content, found = latest(tmp_path)
@@ -39,7 +39,7 @@ def test_a_state_comes_back_as_it_was(tmp_path):
     np.testing.assert_array_equal(found["model"][0], arrays(3.41)["model"][0])
     assert found["model"][1].shape == () and found["model"][1].dtype == np.int64
     save(tmp_path, epoch=4)
-    assert latest(tmp_path).content["notes"] == {"run": "x"}, "notes go from state to state"
+    assert latest(tmp_path).content["notes"] == {"run": "x"}, "notes go from checkpoint to checkpoint"
 
 
 def test_only_the_last_two_are_kept_and_none_of_a_finished_run(tmp_path):
@@ -76,14 +76,15 @@ def test_what_a_killed_writer_left_is_cleared(tmp_path):
     assert len(list((tmp_path / NAME).iterdir())) == 1
 
 
-def test_a_full_disk_warns_keeps_the_last_state_and_is_tried_again(tmp_path):
+def test_a_full_disk_warns_keeps_the_last_checkpoint_and_is_tried_again(tmp_path):
     """The file size limit of a process stands for the disk: the write breaks off half way, for any user."""
     save(tmp_path, epoch=1)
     code = f"""
-import numpy, resource
+import numpy, resource, cct.log
+cct.log.configure_logging()
 from pathlib import Path
-from cct import states
-with states.States(Path({str(tmp_path)!r}), {NAME!r}) as saved:
+from cct.training.checkpoints import CheckpointStore
+with CheckpointStore(Path({str(tmp_path)!r}), {NAME!r}) as saved:
     for epoch, limit in ((2, 5000), (3, 10**7)):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, {resource.RLIM_INFINITY}))
         saved.save({{"epoch": epoch, "step": 0}}, {{"model": [numpy.zeros(3000)]}})
@@ -91,8 +92,8 @@ with states.States(Path({str(tmp_path)!r}), {NAME!r}) as saved:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["['000001']", "['000001', '000003']"]
-    assert done.stderr.count("warning: ") == 1 and "could not be saved" in done.stderr
-    assert "File too large. Training goes on" in done.stderr
+    assert done.stderr.count("warning: ") == 1 and "cannot write a checkpoint into" in done.stderr
+    assert "File too large. Training continues" in done.stderr
     assert latest(tmp_path).content["epoch"] == 3
 
 
@@ -115,16 +116,12 @@ def test_unfinished_runs_are_bounded_in_size_but_none_is_taken_from_its_process(
     assert left == ["00", "ff"]
 
 
-def test_the_second_of_two_equal_runs_waits(tmp_path):
-    said, order = [], []
-    told = threading.Event()
-
-    def say(line: str) -> None:
-        said.append(line)
-        told.set()
+def test_the_second_of_two_equal_runs_waits(tmp_path, monkeypatch):
+    order, told = [], threading.Event()
+    monkeypatch.setattr("cct.training.checkpoints.log.info", lambda text: (order.append(text), told.set()))
 
     def second() -> None:
-        with CheckpointStore(tmp_path, NAME, say) as saved:
+        with CheckpointStore(tmp_path, NAME) as saved:
             order.append("second")
             assert saved.latest.content["epoch"] == 1
 
@@ -135,31 +132,29 @@ def test_the_second_of_two_equal_runs_waits(tmp_path):
         saved.save({"epoch": 1, "step": 0}, {})
         order.append("first")
     thread.join(10)
-    assert order == ["first", "second"]
-    assert said == ["another process is training exactly this: waiting for its end"]
+    assert order == ["another process is training exactly this: waiting for its end", "first", "second"]
 
 
-def test_a_damaged_state_is_named(tmp_path):
+def test_a_damaged_checkpoint_is_named(tmp_path, capsys):
     save(tmp_path, epoch=1)
     path = next((tmp_path / NAME).iterdir())
-    path.write_bytes(b"no state")
-    said = []
-    with CheckpointStore(tmp_path, NAME, said.append) as saved:
+    path.write_bytes(b"no checkpoint")
+    with CheckpointStore(tmp_path, NAME) as saved:
         assert saved.latest is None
-    assert said == [f"{path} is damaged and not used"]
+    assert capsys.readouterr().err == f"warning: the checkpoint {path} is damaged and not used\n"
 
 
-def test_where_no_states_can_be_kept_is_said_before_any_work(tmp_path, monkeypatch):
+def test_where_no_checkpoints_can_be_kept_is_said_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    with pytest.raises(CCTError, match=r"cannot keep the states of trainings in .*file/states: Not a directory"):
-        CheckpointStore(tmp_path / "file/states", NAME).__enter__()
+    with pytest.raises(CCTError, match=r"cannot keep checkpoints in .*file/checkpoints: Not a directory"):
+        CheckpointStore(tmp_path / "file/checkpoints", NAME).__enter__()
     for wrong in ("abc", "-1", "nan", ""):
         monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", wrong)
         with pytest.raises(CCTError, match=r"CCT_CHECKPOINT_SECONDS = .*: must be a number of seconds, 0 or more"):
             CheckpointStore(tmp_path, NAME)
 
 
-def test_the_fingerprint_is_of_parameters_and_files(tmp_path):
+def test_the_digest_is_of_parameters_and_files(tmp_path):
     file = tmp_path / "a.py"
     file.write_text("x = 1\n")
     base = run_digest({"train": {"epochs": 3}}, [file])

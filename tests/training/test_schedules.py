@@ -31,7 +31,7 @@ GOOD = {
 }
 
 
-def recipe(**changes) -> TrainParams:
+def config(**changes) -> TrainParams:
     return parse(TrainParams, GOOD | changes, where=Path("params.yaml"))
 
 
@@ -83,13 +83,13 @@ def recipe(**changes) -> TrainParams:
     ],
 )
 def test_by_hand(changes, epoch, expected):
-    assert float(learning_rate(recipe(**changes), epoch)) == pytest.approx(expected, abs=1e-12)
+    assert float(learning_rate(config(**changes), epoch)) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "step"])
 @pytest.mark.parametrize(("warmup", "cooldown"), [(0, 0), (0.3, 0), (2, 1.5)])
 def test_arrays_are_scalars_side_by_side(schedule, warmup, cooldown):
-    train = recipe(schedule=schedule, warmup_epochs=warmup, cooldown_epochs=cooldown)
+    train = config(schedule=schedule, warmup_epochs=warmup, cooldown_epochs=cooldown)
     epochs = np.linspace(0, 11, 45)
     rates = learning_rate(train, epochs)
     assert rates.shape == epochs.shape
@@ -97,7 +97,7 @@ def test_arrays_are_scalars_side_by_side(schedule, warmup, cooldown):
 
 
 def test_rises_then_falls_within_its_bounds():
-    rates = learning_rate(recipe(), np.linspace(0, 10, 1001))
+    rates = learning_rate(config(), np.linspace(0, 10, 1001))
     assert (np.diff(rates)[:200] > 0).all() and (np.diff(rates)[200:] < 0).all()
     assert (rates.min(), rates.max()) == (pytest.approx(0.2), 1.0)
 
@@ -106,10 +106,10 @@ def test_rises_then_falls_within_its_bounds():
     ("changes", "line"),
     [
         ({"warmup_epochs": 10}, "warmup_epochs = 10: must be below train.epochs = 10"),
-        ({"min_learning_rate": 1.5}, "minimum_learning_rate = 1.5: must not be above train.learning_rate = 1.0"),
+        ({"min_learning_rate": 1.5}, "min_learning_rate = 1.5: must not be above train.learning_rate = 1.0"),
         ({"cooldown_epochs": 8}, "cooldown_epochs = 8: must be below train.epochs - train.warmup_epochs = 8"),
         ({"step_factor": 0}, "step_factor = 0: must be greater than 0"),
-        ({"gradient_accumulation_steps": 0}, "accumulation_steps = 0: must be greater than or equal to 1"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps = 0: must be greater than or equal to 1"),
         ({"ema_decay": 1}, "ema_decay = 1: must be less than 1, or null"),
         ({"clip_norm": -1}, "clip_norm = -1: must be greater than 0, or null"),
         ({"label_smoothing": 1}, "label_smoothing = 1: must be less than 1"),
@@ -117,5 +117,5 @@ def test_rises_then_falls_within_its_bounds():
 )
 def test_refused(changes, line):
     with pytest.raises(ParamsError) as caught:
-        recipe(**changes)
+        config(**changes)
     assert str(caught.value) == f"params.yaml has 1 mistake:\n  {line}"

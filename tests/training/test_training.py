@@ -10,20 +10,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import pytest
-from runs import OFF
+from runs import OFF, SEED_SHIFT
 
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
 from cct.models.saving import predict_logits
-from cct.training.batches import Split, train_batches
+from cct.tasks.image_classification.training import transforms
+from cct.training.averaging import LearningRate
+from cct.training.batches import EvalBatches, Examples, train_batches
 from cct.training.callbacks import BestWeights, TrainingError, format_seconds
 from cct.training.checkpoints import CheckpointStore
+from cct.training.history import best_accuracy, best_row, history_columns
 from cct.training.loop import train_model
-from cct.training.optimizers import LearningRate, make_optimizer
+from cct.training.optimizers import make_optimizer
 from cct.training.params import TrainParams
 from cct.training.schedules import learning_rate
 
-RECIPE = {
+CONFIG = {
     "epochs": 4,
     "batch_size": 32,
     "optimizer": "adamw",
@@ -58,54 +61,72 @@ RANDOM = OFF.model_copy(
 )
 
 
-def split(count: int, seed: int) -> Split:
+@pytest.fixture(autouse=True)
+def _deterministic():
+    """Equal trainings give equal bits on any number of threads. Process-wide, so another file may have changed it."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def split(count: int, seed: int) -> Examples:
     """Noise, brighter in the quarter that the label names."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed + SEED_SHIFT)
     images, labels = generator.integers(0, 100, (count, 8, 8, 1)), generator.integers(0, 4, count)
     for image, label in zip(images, labels, strict=True):
         row, column = 4 * (label // 2), 4 * (label % 2)
         image[row : row + 4, column : column + 4] += 100
-    return Split(images.astype(np.uint8), labels)
+    return Examples(images.astype(np.uint8), labels)
 
 
-def network(seed: int = 0):
-    keras.utils.set_random_seed(seed)
-    return build_model(
-        resolve_architecture(ModelParams(name="cct_2_3x1", embed_dim=32, num_layers=1)),
-        image_shape=(8, 8, 1),
-        classes=4,
-    )
+def network(seed: int = 0, **fields):
+    keras.utils.set_random_seed(seed + SEED_SHIFT)
+    params = ModelParams(name="cct_2_3x1", embed_dim=32, num_layers=1, **fields)
+    return build_model(resolve_architecture(params), image_shape=(8, 8, 1), classes=4)
 
 
 def train(net, *, augment=OFF, on_epoch=lambda row: None, train_split=None, val_split=None, saved=None, **changes):
+    config = TrainParams(**CONFIG | {"seed": SEED_SHIFT} | changes)
+    examples = train_split or split(200, 0)
     return train_model(
         net,
-        train_split or split(200, 0),
+        examples,
         val_split or split(80, 1),
-        recipe=TrainParams(**RECIPE | changes),
-        augment=augment,
+        config=config,
+        transform_of=transforms(examples, augment, config.seed),
         jit_compile=False,
-        states=saved,
+        checkpoints=saved,
         on_epoch=on_epoch,
-        say=lambda line: None,
     )
 
 
-def test_it_learns_and_keeps_the_best_epoch():
-    net, seen = network(), []
+def accuracy_of(net, examples: Examples) -> float:
+    return float((predict_logits(net, examples.inputs, batch_size=32).argmax(1) == examples.labels).mean())
+
+
+def test_each_step_follows_the_gradient():
+    """With all examples in a batch, nothing random and a small rate, the loss falls at every step."""
+    net = network(attention_dropout=0.0, stochastic_depth=0.0)
+    history = train(
+        net, epochs=6, batch_size=200, learning_rate=1e-4, schedule="constant", warmup_epochs=0, weight_decay=0.0
+    )
+    losses = [row["train_loss"] for row in history]
+    assert losses == sorted(losses, reverse=True) and len(set(losses)) == 6
+
+
+def test_it_ends_with_the_weights_of_the_best_epoch():
+    net, seen, val = network(), [], split(80, 1)
     history = train(net, on_epoch=seen.append, epochs=6)
-    assert history[-1]["train_loss"] < history[0]["train_loss"]
-    assert max(row["val_accuracy"] for row in history) > 0.9
-    best = next(row for row in history if row["best"])
+    best = best_row(history)
     assert sum(row["best"] for row in history) == 1
     assert best["val_accuracy"] == max(row["val_accuracy"] for row in history)
-    val = split(80, 1)
-    accuracy = (predict_logits(net, val.images, batch_size=32).argmax(1) == val.labels).mean()
-    assert accuracy == pytest.approx(best["val_accuracy"])
+    assert accuracy_of(net, val) == pytest.approx(best["val_accuracy"])
     assert [{**row, "best": r["best"]} for row, r in zip(seen, history, strict=True)] == history
+    assert [*history[0]] == list(history_columns())
 
 
-def test_the_first_of_equally_good_epochs_is_kept():
+def test_the_first_of_equally_good_epochs_is_the_best():
     best = BestWeights(None, None)
     best.set_model(network())
     for epoch, accuracy in enumerate([0.5, 0.7, 0.7, 0.6]):
@@ -114,9 +135,9 @@ def test_the_first_of_equally_good_epochs_is_kept():
 
 
 def test_early_stopping_counts_epochs_without_a_better_one():
-    history = train(network(), epochs=30, early_stopping_patience=2, learning_rate=1e-7, min_learning_rate=1e-7)
-    best = next(row["epoch"] for row in history if row["best"])
-    assert len(history) == best + 2 < 30
+    """At this rate no weight changes in float32, so the first epoch stays the best."""
+    history = train(network(), epochs=30, early_stopping_patience=2, learning_rate=1e-12, min_learning_rate=0.0)
+    assert [row["best"] for row in history] == [1, 0, 0]
 
 
 def test_equal_seeds_give_equal_weights_and_others_do_not():
@@ -136,8 +157,8 @@ def test_a_loss_that_is_no_number_stops_with_advice():
         train(net)
 
 
-def test_the_schedule_is_the_recipe_at_every_step():
-    params = TrainParams(**RECIPE | {"warmup_epochs": 1.5})
+def test_the_schedule_is_the_config_at_every_step():
+    params = TrainParams(**CONFIG | {"warmup_epochs": 1.5})
     schedule = LearningRate(params, steps_per_epoch=7)
     steps = np.arange(28)
     np.testing.assert_allclose([float(schedule(step)) for step in steps], learning_rate(params, steps / 7), rtol=1e-4)
@@ -148,9 +169,9 @@ def values(variables: list) -> list[np.ndarray]:
 
 
 def optimizer(net, **changes):
-    """Of the recipe, without warm-up or decay."""
+    """Of the config, without warm-up or decay."""
     plain = {"schedule": "constant", "warmup_epochs": 0, "weight_decay": 0.0}
-    adamw = make_optimizer(net, TrainParams(**RECIPE | plain | changes), steps_per_epoch=10)
+    adamw = make_optimizer(net, TrainParams(**CONFIG | plain | changes), steps_per_epoch=10)
     adamw.build(net.trainable_variables)
     return adamw
 
@@ -181,40 +202,61 @@ def test_averages_are_those_of_the_weights_after_each_update(batches):
         np.testing.assert_allclose(found, hand, rtol=1e-5, atol=1e-6)
 
 
-def test_averaged_weights_are_measured_beside_the_raw_ones_and_the_better_are_kept():
-    changes = {"epochs": 3, "learning_rate": 5e-2, "schedule": "constant"}  # rough, so that averages are better
+class Averages:
+    """Stands in for an optimizer: it has the averages of one matrix."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self.matrix = matrix
+
+    def use_averages(self, variables: list) -> None:
+        variables[0].assign(self.matrix)
+
+
+@pytest.mark.parametrize("averages_are_right", [True, False])
+def test_of_raw_and_averaged_weights_the_better_are_kept(averages_are_right):
+    """A linear model of four inputs: the identity labels all of them right, its mirror image none."""
+    right, wrong = np.eye(4, dtype="float32"), np.eye(4, dtype="float32")[::-1]
+    raw, averages = (wrong, right) if averages_are_right else (right, wrong)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, use_bias=False)])
+    model.compile(loss="categorical_crossentropy", metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
+    model.set_weights([raw])
+    model.optimizer = Averages(averages)
+    best = BestWeights(EvalBatches(Examples(right, np.arange(4)), batch_size=3, classes=4), None)
+    best.set_model(model)
+    logs = {"val_accuracy": float(not averages_are_right)}
+    best.on_epoch_end(0, logs)
+    assert logs["ema_val_accuracy"] == float(averages_are_right) and "ema_val_loss" in logs
+    assert best.accuracy == 1.0
+    np.testing.assert_array_equal(best.weights[0], right)
+    np.testing.assert_array_equal(model.get_weights()[0], raw)  # training continues with them
+
+
+def test_averaged_weights_are_measured_beside_the_raw_ones():
+    changes = {"epochs": 3, "learning_rate": 5e-2, "schedule": "constant"}
     without = train(network(), **changes)
     net = network()
     history = train(net, ema_decay=0.9, **changes)
-    columns = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-    for name in columns:  # training goes on with the raw ones
+    for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):  # training continues with the raw ones
         assert [row[name] for row in history] == [row[name] for row in without]
     assert [row["ema_val_loss"] for row in history] != [row["val_loss"] for row in history]
-    best = next(row for row in history if row["best"])
-    kept = best["ema_val_accuracy"]
-    assert best["val_accuracy"] < kept == max(max(row["val_accuracy"], row["ema_val_accuracy"]) for row in history)
-    val = split(80, 1)
-    accuracy = (predict_logits(net, val.images, batch_size=32).argmax(1) == val.labels).mean()
-    assert accuracy == pytest.approx(kept)
+    best = best_row(history)
+    assert best_accuracy(best) == max(map(best_accuracy, history))
+    assert accuracy_of(net, split(80, 1)) == pytest.approx(best_accuracy(best))
 
 
-def test_accumulated_batches_are_one_larger_batch():
-    weights = []
-    for batch_size, batches in ((32, 1), (16, 2), (16, 1)):
-        keras.utils.set_random_seed(0)
-        params = ModelParams(name="cct_2_3x1", embed_dim=32, num_layers=1, attention_dropout=0.0)
-        net = build_model(resolve_architecture(params), image_shape=(8, 8, 1), classes=4)
-        changes = {
-            "batch_size": batch_size,
-            "gradient_accumulation_steps": batches,
-            "schedule": "constant",
-            "warmup_epochs": 0,
-        }
-        train(net, train_split=split(64, 0), epochs=1, **changes)
-        weights.append(np.concatenate([w.ravel() for w in net.get_weights()]))
-    # Of the mean: where a gradient is next to nothing, Adam makes a step of its rounding.
-    assert np.abs(weights[0] - weights[1]).mean() < 1e-6
-    assert np.abs(weights[0] - weights[2]).mean() > 1e-4
+def test_accumulated_gradients_make_the_update_of_their_mean():
+    one, two, plain = network(), network(), network()
+    first, second = gradients(one, 0), gradients(one, 1)
+    optimizer(one, gradient_accumulation_steps=1).apply(
+        [(a + b) / 2 for a, b in zip(first, second, strict=True)], one.trainable_variables
+    )
+    accumulating = optimizer(two, gradient_accumulation_steps=2)
+    accumulating.apply(first, two.trainable_variables)
+    for found, before in zip(values(two.trainable_variables), values(plain.trainable_variables), strict=True):
+        np.testing.assert_array_equal(found, before)  # half an update changes nothing
+    accumulating.apply(second, two.trainable_variables)
+    for found, expected in zip(values(two.trainable_variables), values(one.trainable_variables), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_more_accumulation_than_batches_is_refused():
@@ -283,7 +325,7 @@ def test_muon_makes_orthogonal_steps_of_the_encoders_matrices_and_adamws_of_all_
     assert matrices == 4  # queries, keys and values; their projection; the MLP's two
 
 
-@pytest.mark.parametrize("best", ["adamw", "muon"])
+@pytest.mark.parametrize("chosen", ["adamw", "muon"])
 @pytest.mark.parametrize("everything", [False, True])
 def test_norms_biases_and_positions_are_not_decayed(everything, chosen):
     """At a zero gradient an optimizer only decays: what stays as it was is not decayed."""
@@ -304,13 +346,8 @@ def test_norms_biases_and_positions_are_not_decayed(everything, chosen):
 
 def test_batches_are_a_function_of_seed_epoch_and_step():
     """A later start gives what a longer stream gives from there on: the ground of an exact resume."""
-    options = {
-        "batch_size": 32,
-        "classes": 4,
-        "augment": RANDOM,
-        "seed": 3,
-    }
     data = split(100, 0)
+    options = {"batch_size": 32, "classes": 4, "seed": 3, "transform_of": transforms(data, RANDOM, 3)}
     whole = list(train_batches(data, epochs=range(3), **options))
     late = list(train_batches(data, epochs=range(2, 3), **options))
     assert [len(x) for x, _ in late] == [32, 32, 32, 4]
@@ -322,24 +359,21 @@ def test_batches_are_a_function_of_seed_epoch_and_step():
 
 def test_every_image_is_seen_once_an_epoch():
     images = np.arange(100, dtype=np.uint8)[:, None, None, None]
-    data = Split(images, np.arange(100) % 4)
+    data = Examples(images, np.arange(100) % 4)
     seen = [
         (int(pixel), int(target.argmax()))
-        for x, y in train_batches(data, batch_size=32, classes=4, augment=OFF, seed=0, epochs=range(1))
+        for x, y in train_batches(data, batch_size=32, classes=4, seed=0, epochs=range(1))
         for pixel, target in zip(x.ravel(), y, strict=True)
     ]
     assert sorted(seen) == [(i, i % 4) for i in range(100)]
     assert seen != sorted(seen)
 
 
-def test_progress_says_speed_and_time_left():
-    lines = []
-    train_model(
-        network(), split(64, 0), split(16, 1), recipe=TrainParams(**RECIPE | {"epochs": 2, "warmup_epochs": 0}),
-        augment=OFF, jit_compile=False, say=lines.append,
-    )  # fmt: skip
+def test_progress_has_speed_and_time_left(capsys):
+    train(network(), train_split=split(64, 0), val_split=split(16, 1), epochs=2, warmup_epochs=0)
+    lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("epoch 1/2  loss ") and "images/s" in lines[0]
+    assert lines[0].startswith("epoch 1/2  loss ") and "examples/s" in lines[0]
     best = max(float(re.search(r"val accuracy ([0-9.]+)", line)[1]) for line in lines)
     assert lines[1].endswith("0:00 left") and re.search(rf"  best {best:.4f} in [12]  ", lines[1])
 
@@ -354,7 +388,7 @@ class Killed(BaseException):
 
 
 class Fatal(CheckpointStore):
-    """States after the n-th of which the process dies."""
+    """Checkpoints; after the n-th of them the process dies."""
 
     def __init__(self, top, count: float = math.inf) -> None:
         super().__init__(top, "f" * 40)
@@ -380,7 +414,7 @@ CHANGES = {
 
 def random_network(seed: int = 0):
     """With every kind of random number that a model draws while it is trained."""
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(seed + SEED_SHIFT)
     params = ModelParams(name="cct_2_3x1", embed_dim=32, dropout=0.1, attention_dropout=0.1, stochastic_depth=0.5)
     return build_model(resolve_architecture(params), image_shape=(8, 8, 1), classes=4)
 
@@ -399,7 +433,7 @@ def check_equal(net, history, undisturbed) -> None:
 
 @pytest.mark.parametrize("kills", [[1], [6, 9], [21]])
 def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, undisturbed, kills):
-    """7 steps an epoch and a state after each; each start makes all anew."""
+    """7 steps an epoch and a checkpoint after each; each start makes all anew."""
     monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
     for count in kills:
         with pytest.raises(Killed), Fatal(tmp_path, count) as saved:
@@ -408,13 +442,13 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, undisturbed, 
         content = saved.latest.content
         assert content["epoch"] * 7 + content["step"] == sum(kills)
         seen = []
-        net = random_network(seed=5)  # whatever the process starts with, the state decides
+        net = random_network(seed=5)  # whatever the process starts with, the checkpoint decides
         history = train(net, saved=saved, on_epoch=seen.append, **CHANGES)
     check_equal(net, history, undisturbed)
     assert [row["epoch"] for row in seen] == [row["epoch"] for row in history][content["epoch"] :]
 
 
-def test_loss_scaling_and_early_stopping_go_on_too(tmp_path, monkeypatch):
+def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):
     """The state of mixed_float16's optimizer, and the count of epochs without a better one."""
     monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
     keras.config.set_dtype_policy("mixed_float16")
@@ -422,15 +456,15 @@ def test_loss_scaling_and_early_stopping_go_on_too(tmp_path, monkeypatch):
         changes = CHANGES | {
             "epochs": 9,
             "early_stopping_patience": 1,
-            "learning_rate": 1e-7,
-            "min_learning_rate": 1e-7,
+            "learning_rate": 1e-12,  # no weight changes in float16, so the first epoch stays the best
+            "min_learning_rate": 0.0,
         }
         net = random_network()
         expected = train(net, **changes), net.get_weights()
         assert len(expected[0]) < 9
         with pytest.raises(Killed), Fatal(tmp_path, 11) as saved:
             train(random_network(), saved=saved, **changes)
-        for _ in range(2):  # the second time from the last state, where there is nothing left to do
+        for _ in range(2):  # the second time from the last checkpoint, where nothing is left to do
             with Fatal(tmp_path) as saved:
                 net = random_network(seed=5)
                 check_equal(net, train(net, saved=saved, **changes), expected)
@@ -452,7 +486,7 @@ def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch, undisturbe
     monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
     handler = signal.getsignal(number)
     with (
-        pytest.raises(KeyboardInterrupt, match=f"^{where}; the same command goes on from there$"),
+        pytest.raises(KeyboardInterrupt, match=f"^{where}; the same command resumes there$"),
         Asked(tmp_path, "f" * 40) as saved,
     ):
         train(random_network(), saved=saved, **CHANGES)

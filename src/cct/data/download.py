@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -19,13 +20,15 @@ from urllib.request import url2pathname
 import platformdirs
 from filelock import FileLock, Timeout
 
-from cct.data.transfer import Failed, download, length, mismatch, save_chunks, say
+from cct.data.transfer import Failed, download, length, mismatch, save_chunks
 from cct.errors import CCTError
 from cct.files import sha256_of_file
 from cct.log import redact
 
 if TYPE_CHECKING:
     from cct.data.sources import Source
+
+log = logging.getLogger(__name__)
 
 
 class DownloadError(CCTError):
@@ -61,10 +64,10 @@ def fetch_source(source: Source, *, base: Path) -> Path:
             if not os.path.lexists(path):
                 continue
             if not (why := mismatch(path, source)):
-                say(f"{source.file}: found in the cache ({path})")
+                log.info(f"{source.file}: found in the cache ({path})")
                 return path
             if path == by_hand:
-                say(f"{source.file}: {path} is not used and left as it is: it {why}")
+                log.info(f"{source.file}: {path} is not used and left as it is: it {why}")
         stored.parent.mkdir(parents=True, exist_ok=True)
         with _locked(stored):
             return _fetch(source, base=base, stored=stored, by_hand=by_hand)
@@ -80,15 +83,15 @@ def fetch_source(source: Source, *, base: Path) -> Path:
 def _fetch(source: Source, *, base: Path, stored: Path, by_hand: Path) -> Path:
     if os.path.lexists(stored):
         if not (why := mismatch(stored, source)):
-            say(f"{source.file}: found in the cache ({stored})")  # another process brought it while this one waited
+            log.info(f"{source.file}: found in the cache ({stored})")  # by another process, meanwhile
             return stored
         aside = stored.with_name(f"{source.file}.rejected-{sha256_of_file(stored)[:8]}")
         os.replace(stored, aside)
-        say(f"{source.file}: {stored} {why}; renamed to {aside.name}")
+        log.info(f"{source.file}: {stored} {why}; renamed to {aside.name}")
     part = stored.with_name(f"{source.file}.part")
     if length(part) >= source.size:  # killed just before the end, or not ours
         if not mismatch(part, source):
-            say(f"{source.file}: found in the cache (an earlier download, {stored})")
+            log.info(f"{source.file}: found in the cache (an earlier download, {stored})")
             return _publish(part, stored)
         part.unlink()
     failures = []
@@ -101,7 +104,7 @@ def _fetch(source: Source, *, base: Path, stored: Path, by_hand: Path) -> Path:
             return _publish(part, stored)
         except Failed as error:
             failures.append(f"{url}: {error}")
-            say(f"{source.file}: not from {failures[-1]}")
+            log.info(f"{source.file}: not from {failures[-1]}")
     place = stored if os.path.lexists(by_hand) else by_hand
     kept = f" ({length(part) / 1e6:.1f} MB are kept, and it goes on from there)" if length(part) else ""
     lines = [
@@ -124,7 +127,7 @@ def _copy(path: Path, part: Path, source: Source) -> None:
     if why := mismatch(part, source):
         part.unlink()
         raise Failed(f"{path} changed while it was copied: the copy {why}")
-    say(f"{source.file}: copied from {path}")
+    log.info(f"{source.file}: copied from {path}")
 
 
 def _read(path: Path) -> Iterator[bytes]:
@@ -182,7 +185,7 @@ def _locked(stored: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"{stored.name}: waiting for another process that is fetching it")
+        log.info(f"{stored.name}: waiting for another process that is fetching it")
         lock.acquire()
     try:
         yield

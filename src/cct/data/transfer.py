@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
+import logging
 import os
 import re
 import sys
@@ -21,10 +22,11 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from cct.files import sha256_of_file
-from cct.log import redact
 
 if TYPE_CHECKING:
     from cct.data.sources import Source
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without one byte
@@ -51,7 +53,7 @@ class Transient(Failed):
 
 def download(url: str, part: Path, source: Source) -> None:
     """Complete `part` from a web server: going on from what is there and, if that proves wrong, once from nothing."""
-    say(f"{source.file}: downloading from {url}")
+    log.info(f"{source.file}: downloading from {url}")
     for last in (False, True):
         transfer = _Transfer(url, part, source)
         transfer.run()
@@ -60,7 +62,7 @@ def download(url: str, part: Path, source: Source) -> None:
         part.unlink()
         if last or not transfer.resumed:
             raise Failed(f"sent the wrong file: it {why}")
-        say(f"{source.file}: wrong after a resumed download (it {why}); starting again from the first byte")
+        log.info(f"{source.file}: wrong after a resumed download (it {why}); starting again from the first byte")
 
 
 class _Transfer:
@@ -90,7 +92,7 @@ class _Transfer:
         return max(backoff, min(state.outcome.exception().after, RETRY_AFTER_MAX_S))
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
-        say(f"{self.source.file}: {state.outcome.exception()}; asking again in {state.next_action.sleep:.0f} s")
+        log.info(f"{self.source.file}: {state.outcome.exception()}; asking again in {state.next_action.sleep:.0f} s")
 
     def _attempt(self) -> None:
         try:
@@ -211,7 +213,7 @@ def _progress(source: Source, start: int) -> Iterator[Callable[[int], object]]:
         said, said_at = done, now
         rate = (done - start) / max(now - began, 1e-6)  # of this connection; bytes a second
         left = tqdm.format_interval((source.size - done) / rate) if rate else "?"
-        say(
+        log.info(
             f"{source.file}: {100 * done / source.size:.0f} %, {done / 1e6:.1f} of {source.size / 1e6:.1f} MB, "
             f"{rate / 1e6:.2f} MB/s, {left} left"
         )
@@ -264,7 +266,3 @@ def _why(error: BaseException) -> str:
     while inner := error.__cause__ or error.__context__:
         error = inner
     return kind + (getattr(error, "strerror", None) or str(error) or type(error).__name__)
-
-
-def say(text: str) -> None:
-    print(redact(text), flush=True)

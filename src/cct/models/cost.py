@@ -93,7 +93,7 @@ class ModelRow(BaseModel):
     """A line of `cct models`."""
 
     name: str
-    count_parameters: int
+    parameters: int
     macs: int
     tokens: int
     accuracy: float | None

@@ -13,6 +13,7 @@ from keras import ops
 
 from cct.errors import CCTError
 from cct.files import write_atomically
+from cct.models.layers import encoder, tokenizers, tokens  # noqa: F401 (so that Keras knows the layers in a file)
 from cct.runtime.machine import METADATA_KEY
 
 

@@ -30,7 +30,7 @@ def main(tracker: "Tracker") -> None:
     log.info(describe_platform(configure_backend(runtime, seed=0)))
     model, sha256 = load_model(MODEL), sha256_of_file(MODEL)
     logits = predict_logits(model, inputs, batch_size=evaluate.batch_size)
-    summary = compute_metrics(logits, labels, meta["classes"], confidence=evaluate.confidence_level)
+    summary = compute_metrics(logits, labels, len(meta["classes"]), confidence=evaluate.confidence_level)
     macs = task_of(meta, EVALUATION_TASKS).macs(model_params, meta)
     summary["model"] = {"parameters": model.count_params(), "macs": macs, "sha256": sha256}
     METRICS.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,43 @@
+"""Progress on the console, and in a file that outlives the terminal."""
+
+import logging
+import re
+
+import pytest
+
+from cct.log import ROOT, log_to_file
+
+log = logging.getLogger("cct.test")
+
+
+@pytest.fixture(autouse=True)
+def _handlers():
+    before = list(logging.getLogger(ROOT).handlers)
+    yield
+    logging.getLogger(ROOT).handlers[:] = before
+
+
+def test_a_file_has_all_lines_with_their_time(tmp_path, capsys):
+    path = log_to_file(tmp_path / "logs", "feature/x@1234567")
+    log.info("one")
+    log.warning("two at http://me:secret@host/x")
+    assert capsys.readouterr() == ("one\n", "warning: two at http://***@host/x\n")
+    assert path == tmp_path / "logs/feature-x@1234567.log"
+    lines = [line.split("  ", 1) for line in path.read_text().splitlines()]
+    assert [text for _, text in lines] == ["one", "two at http://***@host/x"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", time) for time, _ in lines)
+
+
+def test_runs_of_one_name_share_a_file(tmp_path):
+    for line in ("one", "two"):
+        path = log_to_file(tmp_path, "name")
+        log.info(line)
+        logging.getLogger(ROOT).handlers.pop().close()
+    assert [line.split("  ", 1)[1] for line in path.read_text().splitlines()] == ["one", "two"]
+
+
+def test_a_file_that_cannot_be_written_costs_nothing(tmp_path, capsys):
+    (tmp_path / "logs").write_text("")  # no folder
+    log_to_file(tmp_path / "logs", "name")
+    log.info("one")
+    assert capsys.readouterr() == ("one\n", "")
