@@ -38,15 +38,15 @@ SETTINGS = {
     "train.epochs": 3,
     "train.batch_size": 256,
     "train.warmup_epochs": 1,
-    "train.seed": SEED_SHIFT,
     "runtime.threads": 1,
 }
-OVERRIDES = [word for name, value in SETTINGS.items() for word in ("-S", f"{name}={value}")]
+SEEDED = SETTINGS | {"train.seed": SEED_SHIFT}
+OVERRIDES = [word for name, value in SEEDED.items() for word in ("-S", f"{name}={value}")]
 
 
 def set_parameters(clone: Clone) -> None:
     text = (clone.path / "params.yaml").read_text()
-    for name, value in SETTINGS.items():
+    for name, value in SEEDED.items():
         section, field = name.split(".")
         text, count = re.subn(
             rf"(?ms)^({section}:.*?^  {field}: )[^\s]+", lambda found, value=value: found[1] + str(value), text, count=1

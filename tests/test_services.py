@@ -105,10 +105,10 @@ def test_a_team_has_one_server_for_runs_and_one_remote_for_files(clone, make_clo
         client = mlflow.MlflowClient(f"http://127.0.0.1:{port}")
         (run,) = client.search_runs([client.get_experiment_by_name("cct").experiment_id])
         assert run.data.metrics["test/accuracy"] > 0 and run.outputs.model_outputs
-        assert client.download_artifacts(run.info.run_id, "figures/confusion.png", str(tmp_path))
+        assert client.download_artifacts(run.info.run_id, "figures/confusion_matrix.png", str(tmp_path))
         said += clone.run("cct", "promote", run.info.run_id, MLFLOW_TRACKING_URI=uri)
     stored = [item["Key"] for item in buckets.list_objects_v2(Bucket="mlflow")["Contents"]]
-    assert any(key.endswith("figures/confusion.png") for key in stored)
+    assert any(key.endswith("figures/confusion_matrix.png") for key in stored)
     assert sum(key.endswith("model.keras") for key in stored) == 1
     with psycopg.connect(f"postgresql://mlflow:{password}@{address}") as database:
         assert database.execute("select count(*) from runs").fetchone() == (1,)
@@ -222,8 +222,10 @@ def test_the_figures_of_a_run_open(page, two_runs):
     client = mlflow.MlflowClient(f"sqlite:///{two_runs.path}/mlflow.db")
     run = client.search_runs([client.get_experiment_by_name("cct").experiment_id])[0]
     base = address.partition("#")[0]
-    page.goto(f"{base}#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/figures/confusion.png")
-    image = page.locator("img[src*='figures%2Fconfusion.png'], img[src^='blob:']").first
+    page.goto(
+        f"{base}#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/figures/confusion_matrix.png"
+    )
+    image = page.locator("img[src*='figures%2Fconfusion_matrix.png'], img[src^='blob:']").first
     image.wait_for()
     page.wait_for_function("[...document.images].some(image => image.naturalWidth > 300)")
 

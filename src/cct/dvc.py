@@ -72,7 +72,7 @@ def run_dvc(*words: str, folder: Path | None = None) -> None:
         raise CCTError(f"dvc {' '.join(words[:2])} ended with exit code {process.returncode}")
 
 
-def fetch_files(top: Path, revision: str, names: Sequence[str], folder: Path) -> None:
+def fetch_files(top: Path, revision: str, names: Sequence[Path | str], folder: Path) -> None:
     """Copy outputs of a commit or an experiment from DVC's cache, or its remote, into a folder.
 
     Raises:
@@ -86,7 +86,7 @@ def fetch_files(top: Path, revision: str, names: Sequence[str], folder: Path) ->
         files = DVCFileSystem(str(top), rev=revision)
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            files.get(name, str(folder / name), recursive=True)
+            files.get(str(name), str(folder / name), recursive=True)
     except Exception as error:
         known = isinstance(error, DvcException | SCMError | OSError)
         if not known and not type(error).__module__.startswith("dvc"):  # dvc_data's errors have no base class

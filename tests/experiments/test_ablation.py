@@ -11,14 +11,14 @@ import mlflow
 import numpy as np
 import pytest
 from conftest import ROOT
-from runs import SETTINGS
+from runs import SEED_SHIFT, SETTINGS
 
 from cct import cli
 from cct.dvc import Experiment
 from cct.errors import CCTError
 from cct.evaluation.figures.style import save_figure
 from cct.experiments.ablation.figure import plot_ablation
-from cct.experiments.ablation.plan import Plan, make_plan, workload
+from cct.experiments.ablation.plan import Plan, make_plan, training_work
 from cct.experiments.ablation.results import Result, summarize
 from cct.experiments.ablation.run import FOLDER, require_fit
 from cct.experiments.ablation.statistics import difference, seed_deviation
@@ -35,7 +35,7 @@ changes:
     constant-rate: {train: {schedule: constant}}
     without-label-smoothing: {train: {label_smoothing: 0.0}}
   model:
-    1-layer: {model: {layers: 1}}
+    1-layer: {model: {num_layers: 1}}
 """
 
 
@@ -65,9 +65,9 @@ def test_the_ablation_that_is_committed_has_no_mistake(monkeypatch):
     more = make_plan(Path("benchmarks/ablation.yaml"), seeds=[0, 1])
     assert len(more.experiments().keys() - whole.experiments().keys()) == len(whole.changes)
     assert more.experiments().items() >= whole.experiments().items()
-    with pytest.raises(ParamsError, match="a seed stands twice"):
+    with pytest.raises(ParamsError, match="a seed is there twice"):
         make_plan(Path("benchmarks/ablation.yaml"), seeds=[1, 1])
-    assert all(workload(content) > 0 for content in whole.experiments().values())
+    assert all(training_work(content) > 0 for content in whole.experiments().values())
 
 
 def test_every_experiment_is_the_base_with_one_change_and_a_seed(repository):
@@ -90,7 +90,7 @@ def test_a_name_stays_as_long_as_the_result_is_valid(repository):
             file.write(text)
     assert list(plan("plot.dpi=90").experiments()) == before
     assert not set(plan("train.epochs=5").experiments()) & set(before)
-    for name in ("src/cct/layers.py", "data/sources/cifar10.yaml"):
+    for name in ("src/cct/models/layers/encoder.py", "data/sources/cifar10.yaml"):
         with Path(name).open("a") as file:
             file.write("\n")
         after = list(plan().experiments())
@@ -100,7 +100,7 @@ def test_a_name_stays_as_long_as_the_result_is_valid(repository):
 
 def test_all_mistakes_are_said_at_once(repository):
     text = SMALL.replace("schedule: constant", "schedul: constant").replace(
-        "{model: {layers: 1}}", "{modle: {layers: 1}}"
+        "{model: {num_layers: 1}}", "{modle: {num_layers: 1}}"
     )
     Path("small.yaml").write_text(text.replace("label_smoothing: 0.0", "label_smoothing: 1.0"))
     with pytest.raises(ParamsError) as caught:
@@ -112,7 +112,7 @@ def test_all_mistakes_are_said_at_once(repository):
         "constant-rate: train.schedul = 'constant': unknown name; did you mean train.schedule?",
         "without-label-smoothing: train.label_smoothing = 1.0: must be",
         "1-layer: modle: unknown section; did you mean model?",
-        "base: train.seed is for seeds and base_seeds to say",
+        "base: train.seed cannot be changed here; use seeds and base_seeds",
     ):
         assert mistake in said
 
@@ -121,10 +121,10 @@ def test_all_mistakes_are_said_at_once(repository):
     ("old", "new", "said"),
     [
         ("seeds: [0]\n", "seeds: []\n", "seeds = []: must have"),
-        ("base_seeds: [0, 1]", "base_seeds: [0, 0]", "a seed stands twice"),
+        ("base_seeds: [0, 1]", "base_seeds: [0, 0]", "a seed is there twice"),
         ("constant-rate", "constant rate", "constant rate"),
-        ("1-layer", "constant-rate", "constant-rate: stands twice"),
-        ("{layers: 1}", "{}", "changes.model.1-layer.model = {}: must have"),
+        ("1-layer", "constant-rate", "constant-rate: a duplicate"),
+        ("{num_layers: 1}", "{}", "changes.model.1-layer.model = {}: must have"),
         ("base_seeds", "base_seed", "did you mean base_seeds?"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_wrong_setting_is_refused(repository, setting):
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("train.epochs=2026-01-01", "base: train.epochs = datetime.date"),
+        ("train.epochs=2026-01-01", "-S train.epochs=2026-01-01: '2026-01-01' is not a YAML value: 2026-01-01 means"),
         ("train.learning_rate=.nan", "base: train.learning_rate = nan: must be"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_model_that_experiments_would_not_find_is_refused(repository):
     Path("pretrained").mkdir()
     Path("pretrained/mine.keras").write_bytes(b"model")
     contents = plan("train.init_from=pretrained/mine.keras").experiments().values()
-    with pytest.raises(CCTError, match=r"not in git.*: pretrained/mine.keras: git add and commit first"):
+    with pytest.raises(CCTError, match=r"not in git.*: pretrained/mine.keras: git add and commit them first"):
         require_fit(contents)
 
 
@@ -195,7 +195,7 @@ def test_what_both_get_right_or_wrong_is_no_noise():
     found = difference(changed_n[None], base_n[None], None)
     assert found.points == pytest.approx(2.5) and found.seeds is None
     share = 10 / 400  # McNemar's: n01 + n10 - (n01 - n10)^2 / n, over n^2
-    assert found.images == pytest.approx(100 * np.sqrt((share - share**2) / 399))
+    assert found.examples == pytest.approx(100 * np.sqrt((share - share**2) / 399))
     apart = 100 * np.sqrt((0.25 + 0.525 * 0.475) / 399)
     assert found.error < apart / 3
     assert difference(base_n[None], base_n[None], None) == (0.0, 0.0, None)
@@ -235,7 +235,7 @@ def results(repository, monkeypatch):
     for name, right in zip(names, (500, 510, 600, 500), strict=True):
         found[name] = Result(
             experiment=Experiment(name, "b" * 40, "c" * 40),
-            image_n=np.arange(1000).astype(str),
+            example_n=np.arange(1000).astype(str),
             correct_n=np.arange(1000) < right,
             test={"accuracy": right / 1000},
             val_accuracy=0.4,
@@ -257,8 +257,8 @@ def test_the_summary_has_every_number_and_says_what_is_missing(results):
     assert second["points"] == -0.5
     assert json.loads(json.dumps(summary)) == summary
     other = list(results.values())[-1]
-    with pytest.raises(CCTError, match="have other test images"):
-        summarize(whole, {**results, other.experiment.name: other._replace(image_n=np.arange(1000))}, seconds={})
+    with pytest.raises(CCTError, match="have different test examples"):
+        summarize(whole, {**results, other.experiment.name: other._replace(example_n=np.arange(1000))}, seconds={})
 
 
 def test_table_and_figure_show_every_change(results, tmp_path):
@@ -267,7 +267,7 @@ def test_table_and_figure_show_every_change(results, tmp_path):
     rows = [line for line in text.splitlines() if line.startswith(("| training", "| model"))]
     assert len(rows) == 2 and rows[0].startswith("| training | constant rate | 60.00 % | **+9.50 (")
     assert rows[1].startswith("| model | 1 layer | 50.00 % | -0.50 (")
-    assert "**50.50 %** of 1,000 test images" in text and "Not there: without-label-smoothing." in text
+    assert "**50.50 %** of 1,000 test images" in text and "Missing: without-label-smoothing." in text
     drawn = plot_ablation(summary)
     (axes,) = drawn.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["constant rate", "1 layer"]
@@ -283,8 +283,8 @@ for path, value in SETTINGS.items():
     SECTIONS[path.partition(".")[0]][path.partition(".")[2]] = value
 QUEUED = f"""\
 base: {json.dumps(SECTIONS)}
-base_seeds: [0]
-seeds: [0]
+base_seeds: [{SEED_SHIFT}]
+seeds: [{SEED_SHIFT}]
 changes:
   training:
     constant-rate: {{train: {{schedule: constant}}}}
@@ -307,10 +307,10 @@ def test_an_ablation_that_is_interrupted_goes_on_and_one_that_is_done_does_nothi
     clone.run("dvc", "exp", "run", "--queue", "-n", "mine", "-S", "train.epochs=1")
     assert "tasks that are not of this ablation (mine)" in clone.run(*words, code=1)
     clone.run("dvc", "queue", "remove", "mine")
-    with (clone.path / "src/cct/layers.py").open("a") as file:
+    with (clone.path / "src/cct/models/layers/encoder.py").open("a") as file:
         file.write("\n")
-    assert "changes that are not committed (src/cct/layers.py)" in clone.run(*words, code=1)
-    clone.run("git", "checkout", "-q", "src/cct/layers.py")
+    assert "changes that are not committed (src/cct/models/layers/encoder.py)" in clone.run(*words, code=1)
+    clone.run("git", "checkout", "-q", "src/cct/models/layers/encoder.py")
 
     pipe = {"stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([*words, "--jobs", "1"], cwd=clone.path, env=clone.environment, **pipe) as process:
@@ -327,12 +327,12 @@ def test_an_ablation_that_is_interrupted_goes_on_and_one_that_is_done_does_nothi
         process.send_signal(signal.SIGTERM)
         assert process.wait(100) == 130, process.stdout.read()
     first = experiments(clone)
-    assert len(first) == 1 and next(iter(first)).startswith("queued-base-s0-")
+    assert len(first) == 1 and next(iter(first)).startswith(f"queued-base-s{SEED_SHIFT}-")
     assert not {"Queued", "Running", "Failed"} & set(clone.run("dvc", "queue", "status").split())
     clone.run("git", "diff", "--exit-code", "HEAD")
 
     said = clone.run(*words)
-    assert "3 experiments, 1 of them are there" in said and "2 to run" in said
+    assert "3 experiments, 1 of them are finished" in said and "2 to run" in said
     second = experiments(clone)
     assert len(second) == 3 and second.items() >= first.items()
     reports = {path.name: path.read_bytes() for path in (clone.path / FOLDER).iterdir()}
@@ -347,14 +347,16 @@ def test_an_ablation_that_is_interrupted_goes_on_and_one_that_is_done_does_nothi
 
     begun = time.monotonic()
     said = clone.run(*words)
-    assert "3 of them are there" in said and "to run" not in said and time.monotonic() - begun < 60
+    assert "3 of them are finished" in said and "to run" not in said and time.monotonic() - begun < 60
     assert experiments(clone) == second and _tracked(clone, summary) == before
     assert {path.name: path.read_bytes() for path in (clone.path / FOLDER).iterdir()} == reports
 
     # What fails is named, and the others are in the table all the same.
-    (clone.path / "queued.yaml").write_text(QUEUED + "    unfit: {model: {tokenizer: patches, patch: 7}}\n")
+    (clone.path / "queued.yaml").write_text(QUEUED + "    unfit: {model: {tokenizer: patch, patch_size: 7}}\n")
     said = clone.run(*words, code=1)
-    assert "unfit" in said and "failed: dvc queue logs queued-unfit-s0-" in said and "Not there: unfit." in said
+    assert (
+        "unfit" in said and f"failed: dvc queue logs queued-unfit-s{SEED_SHIFT}-" in said and "Missing: unfit." in said
+    )
 
 
 def _tracked(clone, summary) -> tuple:

@@ -74,7 +74,7 @@ def test_four_workers_at_once_make_four_complete_runs(clone, queue, client):
             assert files(client, run).keys() >= FILES
 
 
-FILES = {"figures/confusion.png", "reports/metrics.json", "reports/history.csv", "params.yaml", "dvc.lock"}
+FILES = {"figures/confusion_matrix.png", "reports/metrics.json", "reports/history.csv", "params.yaml", "dvc.lock"}
 
 
 def files(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> dict[str, bytes]:
@@ -119,18 +119,18 @@ def test_dvc_and_mlflow_show_the_same_numbers(clone, client):
 def test_verify_against_an_experiment_names_what_differs(clone, queue):
     """In the work tree are the files of twin-0."""
     name = "twin-1"
-    assert "all 18 files are identical" in clone.run("cct", "verify", "--against", name)
-    history, figure = clone.path / "reports/history.csv", clone.path / "reports/figures/confusion.png"
+    assert "all 19 files are identical" in clone.run("cct", "verify", "--against", name)
+    history, figure = clone.path / "reports/history.csv", clone.path / "reports/figures/confusion_matrix.png"
     first, second, *rest = history.read_text().splitlines()
     epoch, loss, *others = second.split(",")
     history.unlink()  # DVC may have made it a link to its cache
     history.write_text("\n".join([first, ",".join([epoch, str(float(loss) + 5e-4), *others]), *rest, ""]))
     said = clone.run("cct", "verify", "--against", name, code=3)
-    assert "line 2, train_loss" in said and "17 of 18 files are identical, 1 differ within" in said
+    assert "line 2, train_loss" in said and "18 of 19 files are identical, 1 differ within" in said
     figure.unlink()
     said = clone.run("cct", "verify", "--against", name, code=1)
     assert "1 beyond it" in said and "equal bits were to be expected" in said
-    assert "error: the files of nothing are not to be had" in clone.run("cct", "verify", "--against", "nothing", code=1)
+    assert "error: cannot get the files of nothing" in clone.run("cct", "verify", "--against", "nothing", code=1)
 
 
 def contents(client: mlflow.MlflowClient) -> dict:
@@ -205,7 +205,7 @@ def test_track_adds_nothing_where_all_is_there_and_brings_back_all_where_nothing
 
 def test_a_run_says_how_to_have_it_again(clone, queue):
     (run,) = runs(opened(clone, anew=True))["one-epoch"]
-    said = clone.run("cct", "run", run.info.run_id)
+    said = clone.run("cct", "show", run.info.run_id)
     baseline = clone.run("git", "rev-parse", "HEAD").strip()
     for word in (
         "experiment    one-epoch",
@@ -217,11 +217,11 @@ def test_a_run_says_how_to_have_it_again(clone, queue):
     command = next(line for line in said.splitlines() if line.startswith("command"))
     assert f"git checkout {baseline[:12]} && dvc exp run" in command and "-S train.epochs=1" in command
     clone.run("git", "checkout", "--force", "-q", "HEAD")
-    said = clone.run("cct", "run", run.info.run_id, "--apply")
+    said = clone.run("cct", "show", run.info.run_id, "--apply")
     assert "experiment one-epoch is in the work tree" in said
     assert "epochs: 1" in (clone.path / "params.yaml").read_text()
-    assert "commit or stash" in clone.run("cct", "run", run.info.run_id, "--apply", code=1)
-    assert "error: no run 0123456789abcdef" in clone.run("cct", "run", "0123456789abcdef", code=1)
+    assert "commit or stash" in clone.run("cct", "show", run.info.run_id, "--apply", code=1)
+    assert "error: no run 0123456789abcdef" in clone.run("cct", "show", "0123456789abcdef", code=1)
 
 
 def test_promotion_asks_for_more_than_chance(clone, queue):

@@ -8,13 +8,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import pytest
-from runs import ROOT
+from conftest import ROOT
+from runs import SEED_SHIFT
 
 from cct.experiments.presets import preset_names, preset_title, read_preset
-from cct.models.architectures import resolve_architecture
-from cct.models.build import build_model
 from cct.params import SECTIONS, flatten, load, read_yaml
-from cct.training.batches import Split
+from cct.tasks.training import TRAINING_TASKS
+from cct.training.batches import Examples
 from cct.training.loop import train_model
 
 EXPECTED = {"demo", "fast", "keras_example", "paper_200", "paper_300", "paper_1500"}
@@ -59,24 +59,25 @@ def test_it_trains(name):
         sections[section] = type(sections[section]).model_validate(sections[section].model_dump() | values)
     assert sections.keys() == SECTIONS.keys()
     short = {"epochs": 2, "warmup_epochs": min(sections["train"].warmup_epochs, 0.5), "cooldown_epochs": 0}
-    recipe = sections["train"].model_copy(update={**short, "batch_size": 16})
-    architecture = resolve_architecture(sections["model"].model_copy(update={"num_layers": 1}))
+    config = sections["train"].model_copy(update={**short, "batch_size": 16, "seed": SEED_SHIFT})
+    model_params = sections["model"].model_copy(update={"num_layers": 1})
+    task = TRAINING_TASKS["image_classification"]
+    meta = {"image_shape": [16, 16, 3], "classes": list("abcd"), "mean": [0.5] * 3, "std": [0.25] * 3}
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
-    split = Split(images, np.arange(40) % 4)
-    keras.utils.set_random_seed(0)
+    examples = Examples(images, np.arange(40) % 4)
+    keras.utils.set_random_seed(SEED_SHIFT)
     keras.config.set_dtype_policy(sections["runtime"].precision)
     try:
-        network = build_model(architecture, image_shape=(16, 16, 3), classes=4)
+        network = task.build(model_params, meta)
         before = [np.array(weight) for weight in network.get_weights()]
         history = train_model(
             network,
-            split,
-            split,
-            recipe=recipe,
-            augment=sections["augment"],
+            examples,
+            examples,
+            config=config,
+            transform_of=task.transforms(examples, sections["augment"], config.seed),
             jit_compile=False,
-            say=lambda line: None,
         )
     finally:
         keras.config.set_dtype_policy("float32")
