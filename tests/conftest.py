@@ -130,6 +130,14 @@ def undisturbed(tmp_path_factory, worker_id):
     return clone, json.loads(done.read_text())
 
 
+@pytest.fixture(scope="module")
+def finished(undisturbed, tmp_path_factory) -> Clone:
+    """A copy of the undisturbed run, which a file's tests may change."""
+    base = tmp_path_factory.mktemp("finished")
+    shutil.copytree(undisturbed[0].path, base / "repository", symlinks=True)
+    return Clone(base / "repository", base / "home")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take minutes go first, so that no processor is left with one of them at the end."""
     names = ("resume", "experiments", "ablation", "pipeline", "backends", "training", "repeat", "model", "delivery")

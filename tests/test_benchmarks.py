@@ -1,7 +1,6 @@
 """Results of record: written from experiments, checked, and shown in the README."""
 
 import json
-import shutil
 import sys
 
 import mlflow
@@ -132,14 +131,11 @@ def test_a_state_travels_in_pieces(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def saved(undisturbed, tmp_path_factory) -> Clone:
-    """A copy of the undisturbed run, which is its experiment `whole`; `stale` has not been run with its parameters."""
-    base = tmp_path_factory.mktemp("saved")
-    shutil.copytree(undisturbed[0].path, base / "repository", symlinks=True)
-    clone = Clone(base / "repository", base / "home")
-    clone.run("dvc", "exp", "save", "-n", "whole")
-    clone.run("dvc", "exp", "run", "-n", "stale", "-S", "train.label_smoothing=0.2", "download")
-    return clone
+def saved(finished) -> Clone:
+    """A run that is saved as the experiment `whole`; `stale` has not been run with its parameters."""
+    finished.run("dvc", "exp", "save", "-n", "whole")
+    finished.run("dvc", "exp", "run", "-n", "stale", "-S", "train.label_smoothing=0.2", "download")
+    return finished
 
 
 def test_a_finished_experiment_becomes_a_result(saved, tmp_path):

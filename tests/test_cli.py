@@ -132,9 +132,9 @@ def test_levels_and_tracebacks(capsys, monkeypatch, tmp_path):
     assert "CCT_LOG_LEVEL = 'loud': must be one of debug, info, warning, error" in capsys.readouterr().err
     monkeypatch.setenv("CCT_LOG_LEVEL", "info")
     for words, shown in (
-        (["-q"], "warning: two\n"),
-        ([], "one\nwarning: two\n"),
-        (["-v"], "debug: zero\none\nwarning: two\n"),
+        (["-q"], ["warning: two"]),
+        ([], ["one", "warning: two"]),
+        (["-v"], ["debug: zero", "one", "warning: two"]),
     ):
         assert cli.main([*words, "preset", "--list"]) == 0
         capsys.readouterr()

@@ -16,7 +16,8 @@ def read_stages(top: Path = Path()) -> dict[str, Any]:
 
 def stage_outputs(stage: Mapping[str, Any]) -> list[str]:
     """The paths that a stage writes. In `dvc.yaml` a path with options is a mapping of one key."""
-    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in stage.get("outs", [])]
+    entries = [*stage.get("outs", []), *stage.get("metrics", [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
 def pipeline_outputs(top: Path = Path()) -> list[str]:

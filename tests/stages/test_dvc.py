@@ -95,18 +95,17 @@ def edits() -> dict[Path, set[str]]:
     return found
 
 
-def test_an_edit_of_a_source_file_runs_the_stages_of_the_table_again(undisturbed):
-    clone, _ = undisturbed
+def test_an_edit_of_a_source_file_runs_the_stages_of_the_table_again(finished):
     for path, stages in edits().items():
-        file = clone.path / path
+        file = finished.path / path
         before = file.read_bytes()
         file.write_bytes(before + b"\n# edited\n")
         try:
-            with dvc.repo.Repo(str(clone.path)) as repository:
+            with dvc.repo.Repo(str(finished.path)) as repository:
                 assert {name.rpartition(":")[2] for name in repository.status()} == stages, path
         finally:
             file.write_bytes(before)
-    with dvc.repo.Repo(str(clone.path)) as repository:
+    with dvc.repo.Repo(str(finished.path)) as repository:
         assert repository.status() == {}
 
 

@@ -1,8 +1,8 @@
 """The same bits again, in another folder and at another time."""
 
 
-def test_verify_says_what_is_identical_and_what_differs(undisturbed):
-    clone, _ = undisturbed
+def test_verify_says_what_is_identical_and_what_differs(finished):
+    clone = finished
     said = clone.run("cct", "verify")
     assert "all 19 files are identical" in said, said
     history = clone.path / "reports/history.csv"

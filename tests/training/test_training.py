@@ -267,7 +267,7 @@ def test_more_accumulation_than_batches_is_refused():
 def test_labels_are_smoothed():
     """Before the first update is felt: the loss of one batch, at a rate of next to nothing, by hand."""
     data, net = split(32, 0), network()
-    logits = predict_logits(net, data.images, batch_size=32)
+    logits = predict_logits(net, data.inputs, batch_size=32)
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     targets = np.eye(4)[data.labels]
     for smoothing in (0.0, 0.2):
