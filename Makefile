@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro test test-services test-variants lint deps bench results ablate ui lock clean
+.PHONY: help setup demo repro test test-services lint deps bench results ablate ui lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'

@@ -140,7 +140,7 @@ def finished(undisturbed, tmp_path_factory) -> Clone:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take minutes go first, so that no processor is left with one of them at the end."""
-    names = ("resume", "experiments", "ablation", "pipeline", "backends", "training", "repeat", "model", "delivery")
+    names = ("resume", "experiments", "ablation", "dvc", "pipeline", "training", "reproduce", "models", "delivery")
     longest = [f"test_{name}.py" for name in names]
     order = {name: place for place, name in enumerate(longest)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))

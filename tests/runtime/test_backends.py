@@ -14,18 +14,21 @@ pytestmark = pytest.mark.services
 SCRIPT = """
 import sys
 from pathlib import Path
-from cct import runtime
+from cct.runtime.backend import configure_backend, prepare_backend
+from cct.runtime.params import RuntimeParams
 backend, folder, names = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
-options = dict(device="cpu", precision="float32", deterministic=True, threads=None)
-print(runtime.configure(runtime.RuntimeParams(backend=backend, **options), seed=0))
+runtime = RuntimeParams(backend=backend, device="cpu", precision="float32", deterministic=True, threads=None)
+prepare_backend(runtime)
+print(configure_backend(runtime, seed=0))
 import keras, numpy as np
-from cct import model
-from cct.variants import ModelParams, resolve
+from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.build import build_model
+from cct.models.saving import load_model, predict_logits, save_model
 assert keras.backend.backend() == backend
 for name in names:
     fields = dict(dropout=0.0) if name == "keras_example" else dict(num_layers=2)  # more compute nothing else, longer
-    architecture = resolve(ModelParams(name=name, attention_dropout=0.0, stochastic_depth=0.0, **fields))
-    network = model.build(architecture, image_shape=(32, 32, 3), classes=10, mean=[.5] * 3, std=[.25] * 3)
+    architecture = resolve_architecture(ModelParams(name=name, attention_dropout=0.0, stochastic_depth=0.0, **fields))
+    network = build_model(architecture, image_shape=(32, 32, 3), classes=10, mean=[.5] * 3, std=[.25] * 3)
     draws = np.random.default_rng(7)
     for variable in network.trainable_variables:
         scale = 1 / np.sqrt(np.prod(variable.shape[:-1])) if len(variable.shape) > 1 else 0.1
@@ -33,12 +36,12 @@ for name in names:
         variable.assign(value.astype("float32"))
     images = draws.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     targets = np.eye(10, dtype="float32")[draws.integers(0, 10, 6)]
-    logits = model.predict(network, images, batch_size=6)
+    logits = predict_logits(network, images, batch_size=6)
     file = folder / f"{name}.keras"  # TensorFlow comes first and writes it; the others open it
     if backend == "tensorflow":
-        model.save(network, file)
+        save_model(network, file)
     else:
-        np.testing.assert_allclose(model.predict(model.load(file), images, batch_size=6), logits, atol=1e-4)
+        np.testing.assert_allclose(predict_logits(load_model(file), images, batch_size=6), logits, atol=1e-4)
     before = [np.array(weight) for weight in network.get_weights()]
     # A step of plain gradient descent at rate 1 is the gradient.
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -55,8 +58,8 @@ BACKENDS = ["tensorflow", *(name for name in ("jax", "torch") if importlib.util.
 def folder(tmp_path_factory):
     """What every backend computed: logits and gradients of every model, in files."""
     path = tmp_path_factory.mktemp("backends")
-    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
     for backend in BACKENDS:
+        environment = os.environ | {"KERAS_BACKEND": backend}
         words = [sys.executable, "-c", SCRIPT, backend, str(path), *NAMES]
         subprocess.run(words, env=environment, check=True, timeout=600)
     return path
@@ -80,10 +83,10 @@ def test_backends_agree(name, folder):
 @pytest.mark.skipif("jax" not in BACKENDS, reason="JAX is not installed: make test-services")
 def test_training_does_on_jax_what_it_does_on_tensorflow():
     """Averages beside the raw weights, accumulation, and a killed run that ends in the same bits."""
-    module = Path(__file__).with_name("test_training.py")
+    module = Path(__file__).parents[1] / "training/test_training.py"
     words = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(module)]
     words += ["-k", "averag or accumulated or kills1"]
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "5 passed" in done.stdout
+    assert "7 passed" in done.stdout

@@ -205,6 +205,8 @@ def test_averages_are_those_of_the_weights_after_each_update(batches):
 class Averages:
     """Stands in for an optimizer: it has the averages of one matrix."""
 
+    built = True  # Keras asks on JAX
+
     def __init__(self, matrix: np.ndarray) -> None:
         self.matrix = matrix
 
