@@ -1,36 +1,48 @@
-"""YAML 1.2's core schema by PyYAML, without what different readers understand differently.
+"""Read and write YAML 1.2 (core schema) with PyYAML, and refuse what programs read differently.
 
-PyYAML by itself reads YAML 1.1, where `no` is false and `1e-3` is a string. DVC reads the same files with another
-library. What `loads` accepts has the same value for both; what they disagree on is refused with the way to write it.
+PyYAML alone reads YAML 1.1, where `no` is false and `1e-3` is a string. DVC reads the same files with ruamel.yaml.
+Every text that `loads` accepts has the same value and types for DVC; `loads` refuses the rest and says what to write.
+One exception: DVC reads a text whose whole value is null, empty, zero or false as an empty mapping.
 """
 
+import math
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
+MAX_DEPTH = 100  # PyYAML and DVC recurse into nested values; deeper texts would end in a RecursionError
+MAX_DIGITS = 600  # Python neither reads nor prints much longer integers
+
 NULL = re.compile(r"~|null|Null|NULL|")
 BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
-INT = re.compile(r"[-+]?[0-9]+")
-BASED_INT = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-# What DVC's reader takes for numbers beyond these, or does not take for one.
-DISPUTED = re.compile(
-    r"[-+0-9.]?[0-9_.]*_[0-9_.]*([eE][-+]?[0-9]+)?|[-+]?0b[01_]+|[-+]0[ox][0-9a-fA-F_]+|0[ox][0-9a-fA-F_]*_[0-9a-fA-F_]*"
-    r"|[-+]_[0-9_]*|[-+]?\.[0-9]+[eE][0-9]+"
+INF = re.compile(r"[-+]?\.(inf|Inf|INF)")
+NAN = re.compile(r"\.(nan|NaN|NAN)")
+# DVC's numbers: the core schema's, and those with underscores, 0b11 and -0x1F, but not .5e1.
+DVC_BASED_INT = re.compile(r"[-+]?0(b[01_]+|o[0-7_]+|x[0-9a-fA-F_]+)")
+DVC_NUMBER = re.compile(
+    rf"{DVC_BASED_INT.pattern}|[-+]_[0-9_]*"
+    r"|[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+([eE][-+][0-9]+)?"
 )
-DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?")
-SPECIAL = {"=", "<<"}
+DVC_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]*)?"
+    r"([ \t]*(Z|[-+][0-9]{1,2}(:[0-9]{2})?))?"
+)
+# YAML allows U+0085, U+2028 and U+2029, but YAML 1.1 breaks lines there and YAML 1.2 does not. U+FEFF marks byte order.
+REFUSED_CHARACTER = re.compile(r"[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+PLAIN_WHEN_WRITTEN = re.compile(r"[A-Za-z_/]([\w/ .,()-]*[\w/.,()-])?")
+BOOL_IN_YAML_1_1 = re.compile(r"y|n|yes|no|on|off", re.IGNORECASE)
 
 
-class StrictYAMLError(ValueError):
-    """A text is not YAML, or not YAML that every reader understands alike.
+class StrictYAMLError(Exception):
+    """A text is not YAML, or has a value that programs read differently.
 
     Attributes:
         problem: one sentence.
         line: counted from 1, or None.
-        column: likewise.
+        column: counted from 1, or None.
     """
 
     def __init__(self, problem: str, mark: yaml.Mark | None = None) -> None:
@@ -40,116 +52,194 @@ class StrictYAMLError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes without aliases, tags and directives."""
+    """PyYAML's parser. Its methods for refused syntax raise instead."""
 
-    def compose_node(self, parent, index):
-        event = self.peek_event()
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise StrictYAMLError(
-                "anchors and aliases (& and *) are not allowed: write the value out", event.start_mark
-            )
-        if getattr(event, "tag", None):
-            raise StrictYAMLError("tags (!) are not allowed: write the plain value, or quote it", event.start_mark)
-        return super().compose_node(parent, index)
+    depth = 0
+    ended = False
 
-    def compose_document(self):
-        event = self.peek_event()
-        if event.version or event.tags:
-            raise StrictYAMLError("directives (%) are not allowed: this is YAML 1.2", event.start_mark)
-        return super().compose_document()
+    def refuse(self, problem: str) -> NoReturn:
+        raise StrictYAMLError(problem, self.get_mark())
+
+    def fetch_anchor(self) -> NoReturn:
+        self.refuse("anchors and aliases (& and *) are not allowed: write the value out, or quote it")
+
+    fetch_alias = fetch_anchor
+
+    def fetch_tag(self) -> NoReturn:
+        self.refuse("tags (!) are not allowed: write the plain value, or quote it")
+
+    def fetch_directive(self) -> NoReturn:
+        self.refuse("directives (%) are not allowed: remove the line")
+
+    def fetch_document_end(self) -> None:
+        if self.ended:  # a second document for DVC, none for PyYAML
+            self.refuse("the end mark (...) is there twice: remove one")
+        self.ended = True
+        super().fetch_document_end()
+
+    def scan_plain(self) -> yaml.ScalarToken:
+        token = super().scan_plain()
+        if self.flow_level and self.peek() == ":" and self.peek(1) in ",[]{}":  # {a:} has the name "a:" for DVC
+            self.refuse("a colon right before , [ ] { or } is read differently by programs: put a space between")
+        return token
+
+    def scan_block_scalar(self, style: str) -> yaml.ScalarToken:
+        if self.indent < 0:  # its lines need no indentation for DVC
+            self.refuse("a text that is one block (| or >) is read differently by programs: quote it")
+        return super().scan_block_scalar(style)
+
+    def scan_block_scalar_indentation(self) -> tuple[list[str], int, yaml.Mark]:
+        spaces = 0
+        while self.peek(spaces) == " ":
+            spaces += 1
+        blank = self.peek(spaces) in "\r\n"
+        found = super().scan_block_scalar_indentation()
+        if blank and 0 < spaces < found[1]:  # an error for DVC
+            self.refuse("a block (| or >) begins with a blank line of too few spaces: remove its spaces")
+        return found
+
+    def parse_flow_sequence_entry_mapping_key(self) -> NoReturn:
+        mark = self.peek_token().start_mark  # ["a":1] is an error for DVC
+        raise StrictYAMLError("a pair in a list needs braces: write [{a: b}], or quote it", mark)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            line = self.peek_event().start_mark.line + 1
+            raise StrictYAMLError(f"it is nested too deeply (over {MAX_DEPTH} levels, line {line})")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def loads(text: str) -> Any:
-    """The value of a YAML text; None if it is empty.
+    """Read the value of a YAML text.
+
+    Args:
+        text: one document.
+
+    Returns:
+        Dicts, lists, strings, numbers, booleans and None; None if the text is empty.
 
     Raises:
-        StrictYAMLError: it is not YAML, has a key twice, or has a value that readers understand differently.
+        StrictYAMLError: the text is not YAML, has a duplicate key, or has a value that programs read differently.
     """
+    if found := REFUSED_CHARACTER.search(text):
+        lines = re.split(r"\r\n|\r|\n", text[: found.start()])
+        place = f"line {len(lines)}, column {len(lines[-1]) + 1}"
+        raise StrictYAMLError(f"the character {found[0]!a} is not allowed ({place}): write its escape in double quotes")
+    loader = _Loader(text)
     try:
-        loader = _Loader(text)
         node = loader.get_single_node()
-        return None if node is None else _value(node)
     except yaml.MarkedYAMLError as error:
-        problem = (error.problem or error.context or "cannot be parsed").splitlines()[0]
+        problem = ", ".join(filter(None, [error.context, error.problem]))
+        if "character '\\t'" in problem:
+            problem = "a tab is not allowed here: write spaces"
         raise StrictYAMLError(problem, error.problem_mark or error.context_mark) from error
-    except yaml.reader.ReaderError as error:
-        raise StrictYAMLError(f"the character {chr(error.character)!r} is not allowed") from error
-    except RecursionError:
-        raise StrictYAMLError("it is nested too deeply") from None
+    except (ValueError, OverflowError) as error:  # PyYAML does not check the number in "\UFFFFFFFF"
+        raise StrictYAMLError("an escape (\\U) is no character: its number is too large", loader.get_mark()) from error
+    return None if node is None else _value(node)
 
 
 def _value(node: yaml.Node) -> Any:
     if isinstance(node, yaml.ScalarNode):
+        if re.search(r"[\ud800-\udfff]", node.value):
+            raise StrictYAMLError("an escape (\\u) is half a character: write the whole one", node.start_mark)
         return node.value if node.style else _plain(node)
     if isinstance(node, yaml.SequenceNode):
         return [_value(item) for item in node.value]
     mapping: dict[Any, Any] = {}
+    lines: dict[Any, int] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
             raise StrictYAMLError("a name must be a single value, not a list or a mapping", key_node.start_mark)
         key = _value(key_node)
         if key in mapping:
-            raise StrictYAMLError(f"the name {key_node.value} is there twice", key_node.start_mark)
-        mapping[key] = _value(value_node)
+            problem = f"the name {_shown(key_node.value)} is there twice, first in line {lines[key]}"
+            raise StrictYAMLError(problem, key_node.start_mark)
+        mapping[key], lines[key] = _value(value_node), key_node.start_mark.line + 1
     return mapping
 
 
 def _plain(node: yaml.ScalarNode) -> Any:
     """The value of a scalar without quotes."""
     text = node.value
-    if DISPUTED.fullmatch(text) or DATE.fullmatch(text) or text in SPECIAL:
-        raise StrictYAMLError(
-            f"{text} means different things to different programs: quote it, or write a number in plain digits",
-            node.start_mark,
-        )
-    if NULL.fullmatch(text):
-        return None
+    number = INT.fullmatch(text) or FLOAT.fullmatch(text)
+    if bool(number) != bool(DVC_NUMBER.fullmatch(text)) or DVC_DATE.fullmatch(text) or text in ("=", "<<"):
+        problem = f"{_shown(text)} means different things to different programs: {_instead(text)}"
+        raise StrictYAMLError(problem, node.start_mark)
+    if INT.fullmatch(text):
+        if len(text) > MAX_DIGITS:
+            raise StrictYAMLError("a number with too many digits", node.start_mark)
+        return int(text, 0 if DVC_BASED_INT.fullmatch(text) else 10)
+    if number:
+        return float(text)
+    if NAN.fullmatch(text):
+        return math.nan  # one object, so that two such keys are duplicates
+    if INF.fullmatch(text):
+        return float(text.replace(".", ""))
     if BOOL.fullmatch(text):
         return text.lower() == "true"
-    if INT.fullmatch(text):
-        return _int(text, 10, node)
-    if BASED_INT.fullmatch(text):
-        return _int(text[2:], 8 if text[1] == "o" else 16, node)
-    if FLOAT.fullmatch(text):
-        return float(text)
-    if INFINITE.fullmatch(text):
-        return float(text.lower().replace(".", ""))
-    return text
+    return None if NULL.fullmatch(text) else text
 
 
-def _int(text: str, base: int, node: yaml.ScalarNode) -> int:
-    try:
-        return int(text, base)
-    except ValueError as error:  # Python's limit of digits
-        raise StrictYAMLError("a number with too many digits", node.start_mark) from error
+def _instead(text: str) -> str:
+    """What to write instead of a plain scalar that programs read differently."""
+    if text == "<<":
+        return "write the merged names out, or quote it"
+    number = re.sub(r"^([-+]?)\.(?=[0-9])", r"\g<1>0.", text.replace("_", ""))
+    if len(number) < MAX_DIGITS and DVC_BASED_INT.fullmatch(number):
+        number = str(int(number, 0))
+    known = len(number) < 60 and (INT.fullmatch(number) or FLOAT.fullmatch(number))
+    return f"write {number}, or quote it" if known else "quote it"
+
+
+def _shown(text: str) -> str:
+    """A value in one line of a message."""
+    short = text if len(text) <= 60 else f"{text[:57]}..."
+    return short if short and short.isprintable() else repr(short)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every string that some reader would not take for one, and writes floats that all take for floats."""
+    """Writes the types that `loads` returns, and no other."""
+
+    ignore_aliases = staticmethod(lambda data: True)
 
 
 def _represent_str(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    plain = re.fullmatch(r"[A-Za-z_/][\w/ .,()-]*", text) and not text.endswith(" ")
-    words = NULL.fullmatch(text) or BOOL.fullmatch(text) or re.fullmatch(r"(?i:y|n|yes|no|on|off)", text)
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain and not words else '"')
+    words = [pattern for pattern in (NULL, BOOL, BOOL_IN_YAML_1_1) if pattern.fullmatch(text)]
+    style = None if PLAIN_WHEN_WRITTEN.fullmatch(text) and not words else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def _represent_float(dumper: _Dumper, value: float) -> yaml.ScalarNode:
-    if value != value or value in (float("inf"), float("-inf")):
-        text = {"nan": ".nan", "inf": ".inf", "-inf": "-.inf"}[repr(value)]
-    else:
-        text = repr(value)
-        if "." not in text:  # 1e-05 is a string in YAML 1.1
-            text = text.replace("e", ".0e")
+    text = repr(value)
+    if not math.isfinite(value):
+        text = {"nan": ".nan", "inf": ".inf", "-inf": "-.inf"}[text]
+    elif "." not in text:  # 1e-05 is a string in YAML 1.1
+        text = text.replace("e", ".0e")
     return dumper.represent_scalar("tag:yaml.org,2002:float", text)
 
 
-_Dumper.add_representer(str, _represent_str)
-_Dumper.add_representer(float, _represent_float)
-_Dumper.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null"))
-_Dumper.ignore_aliases = lambda self, data: True
+_Dumper.yaml_representers = {
+    # PyYAML's key None stands for every other type, and raises.
+    **{key: yaml.SafeDumper.yaml_representers[key] for key in (type(None), bool, int, list, dict, None)},
+    str: _represent_str,
+    float: _represent_float,
+}
 
 
 def dumps(content: Any) -> str:
-    """The YAML text of a value of dicts, lists, strings, numbers, booleans and None; `loads` gives it back."""
-    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120)
+    """Write a value as YAML in block style, with its keys in their order.
+
+    Args:
+        content: dicts, lists, strings, numbers, booleans and None.
+
+    Returns:
+        A text from which `loads` reads the same value, and DVC too.
+
+    Raises:
+        yaml.representer.RepresenterError: a value has another type.
+    """
+    options = {"sort_keys": False, "allow_unicode": True, "default_flow_style": False, "width": math.inf}
+    return yaml.dump(content, Dumper=_Dumper, **options)

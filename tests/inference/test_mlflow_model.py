@@ -1,0 +1,19 @@
+"""What a logged model asks for. That it is served is tested in `test_services.py`."""
+
+from importlib.metadata import version
+
+import pytest
+
+from cct.errors import CCTError
+from cct.inference.mlflow_model import requirements
+
+
+def test_a_logged_model_requires_its_own_backend_and_no_other():
+    pinned = requirements("tensorflow")
+    assert f"tensorflow=={version('tensorflow')}" in pinned and f"keras=={version('keras')}" in pinned
+    assert {line.partition("==")[0] for line in pinned}.isdisjoint({"jax", "torch"})
+
+
+def test_a_backend_that_is_not_installed_is_refused():
+    with pytest.raises(CCTError, match="would need no-such-backend, which is not installed"):
+        requirements("no-such-backend")

@@ -1,0 +1,35 @@
+"""Which tracker the environment chooses."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cct.errors import CCTError
+from cct.tracking.base import Tracker
+from cct.tracking.registry import make_tracker, tracker_name
+
+
+@pytest.mark.parametrize(
+    ("uri", "tracker", "chosen"),
+    [("", "", "mlflow"), ("none", "", "none"), ("none", "mlflow", "none"), ("sqlite:///other.db", "none", "none")],
+)
+def test_the_environment_chooses(monkeypatch, uri, tracker, chosen):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("CCT_TRACKER", tracker)
+    assert tracker_name() == chosen
+
+
+def test_a_name_that_is_not_there_is_refused_with_those_that_are(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.setenv("CCT_TRACKER", "wandb")
+    with pytest.raises(CCTError, match="CCT_TRACKER = 'wandb': must be one of mlflow, none"):
+        make_tracker()
+
+
+def test_none_does_nothing_and_does_not_import_mlflow(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
+    assert type(make_tracker()) is Tracker
+    script = "import sys, cct.tracking.registry as r; r.make_tracker(); print('mlflow' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said == "False\n"
