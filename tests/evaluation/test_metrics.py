@@ -10,8 +10,8 @@ from sklearn import metrics as oracle
 
 from cct.evaluation.metrics import (
     TEST_METRICS,
+    EvaluationMetric,
     MetricsError,
-    TestMetric,
     compute_metrics,
     confusion_matrix,
     cross_entropy,
@@ -193,7 +193,7 @@ def test_summary_is_plain_json_and_agrees_with_its_parts(scored):
 def test_another_entry_of_the_table_is_another_metric(scored, monkeypatch):
     """With its interval, and its direction for `cct promote`: nothing else has to be edited."""
     logits_nk, labels_n = scored
-    errors = TestMetric(
+    errors = EvaluationMetric(
         lambda scores: float((scores.logits_nk.argmax(axis=1) != scores.labels_n).mean()),
         higher_is_better=False,
         interval=lambda scores, confidence: (0.0, confidence),
@@ -220,7 +220,7 @@ def test_summary_refuses_what_cannot_be_scored():
     with pytest.raises(MetricsError, match=r"2 outputs .* 3 classes"):
         compute_metrics(logits_nk, labels_n, 3, confidence=0.95)
     logits_nk[1:3, 0] = np.nan, np.inf
-    with pytest.raises(MetricsError, match="2 of 4 images"):
+    with pytest.raises(MetricsError, match="2 of 4 examples"):
         compute_metrics(logits_nk, labels_n, 2, confidence=0.95)
 
 

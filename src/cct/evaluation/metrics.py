@@ -1,6 +1,6 @@
 """The metrics of a trained classifier, from its logits and the true labels.
 
-Names: n images, k classes. Labels are class indices. Every sum is in float64, whatever came in.
+Names: n examples, k classes. Labels are class indices. Every sum is in float64, whatever came in.
 """
 
 import math
@@ -40,7 +40,7 @@ def cross_entropy(logits_nk: np.ndarray, labels_n: np.ndarray) -> float:
 
 
 def top_k_accuracy(probabilities_nk: np.ndarray, labels_n: np.ndarray, k: int) -> float:
-    """Share of images whose true class is among the k highest scores (probabilities or logits: only order counts).
+    """Share of examples whose true class is among the k highest scores (probabilities or logits: only order counts).
 
     Of equal scores the lower class index is ranked first, as `argmax` does, so k = 1 is the accuracy of `argmax`.
     With k at or above the number of classes the answer is 1.
@@ -94,18 +94,18 @@ def confusion_matrix(labels_n: np.ndarray, predicted_n: np.ndarray, classes: int
 
 
 def per_class_accuracy(labels_n: np.ndarray, predicted_n: np.ndarray, classes: int) -> np.ndarray:
-    """Share of each true class that was predicted right (its recall), shape (classes,); NaN for a class without images.
+    """Share of each true class that was predicted right (its recall), shape (classes,); NaN for a class without one.
 
     Raises:
         ValueError: as `confusion_matrix`.
     """
     matrix_kk = confusion_matrix(labels_n, predicted_n, classes=classes)
-    images_k = matrix_kk.sum(axis=1)
-    return np.divide(matrix_kk.diagonal(), images_k, out=np.full(classes, np.nan), where=images_k > 0)
+    examples_k = matrix_kk.sum(axis=1)
+    return np.divide(matrix_kk.diagonal(), examples_k, out=np.full(classes, np.nan), where=examples_k > 0)
 
 
 def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarray, bins: int = 15) -> float:
-    """Mean distance between confidence and accuracy over equally wide bins of confidence, weighted by their images.
+    """Mean distance between confidence and accuracy over equally wide bins of confidence, weighted by their examples.
 
     The confidence is the highest probability; the m-th bin is ((m-1)/bins, m/bins].
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
@@ -129,7 +129,7 @@ class Scores(NamedTuple):
     labels_n: np.ndarray
 
 
-class TestMetric(NamedTuple):
+class EvaluationMetric(NamedTuple):
     """How a test metric is computed and compared.
 
     Attributes:
@@ -169,10 +169,10 @@ def _calibration_error(scores: Scores) -> float:
 # To add a test metric, write its function and an entry. It is then in metrics.json, in MLflow and in dvc metrics show,
 # and `cct promote` knows its direction.
 TEST_METRICS = {
-    "loss": TestMetric(_loss, higher_is_better=False),
-    "accuracy": TestMetric(_accuracy, higher_is_better=True, interval=_accuracy_interval),
-    "top_5_accuracy": TestMetric(_top_5_accuracy, higher_is_better=True, min_classes=6),
-    "calibration_error": TestMetric(_calibration_error, higher_is_better=False),
+    "loss": EvaluationMetric(_loss, higher_is_better=False),
+    "accuracy": EvaluationMetric(_accuracy, higher_is_better=True, interval=_accuracy_interval),
+    "top_5_accuracy": EvaluationMetric(_top_5_accuracy, higher_is_better=True, min_classes=6),
+    "calibration_error": EvaluationMetric(_calibration_error, higher_is_better=False),
 }
 
 
@@ -212,7 +212,7 @@ def _log_softmax(logits_nk: np.ndarray) -> np.ndarray:
     bad = int((~np.isfinite(logits_nk)).any(axis=1).sum())
     if bad:
         raise MetricsError(
-            f"the model gave infinite or undefined outputs for {bad} of {len(logits_nk)} images: its training "
+            f"the model gave infinite or undefined outputs for {bad} of {len(logits_nk)} examples: its training "
             "diverged; try a lower learning rate"
         )
     shifted_nk = logits_nk.astype(np.float64)

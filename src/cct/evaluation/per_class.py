@@ -29,8 +29,8 @@ def write_per_class(path: Path, labels_n: np.ndarray, predicted_n: np.ndarray, c
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for name, images, accuracy in zip(class_names, examples_k, accuracy_k, strict=True):
-            writer.writerow([name, images, "" if np.isnan(accuracy) else round(float(accuracy), DECIMALS)])
+        for name, examples, accuracy in zip(class_names, examples_k, accuracy_k, strict=True):
+            writer.writerow([name, examples, "" if np.isnan(accuracy) else round(float(accuracy), DECIMALS)])
 
 
 def read_per_class(path: Path) -> PerClass:
