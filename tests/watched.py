@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from cct.tracking.base import finishing
 from cct.tracking.mlflow import MlflowTracker
 
 META = {"digest": "d" * 64}
@@ -13,12 +14,5 @@ META = {"digest": "d" * 64}
 def watched(stage: str, **options: Any) -> Iterator[MlflowTracker]:
     tracker = MlflowTracker()
     tracker.start(stage, META, **options)
-    status = "FAILED"
-    try:
+    with finishing(tracker):
         yield tracker
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        tracker.finish(status)

@@ -122,7 +122,7 @@ def require_up_to_date(top: Path) -> None:
 
 
 class Experiment(NamedTuple):
-    """An experiment of DVC's. Experiments of other baselines may have the same name."""
+    """A DVC experiment. Experiments of other baselines may have the same name."""
 
     name: str
     baseline: str  # commit

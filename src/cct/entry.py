@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from cct.errors import CCTError
-from cct.log import LogLevelError, configure_logging, debugging
+from cct.log import configure_logging, debugging
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
         except BrokenPipeError:  # `cct models | head`: nobody reads on
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        except (CCTError, LogLevelError, OSError) as error:
+        except (CCTError, OSError) as error:
             log.error("%s", error, exc_info=debugging())
             return 1
         except KeyboardInterrupt as error:

@@ -11,12 +11,14 @@ import re
 import sys
 from pathlib import Path
 
+from cct.errors import CCTError
+
 VARIABLE, DEBUG = "CCT_LOG_LEVEL", "CCT_DEBUG"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 ROOT = "cct"  # the logger above all of this package's
 
 
-class LogLevelError(ValueError):
+class LogLevelError(CCTError):
     """CCT_LOG_LEVEL names no level."""
 
 

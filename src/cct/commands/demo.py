@@ -1,13 +1,13 @@
 """Run the pipeline on handwritten digits as a DVC experiment, beside the work tree, and fetch its reports."""
 
 import argparse
-import json
 import shutil
 import time
 from pathlib import Path
 
 from cct.commands.arguments import add_set_param
 from cct.dvc import run_dvc
+from cct.evaluation.reports import read_metrics
 from cct.experiments.presets import preset_arguments
 
 FOLDER = Path("reports/demo")
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     shutil.rmtree(FOLDER, ignore_errors=True)
     DVCFileSystem(".", rev=name).get("reports", str(FOLDER), recursive=True)
-    summary = json.loads((FOLDER / "metrics.json").read_text(encoding="utf-8"))
+    summary = read_metrics(FOLDER / "metrics.json")
     test, seconds = summary["test"], round(time.monotonic() - start)
     print(
         f"\n{name}: {test['accuracy']:.2%} of {test['examples']} test examples right "

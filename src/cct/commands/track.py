@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--exp", metavar="NAME", help="one experiment of DVC's")
+    which.add_argument("--exp", metavar="NAME", help="one DVC experiment")
     which.add_argument("--all", action="store_true", help="all experiments, and the work tree")
     which.add_argument("--rev", metavar="REV", help="a commit, branch or tag that has a dvc.lock")
 

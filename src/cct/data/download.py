@@ -45,7 +45,7 @@ def fetch_source(source: Source, *, base: Path) -> Path:
     """Find the file of a source in the cache, or else bring it there from the first of its addresses that has it.
 
     Safe for several processes at once: one fetches, the others wait. A partial download stays as `<file>.part`, and the
-    next call goes on from it.
+    next call continues from it.
 
     Args:
         source: the descriptor.

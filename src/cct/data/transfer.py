@@ -52,7 +52,7 @@ class Transient(Failed):
 
 
 def download(url: str, part: Path, source: Source) -> None:
-    """Complete `part` from a web server: going on from what is there and, if that proves wrong, once from nothing."""
+    """Complete `part` from a web server: from what is there and, if that proves wrong, once from nothing."""
     log.info(f"{source.file}: downloading from {url}")
     for last in (False, True):
         transfer = _Transfer(url, part, source)

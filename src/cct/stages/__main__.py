@@ -16,6 +16,7 @@ from cct.log import log_to_file
 from cct.paths import DVC_LOCK, PARAMS
 from cct.repository import repository_root
 from cct.runtime.backend import prepare_backend
+from cct.tracking.base import finishing
 from cct.tracking.provenance import current_provenance, lock_digest
 from cct.tracking.registry import make_tracker
 
@@ -48,18 +49,11 @@ def main(words: Sequence[str] | None = None) -> None:
     if STAGES[name].logged:
         log_to_file(repository_root() / ".cct/logs", current_provenance().name)
     tracker = make_tracker()
-    status = "FAILED"
-    try:
+    with finishing(tracker):
         importlib.import_module(f"cct.stages.{name}").main(tracker)
         if STAGES[name].last and DVC_LOCK.is_file():
             tracker.log_artifact(DVC_LOCK)
             tracker.set_tags({"lock_digest": lock_digest(DVC_LOCK.read_text(encoding="utf-8"))})
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        tracker.finish(status)
 
 
 if __name__ == "__main__":

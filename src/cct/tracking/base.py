@@ -1,6 +1,7 @@
 """What a stage tells whoever watches it."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,17 @@ class Tracker:
 
     def finish(self, status: str) -> None:
         """The stage has ended: "FINISHED", "FAILED" or "KILLED"."""
+
+
+@contextlib.contextmanager
+def finishing(tracker: Tracker) -> Iterator[None]:
+    """Tell a tracker how the block ended: "KILLED" by Ctrl-C, "FAILED" by any other exception, else "FINISHED"."""
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        tracker.finish(status)

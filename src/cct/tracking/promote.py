@@ -26,8 +26,7 @@ def comparable_metrics() -> dict[str, Comparison]:
     for name, metric in TEST_METRICS.items():
         end = f"test/{name}_{'high' if metric.higher_is_better else 'low'}" if metric.interval else None
         found[f"test/{name}"] = Comparison(metric.higher_is_better, end)
-    if "accuracy" in EPOCH_METRICS:
-        found["best/val_accuracy"] = Comparison(EPOCH_METRICS["accuracy"].higher_is_better, None)
+    found["best/val_accuracy"] = Comparison(EPOCH_METRICS["accuracy"].higher_is_better, None)
     return found
 
 

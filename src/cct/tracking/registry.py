@@ -27,6 +27,16 @@ def tracker_name() -> str:
     return name
 
 
+def require_tracking() -> None:
+    """Refuse what needs MLflow where it is turned off.
+
+    Raises:
+        CCTError: the environment chooses the tracker that does nothing.
+    """
+    if tracker_name() == "none":
+        raise CCTError("tracking is off: unset CCT_TRACKER, and MLFLOW_TRACKING_URI where it is none")
+
+
 def make_tracker() -> Tracker:
     """A tracker for this process."""
     module, _, name = TRACKERS[tracker_name()].partition(":")

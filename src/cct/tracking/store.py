@@ -18,7 +18,7 @@ from cct.repository import repository_root
 from cct.tracking.delivery import error_reason
 from cct.tracking.names import best_metrics, epoch_metrics, result_metrics
 from cct.tracking.provenance import Provenance, logged_parameters, reproduce_command
-from cct.tracking.registry import tracker_name
+from cct.tracking.registry import require_tracking
 from cct.tracking.view import view_tags
 from cct.training.history import read_history
 
@@ -52,8 +52,7 @@ class Store:
     """
 
     def __init__(self) -> None:
-        if tracker_name() == "none":
-            raise CCTError("tracking is off: unset CCT_TRACKER, and MLFLOW_TRACKING_URI where it is none")
+        require_tracking()
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         import mlflow

@@ -10,7 +10,7 @@ import sys
 from cct.errors import CCTError
 from cct.log import redact
 from cct.repository import repository_root
-from cct.tracking.registry import tracker_name
+from cct.tracking.registry import require_tracking
 from cct.tracking.store import DATABASE, Store, explained_errors, tracking_uri
 from cct.tracking.sync import track_experiment, untracked_experiments
 from cct.tracking.view import NAME
@@ -27,8 +27,7 @@ def serve_ui(port: int) -> int:
     Raises:
         CCTError: tracking is off or goes to a server, or the port is not free.
     """
-    if tracker_name() == "none":
-        raise CCTError("tracking is off: unset CCT_TRACKER, and MLFLOW_TRACKING_URI where it is none")
+    require_tracking()
     uri, address = tracking_uri(), f"http://127.0.0.1:{port}"
     if uri.startswith(("http://", "https://")):
         raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({redact(uri)})")
