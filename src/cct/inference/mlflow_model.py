@@ -8,40 +8,22 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cct.errors import CCTError
+from cct.tasks.inference import INFERENCE_TASKS
+from cct.tasks.lookup import task_of
 
 FOLDER = "classifier"  # of the model's own files, in MLflow's folder "data"
 DESCRIPTION = "model.json"
 # What the code of the model imports, besides the backend.
 PACKAGES = ("keras", "mlflow", "numpy", "pandas", "pydantic", "pyyaml")
-
-
-class Input(NamedTuple):
-    """What a task's model takes: its name, type, shape without the batch, and an example of a batch of one."""
-
-    name: str
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    example: np.ndarray
-
-
-def _images(meta: Mapping[str, Any]) -> Input:
-    height, width, channels = meta["image_shape"]
-    # A ramp: no image of somebody's private ones gets into a run.
-    row = np.linspace(0, 255, width).astype(np.uint8)
-    example = np.broadcast_to(row[None, None, :, None], (1, height, width, channels)).copy()
-    return Input("images", np.dtype("uint8"), (height, width, channels), example)
-
-
-INPUTS: dict[str, Callable[[Mapping[str, Any]], Input]] = {"image_classification": _images}
 
 
 def save_model(
@@ -78,7 +60,7 @@ def save_model(
         keras_backend=backend,
         save_exported_model=False,
     )
-    classes, takes = meta["classes"], INPUTS[meta["task"]](meta)
+    classes, takes = meta["classes"], task_of(meta, INFERENCE_TASKS)(meta)
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder, FOLDER)
         own.mkdir()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cct.evaluation.figures.style import BLUE, ORANGE, new_figure, percent_ticks, shorten, styled
+from cct.evaluation.figures.style import BLUE, ORANGE, new_figure, percent, percent_ticks, shorten, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,10 +78,10 @@ def plot_per_class_accuracy(per_class: Mapping[str, float | None], overall: floa
     axes = figure.subplots()
     axes.barh(range(len(known)), [known[name] for name in names[: len(known)]], height=0.7, color=BLUE)
     for place, name in enumerate(names):
-        text = f"{known[name]:.1%}".replace("%", " %") if name in known else "no example"
+        text = percent(known[name]) if name in known else "no example"
         axes.text(1.01, place, text, va="center", fontsize=9)  # in a column; beside its bar the line would cross it
     axes.axvspan(low, high, color=ORANGE, alpha=0.4, linewidth=0, zorder=0.5)
-    interval = f"all classes: {overall:.1%} (confidence interval {low:.1%} to {high:.1%})".replace("%", " %")
+    interval = f"all classes: {percent(overall)} (confidence interval {percent(low)} to {percent(high)})"
     line = axes.axvline(overall, color=ORANGE, linewidth=2, label=interval)
     figure.legend(handles=[line], loc="outside upper center")
     axes.set_yticks(range(len(names)), [shorten(name, 28) for name in names])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cct.evaluation.figures.style import BLUE, GREEN, GREY, ORANGE, new_figure, percent_ticks, styled
+from cct.evaluation.figures.style import BLUE, GREEN, GREY, ORANGE, new_figure, percent, percent_ticks, styled
 from cct.training.metrics import EPOCH_METRICS
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ def plot_training_curves(history: History) -> "Figure":
     rows = -(-len(EPOCH_METRICS) // 2)
     figure = new_figure(height=3.6 * rows)
     grid = figure.subplots(rows, 2, squeeze=False).ravel()
-    for axes, (name, metric) in zip(grid, EPOCH_METRICS.items(), strict=False):
-        _curves(axes, history, name, metric.title, "{:.1%}" if metric.percent else "{:.3f}")
-        if metric.percent:
-            axes.yaxis.set_major_formatter(percent_ticks())
+    for axes, name in zip(grid, EPOCH_METRICS, strict=False):
+        _curves(axes, history, name)
     for axes in grid[len(EPOCH_METRICS) :]:
         axes.set_axis_off()
     return figure
@@ -51,13 +49,14 @@ def plot_learning_rate(history: History) -> "Figure":
     return figure
 
 
-def _curves(axes: "Axes", history: History, quantity: str, title: str, form: str) -> None:
-    epochs, train, validation = (history[name] for name in ("epoch", f"train_{quantity}", f"val_{quantity}"))
+def _curves(axes: "Axes", history: History, name: str) -> None:
+    metric = EPOCH_METRICS[name]
+    epochs, train, validation = (history[column] for column in ("epoch", f"train_{name}", f"val_{name}"))
     best = int(np.flatnonzero(history["best"])[0])
-    averaged, shown, colour = history.get(f"ema_val_{quantity}"), validation, BLUE
+    averaged, shown, colour = history.get(f"ema_val_{name}"), validation, BLUE
     if averaged is not None and history["ema_val_accuracy"][best] > history["val_accuracy"][best]:
         shown, colour = averaged, GREEN
-    value = form.format(shown[best]).replace("%", " %")
+    value = percent(shown[best]) if metric.percent else f"{shown[best]:.3f}"
     axes.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":")
     axes.plot(epochs, train, color=ORANGE, label="train", **_marker(history))
     axes.plot(epochs, validation, color=BLUE, label="validation", **_marker(history))
@@ -73,8 +72,10 @@ def _curves(axes: "Axes", history: History, quantity: str, title: str, form: str
         label=f"epoch {epochs[best]}, best: {value}",
         zorder=5,
     )
-    axes.set(title=title, xlabel="epoch")
+    axes.set(title=metric.title, xlabel="epoch")
     axes.legend(loc="best")
+    if metric.percent:
+        axes.yaxis.set_major_formatter(percent_ticks())
     _epoch_axis(axes, history)
 
 

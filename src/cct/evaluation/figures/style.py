@@ -79,6 +79,11 @@ def new_figure(*, height: float, width: float = WIDTH) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def percent(share: float) -> str:
+    """A share in words: 0.5 as 50.0 %."""
+    return f"{share:.1%}".replace("%", " %")
+
+
 def percent_ticks():
     """A formatter of ticks: 0.5 as 50 %."""
     from matplotlib.ticker import FuncFormatter

@@ -1,0 +1,5 @@
+"""What a logged model needs from a task. To add a task, write its function and an entry in `INFERENCE_TASKS`."""
+
+from cct.tasks.image_classification import inference as images
+
+INFERENCE_TASKS = {"image_classification": images.describe_input}
