@@ -28,6 +28,28 @@ OFF = AugmentParams(
     mix_switch_prob=0.5,
     mix_epochs=None,
 )
+# The `train` section for a model that is trained in a test.
+TRAIN = {
+    "epochs": 4,
+    "batch_size": 32,
+    "optimizer": "adamw",
+    "learning_rate": 2e-3,
+    "schedule": "cosine",
+    "min_learning_rate": 1e-5,
+    "warmup_epochs": 0.5,
+    "cooldown_epochs": 0,
+    "step_epochs": 30,
+    "step_factor": 0.1,
+    "weight_decay": 0.01,
+    "decay_norm_and_bias": False,
+    "clip_norm": None,
+    "gradient_accumulation_steps": 1,
+    "ema_decay": None,
+    "label_smoothing": 0.1,
+    "early_stopping_patience": None,
+    "init_from": None,
+    "seed": 0,
+}
 # A run of seconds with everything random in it.
 SETTINGS = {
     "data.source": "data/sources/digits.yaml",

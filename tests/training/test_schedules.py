@@ -3,31 +3,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import TRAIN
 
 from cct.params import ParamsError, parse
 from cct.training.params import TrainParams
 from cct.training.schedules import learning_rate
 
-GOOD = {
+GOOD = TRAIN | {
     "epochs": 10,
     "batch_size": 128,
-    "optimizer": "adamw",
     "learning_rate": 1.0,
-    "schedule": "cosine",
     "min_learning_rate": 0.2,
     "warmup_epochs": 2,
-    "cooldown_epochs": 0,
     "step_epochs": 3,
     "step_factor": 0.5,
     "weight_decay": 0.06,
-    "decay_norm_and_bias": False,
-    "clip_norm": None,
-    "gradient_accumulation_steps": 1,
-    "ema_decay": None,
-    "label_smoothing": 0.1,
-    "early_stopping_patience": None,
-    "init_from": None,
-    "seed": 0,
 }
 
 

@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import pytest
-from runs import OFF, SEED_SHIFT
+from runs import OFF, SEED_SHIFT, TRAIN
 
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
@@ -26,27 +26,6 @@ from cct.training.optimizers import make_optimizer
 from cct.training.params import TrainParams
 from cct.training.schedules import learning_rate
 
-CONFIG = {
-    "epochs": 4,
-    "batch_size": 32,
-    "optimizer": "adamw",
-    "learning_rate": 2e-3,
-    "schedule": "cosine",
-    "min_learning_rate": 1e-5,
-    "warmup_epochs": 0.5,
-    "cooldown_epochs": 0,
-    "step_epochs": 30,
-    "step_factor": 0.1,
-    "weight_decay": 0.01,
-    "decay_norm_and_bias": False,
-    "clip_norm": None,
-    "gradient_accumulation_steps": 1,
-    "ema_decay": None,
-    "label_smoothing": 0.1,
-    "early_stopping_patience": None,
-    "init_from": None,
-    "seed": 0,
-}
 # Everything that is random, at once.
 RANDOM = OFF.model_copy(
     update={
@@ -87,7 +66,7 @@ def network(seed: int = 0, **fields):
 
 
 def train(net, *, augment=OFF, on_epoch=lambda row: None, train_split=None, val_split=None, saved=None, **changes):
-    config = TrainParams(**CONFIG | {"seed": SEED_SHIFT} | changes)
+    config = TrainParams(**TRAIN | {"seed": SEED_SHIFT} | changes)
     examples = train_split or split(200, 0)
     return train_model(
         net,
@@ -158,7 +137,7 @@ def test_a_loss_that_is_no_number_stops_with_advice():
 
 
 def test_the_schedule_is_the_config_at_every_step():
-    params = TrainParams(**CONFIG | {"warmup_epochs": 1.5})
+    params = TrainParams(**TRAIN | {"warmup_epochs": 1.5})
     schedule = LearningRate(params, steps_per_epoch=7)
     steps = np.arange(28)
     np.testing.assert_allclose([float(schedule(step)) for step in steps], learning_rate(params, steps / 7), rtol=1e-4)
@@ -171,7 +150,7 @@ def values(variables: list) -> list[np.ndarray]:
 def optimizer(net, **changes):
     """Of the config, without warm-up or decay."""
     plain = {"schedule": "constant", "warmup_epochs": 0, "weight_decay": 0.0}
-    adamw = make_optimizer(net, TrainParams(**CONFIG | plain | changes), steps_per_epoch=10)
+    adamw = make_optimizer(net, TrainParams(**TRAIN | plain | changes), steps_per_epoch=10)
     adamw.build(net.trainable_variables)
     return adamw
 

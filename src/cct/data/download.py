@@ -106,7 +106,7 @@ def _fetch(source: Source, *, base: Path, stored: Path, by_hand: Path) -> Path:
             failures.append(f"{url}: {error}")
             log.info(f"{source.file}: not from {failures[-1]}")
     place = stored if os.path.lexists(by_hand) else by_hand
-    kept = f" ({length(part) / 1e6:.1f} MB are kept, and it goes on from there)" if length(part) else ""
+    kept = f" ({length(part) / 1e6:.1f} MB are kept, and it resumes there)" if length(part) else ""
     lines = [
         f"{source.file} ({source.size / 1e6:.1f} MB) cannot be fetched; tried:",
         *[f"  {failure}" for failure in failures],
