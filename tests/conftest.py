@@ -55,7 +55,7 @@ class Clone:
         made = path.exists()
         path.mkdir(exist_ok=True)
         home.mkdir(exist_ok=True)
-        kept = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE")
+        kept = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "TF_ENABLE_ONEDNN_OPTS")
         self.environment = {name: os.environ[name] for name in kept if name in os.environ} | {
             # No git identity, no configuration, no cache of the person who runs the tests.
             "HOME": str(home),
@@ -138,8 +138,10 @@ def finished(undisturbed, tmp_path_factory) -> Clone:
     return Clone(base / "repository", base / "home")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The files that take minutes go first, so that no processor is left with one of them at the end."""
+    if config.pluginmanager.hasplugin("randomly"):
+        return
     names = ("resume", "experiments", "ablation", "dvc", "pipeline", "training", "reproduce", "models", "delivery")
     longest = [f"test_{name}.py" for name in names]
     order = {name: place for place, name in enumerate(longest)}

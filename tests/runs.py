@@ -10,6 +10,7 @@ from cct.files import sha256_of_file
 from cct.pipeline import pipeline_outputs
 
 OUTPUTS = pipeline_outputs(ROOT)
+THREADS = int(os.environ["TF_NUM_INTRAOP_THREADS"])  # conftest has a default
 SEED_SHIFT = int(os.environ.get("CCT_TEST_SEED_SHIFT", "0"))  # pytest --seed-shift
 # No augmentation.
 OFF = AugmentParams(
@@ -60,7 +61,7 @@ SETTINGS = {
     "train.epochs": 3,
     "train.batch_size": 256,
     "train.warmup_epochs": 1,
-    "runtime.threads": 1,
+    "runtime.threads": THREADS,
 }
 SEEDED = SETTINGS | {"train.seed": SEED_SHIFT}
 OVERRIDES = [word for name, value in SEEDED.items() for word in ("-S", f"{name}={value}")]

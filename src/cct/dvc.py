@@ -43,7 +43,7 @@ def run_dvc(*words: str, folder: Path | None = None) -> None:
 
     Args:
         words: the command.
-        folder: a clone to run it in, with its own tracking store; None is the current folder.
+        folder: a clone to run it in, without tracking; None is the current folder.
 
     Raises:
         CCTError: it failed, and has printed why.
@@ -51,8 +51,9 @@ def run_dvc(*words: str, folder: Path | None = None) -> None:
     log.debug("dvc %s", " ".join(words))
     environment, interrupted = child_environment(), False
     if folder:
-        for name in ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "MLFLOW_TRACKING_URI"):
+        for name in ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
             environment.pop(name, None)
+        environment["CCT_TRACKER"] = "none"
     binary = Path(sys.executable).with_name("dvc")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     # In its own session it gets only the interrupts that are passed on to it. A second one would mean "at once".

@@ -8,13 +8,13 @@ from pathlib import Path
 import mlflow
 import pytest
 from conftest import Clone
-from runs import OVERRIDES, digests
+from runs import OVERRIDES, SEED_SHIFT, digests
 
 # Two that are equal, to each other and to the undisturbed run, and two that are not.
 QUEUED = {
     "twin-0": (),
     "twin-1": (),
-    "other-seed": ("-S", "train.seed=1"),
+    "other-seed": ("-S", f"train.seed={SEED_SHIFT + 1}"),
     "one-epoch": ("-S", "train.epochs=1", "-S", "train.warmup_epochs=0"),
 }
 

@@ -1,6 +1,7 @@
 """The record of what computed."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -52,7 +53,10 @@ def test_a_kind_has_what_decides_the_bits():
     """In a process of its own: a backend is configured once."""
     code = "import json; from cct.runtime.backend import configure_backend; from cct.runtime.params import PLAIN; "
     code += "print(json.dumps(configure_backend(PLAIN, seed=0)))"
-    kind = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"}
+    words = [sys.executable, "-c", code]
+    kind = json.loads(subprocess.run(words, env=environment, capture_output=True, check=True).stdout)
+    assert "TF_ENABLE_ONEDNN_OPTS=0" in kind["variables"]
     assert {"backend", "backend_version", "keras", "threads", "cpu_flags", "gpus", "deterministic"} <= kind.keys()
     assert describe_platform(kind).startswith(f"tensorflow {kind['backend_version']}, keras ")
     assert describe_platform(kind | {"gpus": ["H200"]}).endswith("GPU (H200), float32")

@@ -14,11 +14,11 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from runs import digests, set_parameters
+from runs import THREADS, digests, set_parameters
 
 from cct.data.sources import read_arrays, read_source
 
-SMALL = ("-S", "train.epochs=3", "-S", "train.warmup_epochs=1", "-S", "runtime.threads=1")
+SMALL = ("-S", "train.epochs=3", "-S", "train.warmup_epochs=1", "-S", f"runtime.threads={THREADS}")
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def forget(clone: Clone, undisturbed: Clone, stage: str) -> None:
     shutil.rmtree(own[0].parent)  # DVC stumbles over an empty folder
 
 
-# Every point once, and to save time what goes on after one kill is killed again.
+# Every point once, and to save time what resumes after one kill is killed again.
 KILLS = [
     ("start-up", "in the first epoch", "at the end of an epoch", "after the last epoch"),
     ("before the first step", "while a checkpoint is written", "in the second epoch", "when the model is there"),
@@ -97,21 +97,26 @@ KILLS = [
 ]
 
 
+UNTRACKED = {"MLFLOW_TRACKING_URI": "none"}
+
+
 @pytest.mark.parametrize("points", KILLS, ids=", ".join)
 def test_a_run_killed_anywhere_ends_in_the_same_bytes(points, victim, undisturbed, tmp_path):
+    """The first of them with MLflow, as the undisturbed run; the others without, because it decides nothing."""
     assert sorted(point for chain in KILLS for point in chain) == sorted(POINTS)
     stage = POINTS[points[0]][0]
+    tracking = {} if points == KILLS[0] else UNTRACKED
     forget(victim, undisturbed[0], stage)
     for point in points:
         saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
-        run = Killable(victim, tmp_path / point, CCT_CHECKPOINT_SECONDS="0")
+        run = Killable(victim, tmp_path / point, CCT_CHECKPOINT_SECONDS="0", **tracking)
         run.kill_when(POINTS[point][1](run))
         lock = victim.path / "dvc.lock"
         assert f"  {stage}:" not in lock.read_text()
         if saved:
             assert "resuming after epoch" in run.log.read_text()
     saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
-    said = victim.run("dvc", "repro")
+    said = victim.run("dvc", "repro", **tracking)
     assert ("resuming after epoch" in said) == saved
     assert digests(victim) == undisturbed[1]
     assert not list((victim.path / ".cct/checkpoints").glob("*/*"))
@@ -119,27 +124,27 @@ def test_a_run_killed_anywhere_ends_in_the_same_bytes(points, victim, undisturbe
 
 def test_interrupts_and_a_full_disk_lose_nothing(victim, undisturbed, tmp_path):
     forget(victim, undisturbed[0], "train")
-    run = Killable(victim, tmp_path / "log", CCT_CHECKPOINT_SECONDS="1000")
+    run = Killable(victim, tmp_path / "log", CCT_CHECKPOINT_SECONDS="1000", **UNTRACKED)
     run.kill_when(run.exists(".cct/checkpoints/*/000001-00000000-*.npz"), signal.SIGINT)
     said = run.log.read_text()
     assert re.search(r"\ninterrupted (in|after) epoch \d.*; the same command resumes there\n", said), said
     assert "failed to reproduce 'train'" in said and "Traceback" not in said
     # The stage alone, because a shell between DVC and the stage says what signal it got, not how the stage ended.
     words = (sys.executable, "-m", "cct.stages", "train")
-    run = Killable(victim, tmp_path / "log2", *words, CCT_CHECKPOINT_SECONDS="1000", PYTHONPATH="src")
+    run = Killable(victim, tmp_path / "log2", *words, CCT_CHECKPOINT_SECONDS="1000", PYTHONPATH="src", **UNTRACKED)
     run.kill_when(run.exists(".cct/checkpoints/*/000002-00000000-*.npz"), signal.SIGTERM)
     assert run.process.returncode == 130 and "the same command resumes there" in run.log.read_text()
     before = sorted(victim.path.glob(".cct/checkpoints/*/*.npz"))
     # The file size limit of the processes stands for the disk, which no test may fill.
     full = subprocess.run(
         ["bash", "-c", "ulimit -f 30; PYTHONPATH=src python -m cct.stages train"], cwd=victim.path,
-        env=victim.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        env=victim.environment | UNTRACKED, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     assert full.returncode == 1 and "resuming after epoch 2 of 3" in full.stdout
     assert "warning: cannot write a checkpoint into" in full.stdout
     assert "error: " in full.stdout and "File too large" in full.stdout and "Traceback" not in full.stdout
     assert sorted(victim.path.glob(".cct/checkpoints/*/*.npz")) == before
-    said = victim.run("dvc", "repro")
+    said = victim.run("dvc", "repro", **UNTRACKED)
     where = re.search(
         r"resuming after epoch 2 of 3, step \d+, from (.*)\n\(to start over instead: rm -r '(.*)'\)", said
     )

@@ -40,9 +40,12 @@ RANDOM = OFF.model_copy(
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _deterministic():
-    """Equal trainings give equal bits on any number of threads. Process-wide, so another file may have changed it."""
+    """Equal trainings give equal bits on any number of threads. Process-wide, so another file may have changed it.
+
+    Of the module, so that it is there before `undisturbed` trains, whichever test runs first.
+    """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -412,21 +415,19 @@ def check_equal(net, history, undisturbed) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("kills", [[1], [6, 9], [21]])
-def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, undisturbed, kills):
-    """7 steps an epoch and a checkpoint after each; each start makes all anew."""
+def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, undisturbed):
+    """7 steps an epoch and a checkpoint after each; each start makes all anew. The last has no step left."""
     monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
+    kills = [1, 5, 9, 6]
     for count in kills:
         with pytest.raises(Killed), Fatal(tmp_path, count) as saved:
             train(random_network(), saved=saved, **CHANGES)
     with Fatal(tmp_path) as saved:
         content = saved.latest.content
-        assert content["epoch"] * 7 + content["step"] == sum(kills)
-        seen = []
+        assert content["epoch"] * 7 + content["step"] == sum(kills) == 21
         net = random_network(seed=5)  # whatever the process starts with, the checkpoint decides
-        history = train(net, saved=saved, on_epoch=seen.append, **CHANGES)
+        history = train(net, saved=saved, **CHANGES)
     check_equal(net, history, undisturbed)
-    assert [row["epoch"] for row in seen] == [row["epoch"] for row in history][content["epoch"] :]
 
 
 def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):
@@ -453,29 +454,34 @@ def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):
         keras.config.set_dtype_policy("float32")
 
 
-@pytest.mark.parametrize(
-    ("number", "place", "where"),
-    [(signal.SIGINT, (1, 2), "in epoch 2 after step 2"), (signal.SIGTERM, (2, 0), "after epoch 2")],
-)
-def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch, undisturbed, number, place, where):
-    class Asked(CheckpointStore):
-        def save(self, content, arrays) -> None:
-            if (content["epoch"], content["step"]) == place:
-                os.kill(os.getpid(), number)
-            super().save(content, arrays)
-
+def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch, undisturbed):
     monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
-    handler = signal.getsignal(number)
-    with (
-        pytest.raises(KeyboardInterrupt, match=f"^{where}; the same command resumes there$"),
-        Asked(tmp_path, "f" * 40) as saved,
+    for number, place, where in (
+        (signal.SIGINT, (1, 2), "in epoch 2 after step 2"),
+        (signal.SIGTERM, (2, 0), "after epoch 2"),
     ):
-        train(random_network(), saved=saved, **CHANGES)
-    assert signal.getsignal(number) is handler
+
+        class Asked(CheckpointStore):
+            def save(self, content, arrays, number=number, place=place) -> None:
+                if (content["epoch"], content["step"]) == place:
+                    os.kill(os.getpid(), number)
+                super().save(content, arrays)
+
+        handler = signal.getsignal(number)
+        with (
+            pytest.raises(KeyboardInterrupt, match=f"^{where}; the same command resumes there$"),
+            Asked(tmp_path, "f" * 40) as saved,
+        ):
+            train(random_network(), saved=saved, **CHANGES)
+        assert signal.getsignal(number) is handler
+        with CheckpointStore(tmp_path, "f" * 40) as saved:
+            assert (saved.latest.content["epoch"], saved.latest.content["step"]) == place
+    seen = []
     with CheckpointStore(tmp_path, "f" * 40) as saved:
-        assert (saved.latest.content["epoch"], saved.latest.content["step"]) == place
         net = random_network()
-        check_equal(net, train(net, saved=saved, **CHANGES), undisturbed)
+        history = train(net, saved=saved, on_epoch=seen.append, **CHANGES)
+    check_equal(net, history, undisturbed)
+    assert [row["epoch"] for row in seen] == [3]  # only what is new
 
 
 def test_the_second_interrupt_is_at_once():

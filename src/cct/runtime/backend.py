@@ -15,7 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 from cct.errors import CCTError
-from cct.runtime.machine import cpu_cores, cpu_info
+from cct.runtime.machine import cpu_cores, cpu_info, kernel_variables
 from cct.runtime.params import RuntimeParams
 
 
@@ -77,6 +77,7 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
         "threads": threads,
         "gpus": gpus,
         "cpu_flags": cpu_info()["flags"],
+        "variables": kernel_variables(),
     }
 
 

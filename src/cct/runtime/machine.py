@@ -18,6 +18,15 @@ KERNEL_FLAGS = (
     "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16",
     "asimd", "asimddp", "asimdhp", "bf16", "i8mm", "sve", "sve2",
 )  # fmt: skip
+# Environment variables that choose other kernels.
+KERNEL_VARIABLES = (
+    "JAX_DEFAULT_MATMUL_PRECISION", "NVIDIA_TF32_OVERRIDE", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS"
+)  # fmt: skip
+
+
+def kernel_variables() -> list[str]:
+    """Those `KERNEL_VARIABLES` that are set, as `NAME=VALUE`."""
+    return [f"{name}={os.environ[name]}" for name in KERNEL_VARIABLES if os.environ.get(name)]
 
 
 def cpu_info() -> dict[str, Any]:
