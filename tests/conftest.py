@@ -1,21 +1,18 @@
-"""A clone of the work tree, as a user has it, to run the real tools in; and a history that training could have left."""
+"""Options of the tests, and clones of the work tree to run the real tools in."""
 
 import json
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
+from clones import Clone
 from filelock import FileLock
 
 from cct.log import configure_logging
 
-ROOT = Path(__file__).parents[1]
 # Tests run in as many processes as there are processors: threads of each would only be in each other's way.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
@@ -31,73 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def _logging() -> None:
     """As a command has it: progress on stdout, warnings on stderr."""
     configure_logging()
-
-
-def make_history(epochs: int = 12) -> dict[str, np.ndarray]:
-    epoch = np.arange(1, epochs + 1)
-    return {
-        "epoch": epoch,
-        "train_loss": 2 / epoch,
-        "train_accuracy": 1 - 0.5 / epoch,
-        "val_loss": 2.2 / epoch,
-        "val_accuracy": 1 - 0.625 / epoch,
-        "learning_rate": np.full(epochs, 1e-3),
-        "best": (epoch == max(epochs - 1, 1)).astype(int),
-    }
-
-
-class Clone:
-    """A fresh repository with the files of this work tree, and commands run in it."""
-
-    def __init__(self, path: Path, home: Path, *, identity: bool = True) -> None:
-        """Make it, or use the one that another process made."""
-        self.path = path
-        made = path.exists()
-        path.mkdir(exist_ok=True)
-        home.mkdir(exist_ok=True)
-        kept = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "TF_ENABLE_ONEDNN_OPTS")
-        self.environment = {name: os.environ[name] for name in kept if name in os.environ} | {
-            # No git identity, no configuration, no cache of the person who runs the tests.
-            "HOME": str(home),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "CCT_CACHE": str(home / "cct"),
-            "XDG_CACHE_HOME": str(home / "cache"),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-        }
-        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
-        if made:
-            return
-        listed = subprocess.run(
-            ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"], capture_output=True, check=True
-        ).stdout.decode()
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file():
-                (path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, path / name)
-        self.run("git", "init", "-q", "-b", "main")
-        self.run("git", "add", "-A")
-        self.run("git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "-qm", "start")
-        if identity:  # DVC asks for one
-            self.run("git", "config", "user.name", "tests")
-            self.run("git", "config", "user.email", "tests@localhost")
-
-    def run(self, *words: str, code: int = 0, **variables: str) -> str:
-        """Run a command; its output, stderr included, if it ends with `code`."""
-        done = subprocess.run(
-            words,
-            cwd=self.path,
-            env=self.environment | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == code, f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
-        return done.stdout
-
-    def git_state(self) -> str:
-        return self.run("git", "status", "--porcelain") + self.run("git", "rev-parse", "HEAD")
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +72,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """The files that take minutes go first, so that no processor is left with one of them at the end."""
     if config.pluginmanager.hasplugin("randomly"):
         return
-    names = ("resume", "experiments", "ablation", "dvc", "pipeline", "training", "reproduce", "models", "delivery")
+    names = [
+        "resume",
+        "experiments",
+        "ablation_run",
+        "pipeline",
+        "resumed_trainings",
+        "dvc",
+        "reproduce",
+        "loop",
+        "optimizers",
+        "saving",
+        "build",
+    ]
     longest = [f"test_{name}.py" for name in names]
     order = {name: place for place, name in enumerate(longest)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))

@@ -3,14 +3,14 @@
 import os
 import re
 
-from conftest import ROOT, Clone
+from clones import ROOT, Clone
 
 from cct.augment.params import AugmentParams
 from cct.files import sha256_of_file
 from cct.pipeline import pipeline_outputs
 
 OUTPUTS = pipeline_outputs(ROOT)
-THREADS = int(os.environ["TF_NUM_INTRAOP_THREADS"])  # conftest has a default
+THREADS = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "1"))
 SEED_SHIFT = int(os.environ.get("CCT_TEST_SEED_SHIFT", "0"))  # pytest --seed-shift
 # No augmentation.
 OFF = AugmentParams(

@@ -6,7 +6,7 @@ import sys
 import mlflow
 import numpy as np
 import pytest
-from conftest import ROOT, Clone
+from clones import ROOT, Clone
 from runs import THREADS
 
 from cct.dvc import Experiment

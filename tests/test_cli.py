@@ -9,7 +9,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from clones import ROOT
 
 from cct import cli
 from cct.dvc import child_environment

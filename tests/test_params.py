@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from conftest import ROOT
+from clones import ROOT
 from pydantic import ValidationError
 
 from cct import entry, errors, params

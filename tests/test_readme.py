@@ -4,7 +4,7 @@ import importlib
 import re
 
 import pytest
-from conftest import ROOT
+from clones import ROOT
 
 from cct.data.sources import read_source
 from cct.params import SECTIONS

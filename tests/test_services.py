@@ -14,7 +14,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from conftest import Clone
+from clones import Clone
 from runs import OVERRIDES, digests, set_parameters
 from servers import free_port, mlflow_server, serve
 

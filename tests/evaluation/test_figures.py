@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_history
+from histories import make_history
 
 from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class_accuracy
 from cct.evaluation.figures.curves import plot_learning_rate, plot_training_curves

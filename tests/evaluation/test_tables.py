@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_history
+from histories import make_history
 
 from cct.errors import CCTError
 from cct.evaluation.predictions import read_predictions, write_predictions

@@ -177,7 +177,7 @@ def test_a_file_on_one_side_only_is_a_difference(folders):
 
 def test_every_output_has_a_comparison():
     """A stage that writes a new kind of file must say how two of them differ; raw archives are bytes."""
-    from conftest import ROOT
+    from clones import ROOT
 
     suffixes = {name.rpartition(".")[2] for name in pipeline_outputs(ROOT) if "." in name}
     assert {f".{suffix}" for suffix in suffixes} <= EXPLAIN.keys()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from conftest import Clone
+from clones import Clone
 from runs import OVERRIDES, SEED_SHIFT, digests
 
 # Two that are equal, to each other and to the undisturbed run, and two that are not.

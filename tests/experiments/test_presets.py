@@ -1,14 +1,11 @@
 """Every preset says what it is, and trains."""
 
-import os
 import re
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT
+from clones import ROOT
 from runs import SEED_SHIFT
 
 from cct.experiments.presets import preset_names, preset_title, read_preset

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dvc.repo
 import pytest
-from conftest import ROOT
+from clones import ROOT
 
 from cct import paths
 from cct.errors import CCTError

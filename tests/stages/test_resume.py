@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Clone
+from clones import Clone
 from runs import OUTPUTS, digests, set_parameters
 
 
@@ -95,8 +95,6 @@ KILLS = [
     ("in evaluate",),
     ("in plot",),
 ]
-
-
 UNTRACKED = {"MLFLOW_TRACKING_URI": "none"}
 
 

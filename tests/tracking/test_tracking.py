@@ -65,6 +65,14 @@ def test_a_run_is_named_tagged_and_ended(here):
     assert run.info.artifact_uri.startswith((here / "mlartifacts").as_uri())
 
 
+def test_any_metric_of_an_epoch_and_of_the_test_is_logged(here):
+    with watched("train") as tracker:
+        tracker.log_epoch(row(1, 1.0) | {"val_made_up": 0.5})
+        tracker.log_results({"test": {"invented": 0.75}})
+    metrics = client(here).get_run(tracker.run_id).data.metrics
+    assert (metrics["val/made_up"], metrics["test/invented"]) == (0.5, 0.75)
+
+
 def test_a_later_stage_goes_on_with_the_run_that_trained(here):
     identifier = train("b" * 64)
     with watched("evaluate", model_sha256="b" * 64) as tracker:

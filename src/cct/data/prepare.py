@@ -41,16 +41,7 @@ def write_processed(
         DataError: a class has no training example or would lose its last one, or `describe` refuses the inputs.
     """
     classes = len(source.classes)
-    counts = np.bincount(arrays.train_labels, minlength=classes)
-    if not counts.all():
-        absent = ", ".join(source.classes[label] for label in np.flatnonzero(counts == 0))
-        raise DataError(f"{source.name}: no training example of {absent}: the descriptor names too many classes")
-    train, val = train_and_validation(arrays.train_labels, preprocess)
-    splits = {
-        "train": (arrays.train_inputs[train], arrays.train_labels[train]),
-        "val": (arrays.train_inputs[val], arrays.train_labels[val]),
-        "test": (arrays.test_inputs, arrays.test_labels),
-    }
+    splits = _split(source, arrays, preprocess)
     try:
         described = describe(splits["train"][0])
     except DataError as error:
@@ -70,6 +61,20 @@ def write_processed(
     }
     (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
     return meta
+
+
+def _split(source: Source, arrays: Arrays, preprocess: PreprocessParams) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Inputs and labels by split."""
+    counts = np.bincount(arrays.train_labels, minlength=len(source.classes))
+    if not counts.all():
+        absent = ", ".join(source.classes[label] for label in np.flatnonzero(counts == 0))
+        raise DataError(f"{source.name}: no training example of {absent}: the descriptor names too many classes")
+    train, val = train_and_validation(arrays.train_labels, preprocess)
+    return {
+        "train": (arrays.train_inputs[train], arrays.train_labels[train]),
+        "val": (arrays.train_inputs[val], arrays.train_labels[val]),
+        "test": (arrays.test_inputs, arrays.test_labels),
+    }
 
 
 def _write_arrays(folder: Path, splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from cct.errors import CCTError
 
-DECIMALS = 6  # in reports: finer than one image in 100,000, coarser than the noise of another order of summation
+DECIMALS = 6  # in reports: finer than one example in 100,000, coarser than the noise of another order of summation
 
 
 class MetricsError(CCTError):
@@ -33,7 +33,7 @@ def cross_entropy(logits_nk: np.ndarray, labels_n: np.ndarray) -> float:
 
     Raises:
         MetricsError: a logit is infinite or not a number.
-        ValueError: there is no image, or a label is outside 0..k-1.
+        ValueError: there is no example, or a label is outside 0..k-1.
     """
     labels_n = _labels(labels_n, logits_nk)
     return float(-_log_softmax(logits_nk)[np.arange(len(labels_n)), labels_n].mean())
@@ -46,7 +46,7 @@ def top_k_accuracy(probabilities_nk: np.ndarray, labels_n: np.ndarray, k: int) -
     With k at or above the number of classes the answer is 1.
 
     Raises:
-        ValueError: k < 1, there is no image, or a label is outside the classes.
+        ValueError: k < 1, there is no example, or a label is outside the classes.
     """
     if k < 1:
         raise ValueError(f"k = {k}: must be at least 1")
@@ -111,7 +111,7 @@ def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarra
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
 
     Raises:
-        ValueError: bins < 1, there is no image, or a label is outside 0..k-1.
+        ValueError: bins < 1, there is no example, or a label is outside 0..k-1.
     """
     if bins < 1:
         raise ValueError(f"bins = {bins}: must be at least 1")

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cct.errors import CCTError
+from cct.inference.inputs import Input
 from cct.tasks.inference import INFERENCE_TASKS
 from cct.tasks.lookup import task_of
 
@@ -50,8 +51,6 @@ def save_model(
         CCTError: a package that the model requires is not installed here.
     """
     import mlflow.pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
 
     mlflow_model.add_flavor(
         "keras",
@@ -73,13 +72,20 @@ def save_model(
             loader_module="cct.inference.mlflow_model",
             data_path=str(own),
             code_paths=[os.fspath(Path(__file__).parents[1])],
-            signature=ModelSignature(
-                inputs=Schema([TensorSpec(takes.dtype, (-1, *takes.shape), takes.name)]),
-                outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"p_{name}") for name in classes)]),
-            ),
+            signature=_signature(takes, classes),
             input_example={takes.name: takes.example},
             pip_requirements=requirements(backend),
         )
+
+
+def _signature(takes: Input, classes: Sequence[str]) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    return ModelSignature(
+        inputs=Schema([TensorSpec(takes.dtype, (-1, *takes.shape), takes.name)]),
+        outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"p_{name}") for name in classes)]),
+    )
 
 
 def requirements(backend: str) -> list[str]:

@@ -43,18 +43,7 @@ def build_model(
         mean, std = [0.0] * channels, [1.0] * channels
     images = keras.Input(image_shape, dtype="uint8", name="images")
     x = Standardize(list(mean), list(std), name="standardize")(images)
-    if a.tokenizer == "patch":
-        x = PatchTokenizer(a.embed_dim, a.patch_size, initialization=a.initialization, name="tokenizer")(x)
-    else:
-        x = ConvTokenizer(
-            [a.conv_channels] * (a.num_conv_layers - 1) + [a.embed_dim],
-            kernel_size=a.kernel_size,
-            stride=a.stride,
-            padding=a.conv_padding,
-            use_bias=a.conv_bias,
-            initialization=a.initialization,
-            name="tokenizer",
-        )(x)
+    x = _tokenizer(a)(x)
     if a.pooling == "class_token":
         x = ClassToken(name="class_token")(x)
     if a.positional_embedding != "none":
@@ -62,26 +51,47 @@ def build_model(
     if a.dropout and a.dropout_places == "all":
         x = keras.layers.Dropout(a.dropout, name="dropout")(x)
     for i, rate in enumerate(np.linspace(0, a.stochastic_depth, a.num_layers)):
-        x = EncoderBlock(
-            a.num_heads,
-            a.head_dim,
-            int(a.embed_dim * a.mlp_ratio),
-            norm=a.norm,
-            mlp_output=a.mlp_output,
-            qkv_bias=a.qkv_bias,
-            dropout=a.dropout,
-            projection_dropout=a.dropout if a.dropout_places == "all" else 0.0,
-            attention_dropout=a.attention_dropout,
-            stochastic_depth=float(rate),
-            layer_norm_epsilon=a.layer_norm_epsilon,
-            initialization=a.initialization,
-            name=f"encoder_{i}",
-        )(x)
+        x = _encoder_block(a, stochastic_depth=float(rate), name=f"encoder_{i}")(x)
     x = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, name="norm")(x)
-    if a.pooling == "sequence":
-        x = SequencePool(initialization=a.initialization, name="pool")(x)
-    else:
-        x = (FirstToken if a.pooling == "class_token" else keras.layers.GlobalAveragePooling1D)(name="pool")(x)
+    x = _pooling(a)(x)
     # The head stays in float32: a softmax over rounded logits loses what mixed precision was meant to keep.
     logits = dense(classes, initialization=a.initialization, dtype="float32", name="head")(x)
     return keras.Model(images, logits, name="cct")
+
+
+def _tokenizer(a: Architecture) -> keras.Layer:
+    if a.tokenizer == "patch":
+        return PatchTokenizer(a.embed_dim, a.patch_size, initialization=a.initialization, name="tokenizer")
+    return ConvTokenizer(
+        [a.conv_channels] * (a.num_conv_layers - 1) + [a.embed_dim],
+        kernel_size=a.kernel_size,
+        stride=a.stride,
+        padding=a.conv_padding,
+        use_bias=a.conv_bias,
+        initialization=a.initialization,
+        name="tokenizer",
+    )
+
+
+def _encoder_block(a: Architecture, *, stochastic_depth: float, name: str) -> keras.Layer:
+    return EncoderBlock(
+        a.num_heads,
+        a.head_dim,
+        int(a.embed_dim * a.mlp_ratio),
+        norm=a.norm,
+        mlp_output=a.mlp_output,
+        qkv_bias=a.qkv_bias,
+        dropout=a.dropout,
+        projection_dropout=a.dropout if a.dropout_places == "all" else 0.0,
+        attention_dropout=a.attention_dropout,
+        stochastic_depth=stochastic_depth,
+        layer_norm_epsilon=a.layer_norm_epsilon,
+        initialization=a.initialization,
+        name=name,
+    )
+
+
+def _pooling(a: Architecture) -> keras.Layer:
+    if a.pooling == "sequence":
+        return SequencePool(initialization=a.initialization, name="pool")
+    return (FirstToken if a.pooling == "class_token" else keras.layers.GlobalAveragePooling1D)(name="pool")

@@ -1,5 +1,6 @@
 """Training: a model and examples in, a history out. Knows neither files nor trackers nor what an example is."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -54,28 +55,19 @@ def train_model(
     best = BestWeights(val_batches if config.ema_decay is not None else None, config.early_stopping_patience)
     progress = restore(model, best, checkpoints, EvalBatches(validation, batch_size=1, classes=classes)[0])
     history = list(progress.history)
+    place = {"steps": steps, "first_step": progress.step}
     with deferred_interrupts() as asked:
         callbacks = [
             RestoreMetrics(progress.metrics),
             StopOnNonFiniteLoss(),
             best,
-            ProgressLogger(
-                epochs=config.epochs,
-                examples=len(training.labels),
-                steps=steps,
-                first_step=progress.step,
-                best=best,
-            ),
+            ProgressLogger(epochs=config.epochs, examples=len(training.labels), best=best, **place),
             HistoryLogger(config, history, on_epoch),
-            CheckpointCallback(
-                checkpoints, best=best, history=history, steps=steps, first_step=progress.step, asked=asked
-            ),
+            CheckpointCallback(checkpoints, best=best, history=history, asked=asked, **place),
         ]
-
-        def batches(epochs: range, first_step: int) -> Any:
-            options = {"batch_size": batch_size, "classes": classes, "seed": config.seed}
-            return train_batches(training, epochs=epochs, first_step=first_step, transform_of=transform_of, **options)
-
+        batches = functools.partial(
+            train_batches, training, batch_size=batch_size, classes=classes, seed=config.seed, transform_of=transform_of
+        )
         _fit(model, config, progress, steps=steps, batches=batches, validation_data=val_batches, callbacks=callbacks)
     model.set_weights(best.weights)
     return [{**row, "best": int(row["epoch"] == best.epoch + 1)} for row in history]
@@ -91,7 +83,7 @@ def _compile(model: keras.Model, config: TrainParams, *, steps: int, jit_compile
     model.compile(
         make_optimizer(model, config, steps_per_epoch=steps),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
-        metrics=[metric.make() for metric in EPOCH_METRICS.values() if metric.make],
+        metrics=[metric.make(name) for name, metric in EPOCH_METRICS.items() if metric.make],
         jit_compile=jit_compile,
     )
     # Else TensorFlow traces the first step twice, once to find out that the optimizer makes variables in it.
@@ -104,7 +96,7 @@ def _fit(
     progress: Progress,
     *,
     steps: int,
-    batches: Callable[[range, int], Any],
+    batches: Callable[..., Any],
     **options: Any,
 ) -> None:
     """Run the epochs that are left, from the step at which the first of them begins."""
@@ -113,7 +105,7 @@ def _fit(
         # The rest of an epoch is an epoch of fewer steps to Keras, and needs a `fit` of its own.
         end = epoch + 1 if first_step else config.epochs
         model.fit(
-            batches(range(epoch, end), first_step),
+            batches(epochs=range(epoch, end), first_step=first_step),
             initial_epoch=epoch,
             epochs=end,
             steps_per_epoch=steps - first_step,

@@ -1,7 +1,7 @@
 """The metrics of every epoch, on training and validation: one entry each.
 
-An entry appears in the history, in MLflow and in the figure of the curves. To add one, write a function that makes its
-Keras metric and an entry in `EPOCH_METRICS`.
+An entry appears in the history, in MLflow and in the figure of the curves. To add one, write an entry in
+`EPOCH_METRICS` with a function that makes its Keras metric.
 """
 
 from collections.abc import Callable
@@ -12,18 +12,25 @@ if TYPE_CHECKING:
 
 
 class EpochMetric(NamedTuple):
-    """How a metric is computed and shown."""
+    """How a metric is computed and shown.
+
+    Attributes:
+        title: of its panel in the figure.
+        higher_is_better: its direction.
+        percent: whether it is a share of 1, shown in percent.
+        make: from its name to a Keras metric over logits and one-hot targets; None where Keras reports it anyway.
+    """
 
     title: str
     higher_is_better: bool
-    percent: bool  # a share of 1, shown in percent
-    make: Callable[[], "keras.metrics.Metric"] | None  # over logits and one-hot targets; None: Keras reports it anyway
+    percent: bool
+    make: Callable[[str], "keras.metrics.Metric"] | None
 
 
-def _accuracy() -> "keras.metrics.Metric":
+def _accuracy(name: str) -> "keras.metrics.Metric":
     import keras
 
-    return keras.metrics.CategoricalAccuracy(name="accuracy")
+    return keras.metrics.CategoricalAccuracy(name=name)
 
 
 EPOCH_METRICS = {

@@ -1,45 +1,16 @@
-"""Layers and models, on the backend that the tests run on."""
-
-import os
-import subprocess
-import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+"""Layers, on the backend that the tests run on."""
 
 import keras
 import numpy as np
 import pytest
+from networks import array, random_images, random_tokens
 
-from cct.errors import CCTError
-from cct.models.architectures import MODEL_NAMES, ModelParams, resolve_architecture
-from cct.models.build import build_model
-from cct.models.cost import model_table
 from cct.models.layers import encoder, tokenizers, tokens
 from cct.models.layers.base import CCTLayer
 from cct.models.layers.encoder import Attention, EncoderBlock, StochasticDepth
 from cct.models.layers.tokenizers import ConvTokenizer, PatchTokenizer, Standardize
 from cct.models.layers.tokens import ClassToken, FirstToken, PositionalEmbedding, SequencePool, sinusoidal_table
-from cct.models.saving import load_model, predict_logits, save_model
 
-# Trainable parameters for 32x32x3 and 10 classes: the authors' code, and for keras_example the published example. They
-# are facts about those two; a change here is right only if they change.
-PARAMETERS = {
-    "cct_2_3x2": 283_723,
-    "cct_4_3x2": 482_123,
-    "cct_6_3x1": 3_233_803,
-    "cct_6_3x2": 3_326_923,
-    "cct_7_3x1": 3_760_139,
-    "cct_7_3x2": 3_853_259,
-    "cvt_2_4": 214_539,
-    "cvt_4_4": 412_939,
-    "cvt_6_4": 3_190_283,
-    "cvt_7_4": 3_716_619,
-    "vit_lite_2_4": 214_666,
-    "vit_lite_4_4": 413_066,
-    "vit_lite_6_4": 3_190_538,
-    "vit_lite_7_4": 3_716_874,
-    "keras_example": 416_331,
-}
 LAYERS = [
     Standardize([0.4, 0.5, 0.6], [0.2, 0.2, 0.3]),
     ConvTokenizer([8, 12], kernel_size=3, use_bias=True),
@@ -55,51 +26,6 @@ LAYERS = [
     EncoderBlock(2, 6, 24, norm="pre", mlp_output="gelu", stochastic_depth=0.1, dropout=0.1, layer_norm_epsilon=1e-6),
     SequencePool(),
 ]
-
-
-def random_images(count: int, *shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
-
-
-def random_tokens(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def array(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def built(name: str, *, image_shape=(32, 32, 3), classes=10, **fields):
-    return build_model(
-        resolve_architecture(ModelParams(name=name, **fields)),
-        image_shape=image_shape,
-        classes=classes,
-        mean=[0.5] * image_shape[2],
-        std=[0.25] * image_shape[2],
-    )
-
-
-@pytest.mark.parametrize(("name", "count"), PARAMETERS.items())
-def test_parameter_counts_are_the_published_ones(name, count):
-    assert built(name).count_params() == count
-
-
-def test_large_images():
-    assert built("cct_7_7x2", image_shape=(224, 224, 3), classes=102).count_params() == 4_573_735
-    assert built("cct_14_7x2", image_shape=(224, 224, 3), classes=1000).count_params() == 22_367_273
-
-
-def test_the_table_lists_every_model_with_what_it_has():
-    rows = {row.name: row for row in model_table()}
-    assert rows.keys() == set(MODEL_NAMES) - {"custom"}
-    for name, row in rows.items():
-        if row.parameters > 4e6:  # seconds each; their published counts are tested above
-            continue
-        network = built(name)
-        assert row.parameters == sum(int(np.prod(v.shape)) for v in network.trainable_variables), name
-        places = network.get_layer("tokenizer").output.shape[1]
-        assert row.tokens == places + any(layer.name == "class_token" for layer in network.layers)
-        assert network.output_shape == (None, 10)
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
@@ -120,50 +46,6 @@ def test_no_layer_is_left_out_above():
         if isinstance(value, type) and issubclass(value, CCTLayer) and value is not CCTLayer
     }  # fmt: skip
     assert defined == {type(layer) for layer in LAYERS}
-
-
-def test_saved_models_give_the_same_logits_elsewhere(tmp_path):
-    """In another process, which knows the files and nothing else."""
-    names, images = ["cct_2_3x2", "keras_example", "vit_lite_2_8"], random_images(3, 32, 32, 3)
-    networks = {name: built(name) for name in names}
-    for name, network in networks.items():
-        save_model(network, tmp_path / f"models/{name}.keras")
-    np.save(tmp_path / "images.npy", images)
-    code = (
-        "import sys, numpy as np; from pathlib import Path; from cct.models.saving import load_model, predict_logits;"
-        "folder = Path(sys.argv[1]);"
-        "images = np.load(folder / 'images.npy');"
-        "networks = {path.stem: load_model(path) for path in (folder / 'models').iterdir()};"
-        "logits = {name: predict_logits(network, images, batch_size=2) for name, network in networks.items()};"
-        "np.savez(folder / 'logits.npz', **logits)"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
-    with np.load(tmp_path / "logits.npz") as found:
-        assert set(found.files) == set(names)
-        for name, network in networks.items():
-            assert found[name].dtype == np.float32 and found[name].shape == (3, 10)
-            np.testing.assert_allclose(found[name], predict_logits(network, images, batch_size=3), atol=1e-6)
-
-
-def test_saved_bytes_depend_on_the_function_alone(tmp_path):
-    network = built("cct_2_3x1", image_shape=(8, 8, 1))
-    save_model(network, tmp_path / "a.keras")
-    keras.layers.Dense(3)  # moves Keras's counters of names and Python's ids
-    save_model(network, tmp_path / "b.keras")
-    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
-    network.get_layer("head").bias.assign(np.full(10, 1e-7))
-    save_model(network, tmp_path / "b.keras")
-    assert (tmp_path / "a.keras").read_bytes() != (tmp_path / "b.keras").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
-
-
-@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 not a zip"])
-def test_what_is_no_model_is_refused_in_words(tmp_path, content):
-    path = tmp_path / "model.keras"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(CCTError, match=r"model\.keras is not a model of this project"):
-        load_model(path)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -212,18 +94,21 @@ def test_keras_initial_weights_are_those_of_its_own_attention():
         (ours.qkv.kernel, theirs._query_dense.kernel),
         (ours.projection.kernel, theirs._output_dense.kernel),
     ):
+        # Uniform, at least 3,072 values: ten standard errors.
         assert array(kernel).max() == pytest.approx(array(other).max(), rel=0.02)
-        assert array(kernel).std() == pytest.approx(array(other).std(), rel=0.05)
+        assert array(kernel).std() == pytest.approx(array(other).std(), rel=0.1)
 
 
 @pytest.mark.parametrize("k", [4, 8])
 def test_attention_dropout_keeps_the_mean_and_leaves_inference_alone(k):
-    x = np.repeat(random_tokens(1, 4, 8), 4000, axis=0)
+    count = 40_000
+    x = np.repeat(random_tokens(1, 4, 8), count, axis=0)
     layer = Attention(2, k, qkv_bias=True, attention_dropout=0.5, initialization="keras")
     layer(x[:1])
     layer.qkv.bias.assign(random_tokens(6 * k, seed=3))
     inference, training = array(layer(x)), array(layer(x, training=True))
-    np.testing.assert_allclose(training.mean(0), inference[0], atol=0.1)
+    errors = training.std(0) / np.sqrt(count)
+    assert (np.abs(training.mean(0) - inference[0]) < 10 * errors).all() and errors.max() < 0.02
     assert np.abs(training - inference).max() > 0.2
     np.testing.assert_array_equal(inference, array(layer(x, training=False)))
 
@@ -266,20 +151,14 @@ def test_the_second_norm_is_on_the_stream_in_the_paper_and_beside_it_in_pre_norm
 
 
 def test_stochastic_depth_drops_whole_images_each_layer_by_its_own_draws():
-    x = np.ones((2000, 3, 2), "float32")
+    x = np.ones((20_000, 3, 2), "float32")
     one, other = StochasticDepth(0.25), StochasticDepth(0.25)
     first, second = array(one(x, training=True)), array(other(x, training=True))
     assert set(np.unique(first)) == {0.0, np.float32(1 / 0.75)}
     assert (first == first[:, :1, :1]).all()
-    assert abs((first[:, 0, 0] == 0).mean() - 0.25) < 0.04
+    assert abs((first[:, 0, 0] == 0).mean() - 0.25) < 0.04  # 13 standard errors
     assert (first != second).any()
     np.testing.assert_array_equal(array(one(x)), x)
-
-
-def test_stochastic_depth_rises_with_depth():
-    network = built("cct_4_3x1", stochastic_depth=0.3)
-    rates = [network.get_layer(f"encoder_{i}").stochastic_depth for i in range(4)]
-    np.testing.assert_allclose(rates, [0, 0.1, 0.2, 0.3])
 
 
 def test_the_model_standardizes_raw_images():
@@ -321,21 +200,3 @@ def test_the_tokenizer_is_the_authors(side, kernel, stride, widths):
     found = array(tokenizer(images))
     kernels = [array(convolution.kernel) for convolution in tokenizer.convolutions]
     np.testing.assert_allclose(found, tokenize(images, kernels, stride=stride, margin=kernel // 2), atol=1e-5)
-
-
-def test_mixed_precision_keeps_weights_and_logits_in_float32():
-    try:
-        keras.config.set_dtype_policy("mixed_bfloat16")
-        network = built("cct_2_3x1", image_shape=(8, 8, 1))
-        assert {v.dtype for v in network.trainable_variables} == {"float32"}
-        assert network.get_layer("encoder_0").compute_dtype == "bfloat16"
-        logits = predict_logits(network, random_images(2, 8, 8, 1), batch_size=2)
-        assert logits.dtype == np.float32 and np.isfinite(logits).all()
-    finally:
-        keras.config.set_dtype_policy("float32")
-
-
-def test_too_small_a_image_is_refused_in_words():
-    with pytest.raises(ValueError, match="leave nothing of an image this small"):
-        built("keras_example", image_shape=(4, 4, 1))
-    assert built("cct_2_7x2", image_shape=(4, 4, 1)).get_layer("tokenizer").output.shape == (None, 1, 128)

@@ -1,0 +1,47 @@
+"""The figure of augmented images."""
+
+import numpy as np
+import pytest
+from plans import ALL, ALONE, drawn, params
+
+from cct.augment.preview import enabled_augmentations, preview_images
+from cct.augment.sampling import apply_plan
+
+
+def test_switched_on_names_what_is():
+    assert enabled_augmentations(params()) == []
+    everything = params(**ALL)
+    assert enabled_augmentations(everything) == [
+        "resized crop",
+        "flip",
+        "RandAugment",
+        "random erasing",
+        "MixUp",
+        "CutMix",
+    ]
+    for changes, mixing in (
+        ({"mix_epochs": 0}, []),
+        ({"mix_prob": 0.0}, []),
+        ({"mix_switch_prob": 0.0}, ["MixUp"]),
+        ({"mix_switch_prob": 1.0}, ["CutMix"]),
+        ({"mix_switch_prob": 0.0, "mixup_alpha": 0.0}, ["CutMix"]),  # a switch is for two
+    ):
+        assert enabled_augmentations(params(**ALL | changes))[4:] == mixing
+    names = [enabled_augmentations(params(**changes)) for changes in ALONE.values()]
+    assert all(len(name) == 1 for name in names) and len({name for (name,) in names}) == len(ALONE)
+
+
+@pytest.mark.parametrize(("classes", "columns"), [(2, 2), (3, 2), (8, 8), (10, 8)])
+@pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3)])
+def test_examples_have_a_row_for_each_kind(classes, columns, shape):
+    rng = np.random.default_rng(3)
+    images, labels = rng.integers(0, 256, (100, *shape), dtype=np.uint8), np.arange(100) % classes
+    rows = preview_images(images, labels, params(crop_padding=2, horizontal_flip=True))
+    assert len(rows) == 11 and all(row.shape == (columns, *shape) and row.dtype == np.uint8 for row in rows.values())
+    np.testing.assert_array_equal(rows["original"], images[:columns])
+    both = apply_plan(rows["crop (padding 2)"], np.eye(columns), drawn(horizontal_flip=True, shape=(columns, *shape)))
+    np.testing.assert_array_equal(rows["as in params.yaml"], both[0])
+    assert all(name == "original" or not np.array_equal(row, rows["original"]) for name, row in rows.items())
+    strong = preview_images(images, labels, params(**ALL, mix_epochs=0, mix_prob=0.0))
+    assert {"resized crop (from 0.3)", "RandAugment (2, 9)", "MixUp (alpha 0.8)", "CutMix (alpha 1)"} < strong.keys()
+    np.testing.assert_array_equal(strong["MixUp (alpha 0.8)"], rows["MixUp (alpha 0.8)"])

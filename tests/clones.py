@@ -1,0 +1,63 @@
+"""A clone of the work tree, as a user has it, to run the real tools in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+class Clone:
+    """A fresh repository with the files of this work tree, and commands run in it."""
+
+    def __init__(self, path: Path, home: Path, *, identity: bool = True) -> None:
+        """Make it, or use the one that another process made."""
+        self.path = path
+        made = path.exists()
+        path.mkdir(exist_ok=True)
+        home.mkdir(exist_ok=True)
+        kept = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "TF_ENABLE_ONEDNN_OPTS")
+        self.environment = {name: os.environ[name] for name in kept if name in os.environ} | {
+            # No git identity, no configuration, no cache of the person who runs the tests.
+            "HOME": str(home),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "CCT_CACHE": str(home / "cct"),
+            "XDG_CACHE_HOME": str(home / "cache"),
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+        }
+        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
+        if made:
+            return
+        listed = subprocess.run(
+            ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"], capture_output=True, check=True
+        ).stdout.decode()
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, path / name)
+        self.run("git", "init", "-q", "-b", "main")
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "-qm", "start")
+        if identity:  # DVC asks for one
+            self.run("git", "config", "user.name", "tests")
+            self.run("git", "config", "user.email", "tests@localhost")
+
+    def run(self, *words: str, code: int = 0, **variables: str) -> str:
+        """Run a command; its output, stderr included, if it ends with `code`."""
+        done = subprocess.run(
+            words,
+            cwd=self.path,
+            env=self.environment | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == code, f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def git_state(self) -> str:
+        return self.run("git", "status", "--porcelain") + self.run("git", "rev-parse", "HEAD")

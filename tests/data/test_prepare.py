@@ -1,0 +1,129 @@
+"""The processed arrays, written and read."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from sources import source
+
+from cct.data.arrays import Arrays, DataError
+from cct.data.prepare import write_processed
+from cct.data.splits import PreprocessParams, stratified_split
+from cct.data.store import read_meta, read_split
+from cct.tasks.image_classification.preparation import channel_statistics, describe
+
+
+def test_channel_statistics():
+    rng = np.random.default_rng(0)
+    images = (rng.random((5000, 3, 5, 3)) ** [1, 2, 3] * 256).astype(np.uint8)  # more than one chunk of 4,096
+    scaled = images.astype(np.float64) / 255
+    mean, std = channel_statistics(images)
+    np.testing.assert_allclose(mean, scaled.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(std, scaled.std(axis=(0, 1, 2)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", range(0, 256, 15))
+def test_a_constant_channel_has_no_deviation_at_all(value):
+    assert channel_statistics(np.full((1001, 3, 3, 1), value, np.uint8)) == ([value / 255], [0.0])
+
+
+@pytest.fixture
+def arrays() -> Arrays:
+    rng = np.random.default_rng(0)
+    train, test = (rng.integers(0, 256, (n, 4, 5, 3), dtype=np.uint8) for n in (60, 9))
+    return Arrays(train, np.arange(60) % 3, test, np.arange(9) % 3)
+
+
+IMAGES = {"task": "image_classification", "describe": describe}
+PREPROCESS = PreprocessParams(train_fraction=1.0, validation_fraction=0.2, seed=0)
+
+
+def test_processed_files(arrays, tmp_path):
+    meta = write_processed(tmp_path / "new" / "out", source(classes=3), arrays, PREPROCESS, **IMAGES)
+    folder = tmp_path / "new" / "out"
+    names = [f"{split}_{kind}" for split in ("train", "val", "test") for kind in ("inputs", "labels")]
+    assert sorted(p.name for p in folder.iterdir()) == sorted(["meta.json", *(f"{name}.npy" for name in names)])
+    assert meta == read_meta(folder) == json.loads((folder / "meta.json").read_text())
+    digests = {name: hashlib.sha256((folder / f"{name}.npy").read_bytes()).hexdigest() for name in names}
+    stays, chosen = stratified_split(arrays.train_labels, 0.2, seed=0)
+    mean, std = channel_statistics(arrays.train_inputs[stays])
+    assert meta == {
+        "name": "small",
+        "task": "image_classification",
+        "classes": ["class0", "class1", "class2"],
+        "image_shape": [4, 5, 3],
+        "examples": {"train": 48, "val": 12, "test": 9},
+        "examples_per_class": {"train": [16] * 3, "val": [4] * 3, "test": [3] * 3},
+        "mean": mean,
+        "std": std,
+        "source_sha256": "0" * 64,
+        "sha256": digests,
+        "digest": hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest(),
+    }
+    for split, images, labels in [
+        ("train", arrays.train_inputs[stays], arrays.train_labels[stays]),
+        ("val", arrays.train_inputs[chosen], arrays.train_labels[chosen]),
+        ("test", arrays.test_inputs, arrays.test_labels),
+    ]:
+        found = read_split(folder, split)
+        assert isinstance(found[0], np.memmap) and not found[0].flags.writeable
+        np.testing.assert_array_equal(found[0], images)
+        np.testing.assert_array_equal(found[1], labels)
+
+
+def test_a_share_of_the_training_images(arrays, tmp_path):
+    """Of each class 10 of 20, of which 2 validate; the test split stays whole, and the whole set's order."""
+    half = PREPROCESS.model_copy(update={"train_fraction": 0.5})
+    meta = write_processed(tmp_path / "half", source(classes=3), arrays, half, **IMAGES)
+    assert meta["examples_per_class"] == {"train": [8] * 3, "val": [2] * 3, "test": [3] * 3}
+    known = [image.tobytes() for image in arrays.train_inputs]
+    places = {}
+    for split in ("train", "val"):
+        images, labels = read_split(tmp_path / "half", split)
+        places[split] = [known.index(image.tobytes()) for image in images]
+        assert places[split] == sorted(places[split])
+        np.testing.assert_array_equal(labels, arrays.train_labels[places[split]])
+    assert len({*places["train"], *places["val"]}) == 30
+    with pytest.raises(DataError, match=r"takes 0 of the 20 .* choose another preprocess\.train_fraction"):
+        tiny = PREPROCESS.model_copy(update={"train_fraction": 0.01})
+        write_processed(tmp_path / "tiny", source(classes=3), arrays, tiny, **IMAGES)
+
+
+def test_processed_files_are_the_same_bytes_again(arrays, tmp_path):
+    for folder, preprocess in [("a", PREPROCESS), ("b", PREPROCESS), ("c", PREPROCESS.model_copy(update={"seed": 1}))]:
+        write_processed(tmp_path / folder, source(classes=3), arrays, preprocess, **IMAGES)
+    contents = {
+        folder: {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("a", "b", "c")
+    }
+    assert contents["a"] == contents["b"]
+    assert {name for name in contents["a"] if contents["a"][name] == contents["c"][name]} >= {"test_inputs.npy"}
+    assert contents["a"]["val_inputs.npy"] != contents["c"]["val_inputs.npy"]
+
+
+def test_a_class_without_images_is_refused(arrays, tmp_path):
+    with pytest.raises(DataError, match=r"^small: no training example of class3, class4: .* too many classes$"):
+        write_processed(tmp_path / "out", source(classes=5), arrays, PREPROCESS, **IMAGES)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_constant_channel_is_refused(arrays, tmp_path):
+    images = arrays.train_inputs.copy()
+    images[..., 1] = 7
+    with pytest.raises(DataError, match=r"^small: a channel has one value in all training images$"):
+        write_processed(tmp_path / "out", source(classes=3), arrays._replace(train_inputs=images), PREPROCESS, **IMAGES)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_not_there_cannot_be_read(tmp_path):
+    with pytest.raises(DataError, match="run dvc repro preprocess"):
+        read_meta(tmp_path)
+    with pytest.raises(DataError, match=r"the val split cannot be read .* run dvc repro preprocess"):
+        read_split(tmp_path, "val")
+
+
+def test_a_pickle_is_not_read(tmp_path):
+    np.save(tmp_path / "val_inputs.npy", np.zeros(2, np.uint8))
+    np.save(tmp_path / "val_labels.npy", np.array([{}, {}]), allow_pickle=True)
+    with pytest.raises(DataError, match="the val split cannot be read"):
+        read_split(tmp_path, "val")

@@ -1,0 +1,29 @@
+"""Models and inputs for the tests."""
+
+import keras
+import numpy as np
+
+from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.build import build_model
+
+
+def random_images(count: int, *shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def random_tokens(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def array(tensor) -> np.ndarray:
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def built(name: str, *, image_shape=(32, 32, 3), classes=10, **fields):
+    return build_model(
+        resolve_architecture(ModelParams(name=name, **fields)),
+        image_shape=image_shape,
+        classes=classes,
+        mean=[0.5] * image_shape[2],
+        std=[0.25] * image_shape[2],
+    )

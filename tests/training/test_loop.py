@@ -1,0 +1,106 @@
+"""Training as a whole."""
+
+import numpy as np
+import pytest
+from trainings import RANDOM, accuracy_of, network, split, train
+
+from cct.models.saving import predict_logits
+from cct.tasks.image_classification.training import transforms
+from cct.training.batches import Examples, train_batches
+from cct.training.callbacks import TrainingError
+from cct.training.history import best_accuracy, best_row, history_columns
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+
+
+def test_each_step_follows_the_gradient():
+    """With all examples in a batch, nothing random and a small rate, the loss falls at every step."""
+    net = network(attention_dropout=0.0, stochastic_depth=0.0)
+    history = train(
+        net, epochs=6, batch_size=200, learning_rate=1e-4, schedule="constant", warmup_epochs=0, weight_decay=0.0
+    )
+    losses = [row["train_loss"] for row in history]
+    assert losses == sorted(losses, reverse=True) and len(set(losses)) == 6
+
+
+def test_it_ends_with_the_weights_of_the_best_epoch():
+    net, seen, val = network(), [], split(80, 1)
+    history = train(net, on_epoch=seen.append, epochs=6)
+    best = best_row(history)
+    assert sum(row["best"] for row in history) == 1
+    assert best["val_accuracy"] == max(row["val_accuracy"] for row in history)
+    assert accuracy_of(net, val) == pytest.approx(best["val_accuracy"])
+    assert [{**row, "best": r["best"]} for row, r in zip(seen, history, strict=True)] == history
+    assert [*history[0]] == list(history_columns())
+
+
+def test_early_stopping_counts_epochs_without_a_better_one():
+    """At this rate no weight changes in float32, so the first epoch stays the best."""
+    history = train(network(), epochs=30, early_stopping_patience=2, learning_rate=1e-12, min_learning_rate=0.0)
+    assert [row["best"] for row in history] == [1, 0, 0]
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not():
+    weights = []
+    for seed in (0, 0, 1):
+        net = network(seed)
+        train(net, epochs=2, seed=seed, augment=RANDOM)
+        weights.append(np.concatenate([w.ravel() for w in net.get_weights()]))
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert np.abs(weights[0] - weights[2]).max() > 1e-3
+
+
+def test_averaged_weights_are_measured_beside_the_raw_ones():
+    changes = {"epochs": 3, "learning_rate": 5e-2, "schedule": "constant"}
+    without = train(network(), **changes)
+    net = network()
+    history = train(net, ema_decay=0.9, **changes)
+    for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):  # training continues with the raw ones
+        assert [row[name] for row in history] == [row[name] for row in without]
+    assert [row["ema_val_loss"] for row in history] != [row["val_loss"] for row in history]
+    best = best_row(history)
+    assert best_accuracy(best) == max(map(best_accuracy, history))
+    assert accuracy_of(net, split(80, 1)) == pytest.approx(best_accuracy(best))
+
+
+def test_more_accumulation_than_batches_is_refused():
+    with pytest.raises(TrainingError, match=r"accumulation_steps = 15 is more than the 14 batches of all 2"):
+        train(network(), epochs=2, gradient_accumulation_steps=15)
+
+
+def test_labels_are_smoothed():
+    """Before the first update is felt: the loss of one batch, at a rate of next to nothing, by hand."""
+    data, net = split(32, 0), network()
+    logits = predict_logits(net, data.inputs, batch_size=32)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    targets = np.eye(4)[data.labels]
+    for smoothing in (0.0, 0.2):
+        expected = -((1 - smoothing) * targets + smoothing / 4) * log_p
+        (row,) = train(network(), val_split=data, epochs=1, warmup_epochs=0, learning_rate=1e-9,
+                       min_learning_rate=0.0, label_smoothing=smoothing)  # fmt: skip
+        assert row["val_loss"] == pytest.approx(expected.sum(axis=1).mean(), rel=1e-4)
+
+
+def test_batches_are_a_function_of_seed_epoch_and_step():
+    """A later start gives what a longer stream gives from there on: the ground of an exact resume."""
+    data = split(100, 0)
+    options = {"batch_size": 32, "classes": 4, "seed": 3, "transform_of": transforms(data, RANDOM, 3)}
+    whole = list(train_batches(data, epochs=range(3), **options))
+    late = list(train_batches(data, epochs=range(2, 3), **options))
+    assert [len(x) for x, _ in late] == [32, 32, 32, 4]
+    for (x, y), (late_x, late_y) in zip(whole[8:], late, strict=True):
+        np.testing.assert_array_equal(x, late_x)
+        np.testing.assert_array_equal(y, late_y)
+    assert any((a != b).any() for (a, _), (b, _) in zip(whole[:3], whole[4:7], strict=True))
+
+
+def test_every_image_is_seen_once_an_epoch():
+    images = np.arange(100, dtype=np.uint8)[:, None, None, None]
+    data = Examples(images, np.arange(100) % 4)
+    seen = [
+        (int(pixel), int(target.argmax()))
+        for x, y in train_batches(data, batch_size=32, classes=4, seed=0, epochs=range(1))
+        for pixel, target in zip(x.ravel(), y, strict=True)
+    ]
+    assert sorted(seen) == [(i, i % 4) for i in range(100)]
+    assert seen != sorted(seen)

@@ -1,0 +1,123 @@
+"""A training that is killed or interrupted ends in the bits of one that was left alone."""
+
+import math
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+from trainings import CHANGES, network, random_network, train
+
+from cct.training.checkpoints import CheckpointStore
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+
+
+class Killed(BaseException):
+    pass
+
+
+class Fatal(CheckpointStore):
+    """Checkpoints; after the n-th of them the process dies."""
+
+    def __init__(self, top, count: float = math.inf) -> None:
+        super().__init__(top, "f" * 40)
+        self.count = count
+
+    def save(self, content, arrays) -> None:
+        super().save(content, arrays)
+        self.count -= 1
+        if self.count == 0:
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def undisturbed(deterministic):
+    net = random_network()
+    return train(net, **CHANGES), net.get_weights()
+
+
+def check_equal(net, history, undisturbed) -> None:
+    assert history == undisturbed[0]
+    for found, expected in zip(net.get_weights(), undisturbed[1], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, undisturbed):
+    """7 steps an epoch and a checkpoint after each; each start makes all anew. The last has no step left."""
+    monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
+    kills = [1, 5, 9, 6]
+    for count in kills:
+        with pytest.raises(Killed), Fatal(tmp_path, count) as saved:
+            train(random_network(), saved=saved, **CHANGES)
+    with Fatal(tmp_path) as saved:
+        content = saved.latest.content
+        assert content["epoch"] * 7 + content["step"] == sum(kills) == 21
+        net = random_network(seed=5)  # whatever the process starts with, the checkpoint decides
+        history = train(net, saved=saved, **CHANGES)
+    check_equal(net, history, undisturbed)
+
+
+def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):
+    """The state of mixed_float16's optimizer, and the count of epochs without a better one."""
+    monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        changes = CHANGES | {
+            "epochs": 9,
+            "early_stopping_patience": 1,
+            "learning_rate": 1e-12,  # no weight changes in float16, so the first epoch stays the best
+            "min_learning_rate": 0.0,
+        }
+        net = random_network()
+        expected = train(net, **changes), net.get_weights()
+        assert len(expected[0]) < 9
+        with pytest.raises(Killed), Fatal(tmp_path, 11) as saved:
+            train(random_network(), saved=saved, **changes)
+        for _ in range(2):  # the second time from the last checkpoint, where nothing is left to do
+            with Fatal(tmp_path) as saved:
+                net = random_network(seed=5)
+                check_equal(net, train(net, saved=saved, **changes), expected)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch, undisturbed):
+    monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
+    for number, place, where in (
+        (signal.SIGINT, (1, 2), "in epoch 2 after step 2"),
+        (signal.SIGTERM, (2, 0), "after epoch 2"),
+    ):
+
+        class Asked(CheckpointStore):
+            def save(self, content, arrays, number=number, place=place) -> None:
+                if (content["epoch"], content["step"]) == place:
+                    os.kill(os.getpid(), number)
+                super().save(content, arrays)
+
+        handler = signal.getsignal(number)
+        with (
+            pytest.raises(KeyboardInterrupt, match=f"^{where}; the same command resumes there$"),
+            Asked(tmp_path, "f" * 40) as saved,
+        ):
+            train(random_network(), saved=saved, **CHANGES)
+        assert signal.getsignal(number) is handler
+        with CheckpointStore(tmp_path, "f" * 40) as saved:
+            assert (saved.latest.content["epoch"], saved.latest.content["step"]) == place
+    seen = []
+    with CheckpointStore(tmp_path, "f" * 40) as saved:
+        net = random_network()
+        history = train(net, saved=saved, on_epoch=seen.append, **CHANGES)
+    check_equal(net, history, undisturbed)
+    assert [row["epoch"] for row in seen] == [3]  # only what is new
+
+
+def test_the_second_interrupt_is_at_once():
+    def twice(row) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("not reached")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), on_epoch=twice)
