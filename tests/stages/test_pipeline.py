@@ -18,7 +18,11 @@ from runs import THREADS, digests, set_parameters
 
 from cct.data.sources import read_arrays, read_source
 
-SMALL = ("-S", "train.epochs=3", "-S", "train.warmup_epochs=1", "-S", f"runtime.threads={THREADS}")
+SMALL = [
+    word
+    for setting in ("train.epochs=3", "train.warmup_epochs=1", "model.embed_dim=32", f"runtime.threads={THREADS}")
+    for word in ("-S", setting)
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,74 @@
+"""By which rule a model becomes champion, on runs and models in a real SQLite store."""
+
+import mlflow
+import pytest
+
+from cct.errors import CCTError
+from cct.tracking.promote import promote
+from cct.tracking.store import Store
+
+
+@pytest.fixture
+def store(here) -> Store:
+    """The store, without what an earlier test has registered."""
+    store = Store()
+    for model in store.client.search_registered_models():
+        store.client.delete_registered_model(model.name)
+    return store
+
+
+def a_run(store: Store, model: str, **metrics: float) -> str:
+    """A finished run with a model of this digest; its identifier."""
+    run_id = store.client.create_run(store.experiment, tags={"cct.model_sha256": model}).info.run_id
+    stored = mlflow.initialize_logged_model(name="model", source_run_id=run_id)
+    store.client.finalize_logged_model(stored.model_id, "READY")
+    store.client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(stored.model_id, step=0)])
+    for name, value in metrics.items():
+        store.client.log_metric(run_id, name.replace("__", "/"), value)
+    return run_id
+
+
+def champion(store: Store) -> str:
+    return store.client.get_model_version_by_alias("cct", "champion").run_id
+
+
+def by(store: Store, run_id: str, metric: str = "test/accuracy", *, force: bool = False) -> str:
+    return promote(store, run_id, metric=metric, force=force)
+
+
+def test_the_first_is_champion_and_its_equal_is_no_second(store):
+    first = a_run(store, "a", test__accuracy=0.5)
+    assert "cct@champion is version 1, test/accuracy = 0.5000" in by(store, first)
+    assert "is this model already" in by(store, a_run(store, "a", test__accuracy=0.5))
+    assert champion(store) == first
+
+
+def test_a_better_one_must_be_above_what_the_champion_could_have_reached_by_chance(store):
+    by(store, a_run(store, "a", test__accuracy=0.5, test__accuracy_low=0.4, test__accuracy_high=0.6))
+    second = a_run(store, "b", test__accuracy=0.6)
+    with pytest.raises(CCTError, match=r"is not above 0\.6000, which the champion \(version 1\) could have reached"):
+        by(store, second)
+    third = a_run(store, "c", test__accuracy=0.6001)
+    assert "version 2, test/accuracy = 0.6001, in place of version 1 (0.6000 at best)" in by(store, third)
+    assert champion(store) == third
+    assert "version 3" in by(store, second, force=True)
+    assert champion(store) == second
+
+
+@pytest.mark.parametrize("metric", ["test/loss", "test/calibration_error"])
+def test_less_is_better_where_the_metric_says_so(store, metric):
+    name = metric.replace("/", "__")
+    by(store, a_run(store, "a", **{name: 0.5}), metric)
+    worse, better = a_run(store, "b", **{name: 0.6}), a_run(store, "c", **{name: 0.4})
+    with pytest.raises(CCTError, match=r"is not below 0\.5000, which the champion \(version 1\) has"):
+        by(store, worse, metric)
+    by(store, better, metric)
+    assert champion(store) == better
+
+
+def test_what_cannot_be_compared_is_refused(store):
+    with pytest.raises(CCTError, match=r"has no result 'test/acuracy'; it has: test/accuracy$"):
+        by(store, a_run(store, "a", test__accuracy=0.5), "test/acuracy")
+    without = store.client.create_run(store.experiment).info.run_id
+    with pytest.raises(CCTError, match="has no model: its training did not end"):
+        by(store, without)
