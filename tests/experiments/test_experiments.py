@@ -175,7 +175,7 @@ def test_a_restored_training_is_said_to_be_one_and_the_run_is_whole(clone, clien
 def test_track_adds_nothing_where_all_is_there_and_brings_back_all_where_nothing_is(clone, client):
     said = clone.run("cct", "track", "--all")
     assert said.count("is there") == 5  # four experiments, and the work tree, which is one of them
-    before = contents(client)
+    before = contents(client)  # of a twin that DVC restored, this was the first time to see its evaluation
     assert len(before) == 4
     for name, commit in commits(clone).items():
         kept = files(client, runs(client)[name][0])

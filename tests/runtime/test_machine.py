@@ -60,3 +60,34 @@ def test_a_kind_has_what_decides_the_bits():
     assert {"backend", "backend_version", "keras", "threads", "cpu_flags", "gpus", "deterministic"} <= kind.keys()
     assert describe_platform(kind).startswith(f"tensorflow {kind['backend_version']}, keras ")
     assert describe_platform(kind | {"gpus": ["H200"]}).endswith("GPU (H200), float32")
+
+
+def test_keras_is_imported_without_what_it_can_do_without():
+    """Where another thread imports the same meanwhile, that thread gets it."""
+    code = """
+import sys, threading
+from cct.runtime.backend import _hidden, prepare_backend
+from cct.runtime.params import PLAIN
+prepare_backend(PLAIN)
+import keras
+assert not {"matplotlib", "pandas", "sklearn"} & sys.modules.keys()
+found = []
+def other():
+    import colorsys
+    found.append(colorsys)
+with _hidden(["colorsys"]):
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert found
+    sys.modules.pop("colorsys")
+    try:
+        import colorsys
+        raise SystemExit("not hidden")
+    except ModuleNotFoundError:
+        pass
+import colorsys, numpy, pandas
+keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).predict(numpy.ones((1, 2)), verbose=0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

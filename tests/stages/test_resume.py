@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import pytest
 from clones import Clone
 from runs import OUTPUTS, digests, set_parameters
@@ -102,20 +103,19 @@ UNTRACKED = {"MLFLOW_TRACKING_URI": "none"}
 
 @pytest.mark.parametrize("stage", KILLS)
 def test_a_run_killed_anywhere_ends_in_the_same_bytes(stage, victim, undisturbed, tmp_path):
-    """`train` with MLflow, as the undisturbed run; the others without, because it decides nothing."""
+    """Without MLflow, where the undisturbed run was with it: tracking decides nothing."""
     assert sorted(point for points in KILLS.values() for point in points) == sorted(POINTS)
-    tracking = {} if stage == "train" else UNTRACKED
     forget(victim, undisturbed[0], stage)
     for point in KILLS[stage]:
         saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
-        run = Killable(victim, tmp_path / point, CCT_CHECKPOINT_SECONDS="0", **tracking)
+        run = Killable(victim, tmp_path / point, CCT_CHECKPOINT_SECONDS="0", **UNTRACKED)
         run.kill_when(POINTS[point](run))
         lock = victim.path / "dvc.lock"
         assert f"  {stage}:" not in lock.read_text()  # the stage had not ended
         if saved:
             assert "resuming after epoch" in run.log.read_text()
     saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
-    said = victim.run("dvc", "repro", **tracking)
+    said = victim.run("dvc", "repro", **UNTRACKED)
     assert ("resuming after epoch" in said) == saved
     assert digests(victim) == undisturbed[1]
     assert not list((victim.path / ".cct/checkpoints").glob("*/*"))
@@ -123,29 +123,34 @@ def test_a_run_killed_anywhere_ends_in_the_same_bytes(stage, victim, undisturbed
 
 def test_interrupts_and_a_full_disk_lose_nothing(victim, undisturbed, tmp_path):
     forget(victim, undisturbed[0], "train")
-    run = Killable(victim, tmp_path / "log", CCT_CHECKPOINT_SECONDS="1000", **UNTRACKED)
+    run = Killable(victim, tmp_path / "log", CCT_CHECKPOINT_SECONDS="1000")
     run.kill_when(run.exists(".cct/checkpoints/*/000001-00000000-*.npz"), signal.SIGINT)
     said = run.log.read_text()
     assert re.search(r"\ninterrupted (in|after) epoch \d.*; the same command resumes there\n", said), said
     assert "failed to reproduce 'train'" in said and "Traceback" not in said
     # The stage alone, because a shell between DVC and the stage says what signal it got, not how the stage ended.
     words = (sys.executable, "-m", "cct.stages", "train")
-    run = Killable(victim, tmp_path / "log2", *words, CCT_CHECKPOINT_SECONDS="1000", PYTHONPATH="src", **UNTRACKED)
+    run = Killable(victim, tmp_path / "log2", *words, CCT_CHECKPOINT_SECONDS="1000", PYTHONPATH="src")
     run.kill_when(run.exists(".cct/checkpoints/*/000002-00000000-*.npz"), signal.SIGTERM)
     assert run.process.returncode == 130 and "the same command resumes there" in run.log.read_text()
     before = sorted(victim.path.glob(".cct/checkpoints/*/*.npz"))
     # The file size limit of the processes stands for the disk, which no test may fill.
     full = subprocess.run(
         ["bash", "-c", "ulimit -f 30; PYTHONPATH=src python -m cct.stages train"], cwd=victim.path,
-        env=victim.environment | UNTRACKED, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        env=victim.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     assert full.returncode == 1 and "resuming after epoch 2 of 3" in full.stdout
     assert "warning: cannot write a checkpoint into" in full.stdout
     assert "error: " in full.stdout and "File too large" in full.stdout and "Traceback" not in full.stdout
     assert sorted(victim.path.glob(".cct/checkpoints/*/*.npz")) == before
-    said = victim.run("dvc", "repro", **UNTRACKED)
+    said = victim.run("dvc", "repro")
     where = re.search(
         r"resuming after epoch 2 of 3, step \d+, from (.*)\n\(to start over instead: rm -r '(.*)'\)", said
     )
     assert where and where[1] == where[2] and Path(where[1]).parent == victim.path / ".cct/checkpoints"
     assert digests(victim) == undisturbed[1]
+    # In MLflow it is one run, with each epoch once.
+    client = mlflow.MlflowClient(f"sqlite:///{victim.path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("cct").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "train/loss")] == [1, 2, 3]

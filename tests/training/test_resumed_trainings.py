@@ -66,6 +66,7 @@ def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):
     try:
         changes = CHANGES | {
             "epochs": 9,
+            "optimizer": "adamw",
             "early_stopping_patience": 1,
             "learning_rate": 1e-12,  # no weight changes in float16, so the first epoch stays the best
             "min_learning_rate": 0.0,

@@ -5,18 +5,24 @@ The runner of the stages calls it. `configure_backend` comes before a model is b
 """
 
 import contextlib
+import importlib.abc
 import os
 import platform
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from typing import Any
 
 from cct.errors import CCTError
 from cct.runtime.machine import cpu_cores, cpu_info, kernel_variables
 from cct.runtime.params import RuntimeParams
+
+# Keras imports these where they are installed, for wrappers and previews that nothing here uses. With all their own
+# imports they would be a quarter of its start.
+UNUSED = ("matplotlib", "pandas", "sklearn")
 
 
 def prepare_backend(runtime: RuntimeParams) -> None:
@@ -40,7 +46,7 @@ def prepare_backend(runtime: RuntimeParams) -> None:
         flags = os.environ.get("XLA_FLAGS", "").split()
         os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys([*flags, "--xla_gpu_deterministic_ops=true"]))
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch asks for it
-    with _stderr_held_back(), _missing_backend_explained(runtime):
+    with _stderr_held_back(), _missing_backend_explained(runtime), _hidden(UNUSED):
         import keras  # noqa: F401
 
 
@@ -161,6 +167,24 @@ def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
             f"runtime.backend = '{runtime.backend}', but {error.name} is not installed: make setup "
             f"EXTRA={runtime.backend}, or set runtime.backend to tensorflow"
         ) from error
+
+
+@contextlib.contextmanager
+def _hidden(packages: Collection[str]) -> Iterator[None]:
+    """Let this thread import as if `packages` were not installed. Other threads, such as MLflow's, do import them."""
+    thread = threading.get_ident()
+
+    class Finder(importlib.abc.MetaPathFinder):
+        def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+            if name in packages and threading.get_ident() == thread:
+                raise ModuleNotFoundError(f"{name} is hidden from this import", name=name)
+
+    finder = Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 @contextlib.contextmanager
