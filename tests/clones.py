@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -46,18 +47,21 @@ class Clone:
 
     def run(self, *words: str, code: int = 0, **variables: str) -> str:
         """Run a command; its output, stderr included, if it ends with `code`."""
-        done = subprocess.run(
-            words,
-            cwd=self.path,
-            env=self.environment | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == code, f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
-        return done.stdout
+        # Into a file: a worker of DVC's queue now and then misses its shutdown, and would keep a pipe open for ever.
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+            done = subprocess.run(
+                words,
+                cwd=self.path,
+                env=self.environment | variables,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=300,
+                check=False,
+            )
+            output.seek(0)
+            said = output.read()
+        assert done.returncode == code, f"{' '.join(words)} ended with {done.returncode}:\n{said}"
+        return said
 
     def git_state(self) -> str:
         return self.run("git", "status", "--porcelain") + self.run("git", "rev-parse", "HEAD")

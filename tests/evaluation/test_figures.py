@@ -50,7 +50,7 @@ def texts(axes) -> list[str]:
 def test_training_curves_mark_the_best_epoch(epochs):
     history = make_history(epochs)
     best = max(epochs - 1, 1)
-    loss, accuracy = plot_training_curves(history).axes
+    loss, accuracy = plot_training_curves(history).axes[:2]
     for axes, name, value in [
         (loss, "loss", f"{2.2 / best:.3f}"),
         (accuracy, "accuracy", f"{100 - 62.5 / best:.1f} %"),
@@ -71,7 +71,7 @@ def test_averaged_weights_have_a_curve_and_the_mark_where_they_were_kept(better)
         "ema_val_loss": np.arange(5.0),
         "ema_val_accuracy": history["val_accuracy"] + (0.01 if better else -0.01),
     }
-    loss, accuracy = plot_training_curves(history).axes
+    loss, accuracy = plot_training_curves(history).axes[:2]
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         *_, averaged, dot = axes.lines
         np.testing.assert_array_equal(averaged.get_ydata(), history[f"ema_val_{name}"])

@@ -7,7 +7,7 @@ from histories import make_history
 from cct.errors import CCTError
 from cct.evaluation.predictions import read_predictions, write_predictions
 from cct.tables import TableError
-from cct.training.history import best_accuracy, read_history, write_history
+from cct.training.history import best_accuracy, ema_columns, read_history, write_history
 
 
 def history_csv(path: Path, **replaced: list) -> Path:
@@ -32,7 +32,10 @@ def test_history_is_read(tmp_path):
 
 
 def test_averaged_weights_have_columns_where_there_are_any(tmp_path):
-    history = make_history(3) | {"ema_val_loss": np.array([3.0, 2.0, 1.0]), "ema_val_accuracy": np.array([0, 0.9, 0.5])}
+    averaged = {name: np.array([3.0, 2.0, 1.0]) for name in ema_columns()} | {
+        "ema_val_accuracy": np.array([0, 0.9, 0.5])
+    }
+    history = make_history(3) | averaged
     rows = [dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)]
     write_history(tmp_path / "h.csv", rows)
     found = read_history(tmp_path / "h.csv")
@@ -56,7 +59,7 @@ def test_one_column_of_averages_does_not_come_alone(tmp_path):
         ({"best": [2, 0, -1]}, "exactly one epoch"),
         ({"val_loss": [1, 2, "x"]}, r"h\.csv, line 4: val_loss = 'x': must be a number"),
         ({"epoch": [1, 2, 2.5]}, r"line 4: epoch = '2\.5': must be a whole number"),
-        ({"epoch": [1, 2, "3,4"]}, "line 4: 8 values for 7 columns"),
+        ({"epoch": [1, 2, "3,4"]}, r"line 4: \d+ values for \d+ columns"),
     ],
 )
 def test_a_bad_history_is_refused(tmp_path, replaced, message):

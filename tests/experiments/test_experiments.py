@@ -28,7 +28,8 @@ def queue(clone):
     """What DVC says while three workers start at once on a fresh clone."""
     for name, changes in QUEUED.items():
         clone.run("dvc", "exp", "run", "--queue", "-n", name, *OVERRIDES, *changes)
-    return clone.run("dvc", "exp", "run", "--run-all", "-j", "3")
+    yield clone.run("dvc", "exp", "run", "--run-all", "-j", "3")
+    clone.run("dvc", "queue", "stop", "--kill")  # a worker that missed its shutdown
 
 
 @pytest.fixture
