@@ -73,7 +73,7 @@ class _Loader(yaml.SafeLoader):
 
     def fetch_document_end(self) -> None:
         if self.ended:  # a second document for DVC, none for PyYAML
-            self.refuse("the end mark (...) is there twice: remove one")
+            self.refuse("duplicate end mark (...): remove one")
         self.ended = True
         super().fetch_document_end()
 
@@ -155,7 +155,7 @@ def _value(node: yaml.Node) -> Any:
             raise StrictYAMLError("a name must be a single value, not a list or a mapping", key_node.start_mark)
         key = _value(key_node)
         if key in mapping:
-            problem = f"the name {_shown(key_node.value)} is there twice, first in line {lines[key]}"
+            problem = f"duplicate name {_shown(key_node.value)}, first in line {lines[key]}"
             raise StrictYAMLError(problem, key_node.start_mark)
         mapping[key], lines[key] = _value(value_node), key_node.start_mark.line + 1
     return mapping

@@ -87,7 +87,7 @@ def link(name: str, kind: bytes) -> tarfile.TarInfo:
         ([], ", ".join([*TRAIN, TEST]) + " missing from the archive"),
         (without(TEST), f"{TEST} missing from the archive"),
         ([(f"./{TEST}", b""), *without(TEST)], f"{TEST} missing from the archive"),
-        ([*cifar10().items(), (TRAIN[2], records(1, seed=0)[0])], f"{TRAIN[2]} is there twice"),
+        ([*cifar10().items(), (TRAIN[2], records(1, seed=0)[0])], f"{TRAIN[2]} is a duplicate"),
         ([*without(TEST), (link(TEST, tarfile.SYMTYPE), b"")], f"{TEST} is not a plain file"),
         ([*without(TEST), (link(TEST, tarfile.LNKTYPE), b"")], f"{TEST} is not a plain file"),
         ([*without(TEST), (link(TEST, tarfile.DIRTYPE), b"")], f"{TEST} is not a plain file"),

@@ -27,7 +27,7 @@ def test_the_ablation_that_is_committed_has_no_mistake(monkeypatch):
     more = make_plan(Path("benchmarks/ablation.yaml"), seeds=[0, 1])
     assert len(more.experiments().keys() - whole.experiments().keys()) == len(whole.changes)
     assert more.experiments().items() >= whole.experiments().items()
-    with pytest.raises(ParamsError, match="a seed is there twice"):
+    with pytest.raises(ParamsError, match="a seed is a duplicate"):
         make_plan(Path("benchmarks/ablation.yaml"), seeds=[1, 1])
     assert all(training_work(content) > 0 for content in whole.experiments().values())
 
@@ -86,7 +86,7 @@ def test_all_mistakes_are_said_at_once(repository):
     ("old", "new", "said"),
     [
         ("seeds: [0]\n", "seeds: []\n", "seeds = []: must have"),
-        ("base_seeds: [0, 1]", "base_seeds: [0, 0]", "a seed is there twice"),
+        ("base_seeds: [0, 1]", "base_seeds: [0, 0]", "a seed is a duplicate"),
         ("constant-rate", "constant rate", "constant rate"),
         ("1-layer", "constant-rate", "constant-rate: a duplicate"),
         ("{num_layers: 1}", "{}", "changes.model.1-layer.model = {}: must have"),

@@ -94,7 +94,7 @@ def test_table_and_figure_show_every_change(results, tmp_path):
     rows = [line for line in text.splitlines() if line.startswith(("| training", "| model"))]
     assert len(rows) == 2 and rows[0].startswith("| training | constant rate | 60.00 % | **+9.50 (")
     assert rows[1].startswith("| model | 1 layer | 50.00 % | -0.50 (")
-    assert "**50.50 %** of 1,000 test images" in text and "Missing: without-label-smoothing." in text
+    assert "**50.50 %** of 1,000 test examples" in text and "Missing: without-label-smoothing." in text
     drawn = plot_ablation(summary)
     (axes,) = drawn.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["constant rate", "1 layer"]

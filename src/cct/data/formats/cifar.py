@@ -67,7 +67,7 @@ def _read_batches(
                     if not member.isreg():
                         raise DataError(f"{path}: {member.name} is not a plain file")
                     if member.name in batches:
-                        raise DataError(f"{path}: {member.name} is there twice")
+                        raise DataError(f"{path}: {member.name} is a duplicate")
                     content = archive.extractfile(member).read()
                     batches[member.name] = _records(f"{path}: {member.name}", content, label_bytes, classes)
             while stream.read(1 << 20):

@@ -107,7 +107,7 @@ def summarize(plan: Plan, results: Mapping[str, Result], *, seconds: Mapping[str
         "ablation": plan.name,
         "commit": git(repository_root(), "rev-parse", "HEAD"),
         "data": read_source(Path(content["data"]["source"])).name,
-        "test_images": len(first.correct_n),
+        "test_examples": len(first.correct_n),
         "confidence": level,
         "seed_deviation": None if deviation is None else round(100 * deviation, POINTS),
         "seed_degrees_of_freedom": degrees,
@@ -157,7 +157,7 @@ def _difference_row(found: Difference, level: float, degrees: int) -> dict[str, 
         "points_low": round(found.points - half, POINTS),
         "points_high": round(found.points + half, POINTS),
         "standard_error": round(found.error, POINTS),
-        "standard_error_of_images": round(found.examples, POINTS),
+        "standard_error_of_examples": round(found.examples, POINTS),
         "standard_error_of_seeds": None if found.seeds is None else round(found.seeds, POINTS),
     }
 

@@ -53,7 +53,7 @@ def _base_line(summary: Mapping[str, Any]) -> str:
     base, (model, data) = summary["base"], subject(summary)
     seeds = len(base["experiments"])
     return (
-        f"`{model}` on {data}: **{percent(base['test_accuracy'])} %** of {summary['test_images']:,} test images "
+        f"`{model}` on {data}: **{percent(base['test_accuracy'])} %** of {summary['test_examples']:,} test examples "
         f"({percent(base['test_accuracy_low'])} to {percent(base['test_accuracy_high'])}), "
         f"{seeds} seed{'s' if seeds > 1 else ''}. Each row is the base with one change."
     )
@@ -70,11 +70,11 @@ def _change_line(row: Mapping[str, Any]) -> str:
 def _interval_line(summary: Mapping[str, Any]) -> str:
     changes, deviation = len(summary["changes"]), summary["seed_deviation"]
     if deviation is None:
-        sources = "The interval covers other test images (paired), not other seeds: every variant has one."
+        sources = "The interval covers other test examples (paired), not other seeds: every variant has one."
     else:
         degrees = summary["seed_degrees_of_freedom"]
         sources = (
-            "The interval covers other test images (paired) and other seeds (standard deviation "
+            "The interval covers other test examples (paired) and other seeds (standard deviation "
             f"{deviation:.2f} points, {degrees} degrees of freedom)."
         )
     chance = round((1 - summary["confidence"]) * changes, 1)
