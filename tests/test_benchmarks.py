@@ -7,7 +7,7 @@ import mlflow
 import numpy as np
 import pytest
 from clones import ROOT, Clone
-from runs import THREADS
+from runs import SEED_SHIFT, THREADS
 
 from cct.dvc import Experiment
 from cct.errors import CCTError
@@ -151,7 +151,7 @@ def test_a_finished_experiment_becomes_a_result(saved, tmp_path):
     metrics = json.loads((saved.path / "reports/metrics.json").read_text())
     (one,) = result.runs
     assert one.accuracy == result.accuracy.mean == metrics["test"]["accuracy"]
-    assert (one.experiment, one.seed, one.epochs) == ("whole", 0, 3) and one.loss == metrics["test"]["loss"]
+    assert (one.experiment, one.seed, one.epochs) == ("whole", SEED_SHIFT, 3) and one.loss == metrics["test"]["loss"]
     assert result.data.title == "Digits" and result.data.name == "digits" and result.data.images["test"] == 359
     assert result.recipe.startswith("dvc exp run -S model.name=cct_2_3x1") and "data.source" not in result.recipe
     commit = saved.run("git", "rev-parse", "HEAD").strip()

@@ -122,6 +122,7 @@ def test_a_run_killed_anywhere_ends_in_the_same_bytes(stage, victim, undisturbed
 
 
 def test_interrupts_and_a_full_disk_lose_nothing(victim, undisturbed, tmp_path):
+    """Nor a second run in MLflow, whose run may be open only after the first interrupt."""
     forget(victim, undisturbed[0], "train")
     run = Killable(victim, tmp_path / "log", CCT_CHECKPOINT_SECONDS="1000")
     run.kill_when(run.exists(".cct/checkpoints/*/000001-00000000-*.npz"), signal.SIGINT)

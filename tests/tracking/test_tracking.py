@@ -118,6 +118,19 @@ def test_an_interrupted_training_goes_on_in_its_run_and_doubles_nothing(here):
     assert client(here).get_run(first.run_id).info.status == "FINISHED"
 
 
+def test_an_epoch_that_was_logged_before_its_checkpoint_is_one_point(here):
+    with pytest.raises(KeyboardInterrupt), watched("train") as first:
+        first.log_epoch(row(1, 1.0))
+        first.log_epoch(row(2, 0.5))
+        raise KeyboardInterrupt
+    with watched("train", run_id=first.run_id) as tracker:
+        tracker.log_history([row(1, 1.0)])
+        tracker.log_epoch(row(2, 0.5))
+        tracker.log_epoch(row(3, 0.4))
+    curve = client(here).get_metric_history(first.run_id, "train/loss")
+    assert sorted((point.step, point.value) for point in curve) == [(1, 1.0), (2, 0.5), (3, 0.4)]
+
+
 def test_what_mlflow_refuses_is_left_out_with_a_warning(here, capsys):
     with watched("train") as tracker:
         tracker.log_artifact(Path("no/such/file"))

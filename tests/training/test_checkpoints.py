@@ -52,6 +52,17 @@ def test_only_the_last_two_are_kept_and_none_of_a_finished_run(tmp_path):
     assert not (tmp_path / NAME).exists() and latest(tmp_path) is None
 
 
+def test_the_tracked_run_is_known_as_soon_as_the_tracker_knows_it_and_until_the_training_is_finished(tmp_path):
+    with CheckpointStore(tmp_path, NAME) as saved:
+        assert saved.tracked_run() is None
+    saved.note_tracked_run("r1")  # after an interrupt, and without a checkpoint
+    with CheckpointStore(tmp_path, NAME) as saved:
+        assert saved.tracked_run() == "r1" and saved.latest is None
+        saved.clear()
+        saved.note_tracked_run("r2")  # a tracker that answers when the training is over
+    assert not (tmp_path / NAME).exists()
+
+
 def test_a_power_cut_at_any_place_of_the_last_leaves_the_one_before(tmp_path):
     save(tmp_path, epoch=1, size=25_000)
     save(tmp_path, epoch=2, size=25_000)

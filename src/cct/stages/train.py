@@ -47,12 +47,7 @@ def main(tracker: "Tracker") -> None:
     with CheckpointStore(repository_root() / ".cct/checkpoints", run_digest(decisive, files)) as checkpoints:
         _announce_resume(checkpoints, train.epochs, fingerprint)
         model = _make_model(task, model_params, meta, init_from=None if checkpoints.latest else train.init_from)
-        tracker.start(
-            "train",
-            meta,
-            run_id=checkpoints.notes.get("tracked_run"),
-            on_start=lambda run_id: checkpoints.notes.update(tracked_run=run_id),
-        )
+        tracker.start("train", meta, run_id=checkpoints.tracked_run(), on_start=checkpoints.note_tracked_run)
         tracker.log_environment(machine_record(fingerprint))
         if checkpoints.latest:
             tracker.log_history(checkpoints.latest.content["history"])

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ KEPT = 2  # checkpoints of one run: the latest, and the one before in case the l
 RUNS = 8  # unfinished runs whose checkpoints are kept
 BYTES = 4 << 30  # of all of them together
 CONTENT = "content"
+TRACKED = "tracked_run"  # a file beside the checkpoints
 
 
 class Checkpoint(NamedTuple):
@@ -46,7 +48,7 @@ class CheckpointStore:
         folder: where they are.
         latest: the latest whole checkpoint, or None.
         interval: seconds between two checkpoints within an epoch, from the environment variable CCT_CHECKPOINT_SECONDS.
-        notes: what the run finds again with its checkpoint (its MLflow run). Saved with every checkpoint.
+        notes: what the run finds again with its checkpoint. Saved with every checkpoint.
     """
 
     def __init__(self, top: Path, digest: str) -> None:
@@ -65,6 +67,7 @@ class CheckpointStore:
         self.latest: Checkpoint | None = None
         self.notes: dict[str, Any] = {}
         self.interval = _interval()
+        self._tracked, self._finished = threading.Lock(), False
 
     def __enter__(self) -> "CheckpointStore":
         try:
@@ -119,9 +122,27 @@ class CheckpointStore:
         for path in self._files()[:-KEPT]:
             path.unlink(missing_ok=True)
 
+    def tracked_run(self) -> str | None:
+        """The identifier that `note_tracked_run` got, in this process or in one before."""
+        try:
+            return (self.folder / TRACKED).read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    def note_tracked_run(self, run_id: str) -> None:
+        """Note where a tracker records this run. The tracker's thread may call it at any time, even after the context.
+
+        It is no part of a checkpoint: an interrupted training may write its last one before the tracker answers.
+        """
+        with self._tracked, contextlib.suppress(OSError):
+            if not self._finished:
+                write_atomically(self.folder / TRACKED, run_id.encode())
+
     def clear(self) -> None:
         """Remove all checkpoints of this run, because it is finished."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with self._tracked:
+            self._finished = True
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*-*-*.npz"))
