@@ -60,7 +60,7 @@ POINTS = {
     "while a checkpoint is written": lambda run: run.exists(".cct/checkpoints/*/.00000[12]-*.part"),
     "after the last epoch": lambda run: run.exists(".cct/checkpoints/*/000003-00000000-*.npz"),
     "when the model is there": lambda run: run.exists("models/model.keras"),
-    "in evaluate": lambda run: run.said(r"(?s)Running stage 'evaluate'.*thread\)"),
+    "in evaluate": lambda run: run.said(r"(?s)Running stage 'evaluate'.*threads?\)"),
     "in plot": lambda run: run.exists("reports/figures/*.png"),
 }
 
