@@ -17,6 +17,8 @@ import pytest
 from runs import THREADS, digests, set_parameters
 
 from cct.data.sources import read_arrays, read_source
+from cct.evaluation.figures.registry import FIGURES
+from cct.tasks.figures import FIGURE_TASKS
 
 SMALL = [
     word
@@ -84,7 +86,7 @@ def test_reports_agree_with_one_another(reports):
     assert hits / 359 == pytest.approx(metrics["test"]["accuracy"], abs=1e-4)
     assert "per_class" not in metrics
     names = {path.name for path in (reports / "figures").iterdir()}
-    drawn = ("augmentation", "confusion_matrix", "learning_rate", "top_errors", "per_class_accuracy", "training_curves")
+    drawn = FIGURES | FIGURE_TASKS["image_classification"]
     assert names == {f"{name}.png" for name in drawn}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from cct.errors import CCTError
 from cct.tracking.base import Tracker
-from cct.tracking.registry import make_tracker, tracker_name
+from cct.tracking.registry import TRACKERS, make_tracker, tracker_name
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_the_environment_chooses(monkeypatch, uri, tracker, chosen):
 def test_a_name_that_is_not_there_is_refused_with_those_that_are(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     monkeypatch.setenv("CCT_TRACKER", "wandb")
-    with pytest.raises(CCTError, match="CCT_TRACKER = 'wandb': must be one of mlflow, none"):
+    with pytest.raises(CCTError, match=f"CCT_TRACKER = 'wandb': must be one of {', '.join(TRACKERS)}$"):
         make_tracker()
 
 
