@@ -37,6 +37,12 @@ def client(clone, queue):
     return opened(clone)
 
 
+def apply(clone: Clone, name: str) -> None:
+    """Bring an experiment into the work tree, whatever an earlier test has left there."""
+    clone.run("git", "checkout", "--force", "-q", "HEAD")
+    clone.run("dvc", "exp", "apply", name)
+
+
 def opened(clone: Clone, *, anew: bool = False) -> mlflow.MlflowClient:
     """A client of the clone's store. MLflow keeps a file that it opened once open: `anew` for another of that name."""
     base = clone.path / ".." / clone.path.name if anew else clone.path
@@ -58,10 +64,10 @@ def commits(clone: Clone) -> dict[str, str]:
 
 def test_three_workers_at_once_make_three_complete_runs(clone, queue, client):
     assert not re.search("ERROR|warning|Traceback", queue), queue
-    assert commits(clone).keys() == QUEUED.keys()
+    assert commits(clone).keys() >= QUEUED.keys()
     found = runs(client)
-    assert found.keys() == QUEUED.keys() and all(len(same) == 1 for same in found.values())
-    for name, (run,) in found.items():
+    for name in QUEUED:
+        (run,) = found[name]
         assert run.info.status == "FINISHED"
         epochs = 1 if name == "one-epoch" else 3
         assert run.data.params["train.epochs"] == str(epochs)
@@ -91,7 +97,7 @@ def test_another_folder_time_and_command_give_the_same_files_even_twice_at_once(
     found = commits(clone)
     locks = {clone.run("git", "show", f"{found[name]}:dvc.lock") for name in ("twin-0", "twin-1")}
     assert locks == {(undisturbed[0].path / "dvc.lock").read_text()}
-    clone.run("dvc", "exp", "apply", "twin-0")
+    apply(clone, "twin-0")
     assert digests(clone) == undisturbed[1]
 
 
@@ -117,8 +123,8 @@ def test_dvc_and_mlflow_show_the_same_numbers(clone, client):
 
 
 def test_verify_against_an_experiment_names_what_differs(clone, queue):
-    """In the work tree are the files of twin-0."""
     name = "twin-1"
+    apply(clone, "twin-0")
     count = len(digests(clone)) - 1  # but for dvc.lock
     assert f"all {count} files are identical" in clone.run("cct", "verify", "--against", name)
     history, figure = clone.path / "reports/history.csv", clone.path / "reports/figures/confusion_matrix.png"
@@ -175,21 +181,31 @@ def test_a_restored_training_is_said_to_be_one_and_the_run_is_whole(clone, clien
 
 
 def test_track_adds_nothing_where_all_is_there_and_brings_back_all_where_nothing_is(clone, client):
+    apply(clone, "twin-0")
     said = clone.run("cct", "track", "--all")
-    assert said.count("is there") == 5  # four experiments, and the work tree, which is one of them
+    count = len(commits(clone))
+    assert said.count("is there") == count + 1  # the work tree is one of them
     before = contents(client)  # of a twin that DVC restored, this was the first time to see its evaluation
-    assert len(before) == 4
+    assert len(before) == count
     for name, commit in commits(clone).items():
         kept = files(client, runs(client)[name][0])
         assert kept.keys() >= FILES
         assert kept["dvc.lock"].decode().strip() == clone.run("git", "show", f"{commit}:dvc.lock").strip()
     assert clone.run("cct", "track", "--all") == said
     assert contents(client) == before
-    (clone.path / "mlflow.db").unlink()
-    shutil.rmtree(clone.path / "mlartifacts")
-    said = clone.run("cct", "track", "--all")
-    assert said.count("tracked") == 4 and said.count("is there") == 1
-    after = contents(opened(clone, anew=True))
+    away = clone.path.parent / "away"
+    away.mkdir()
+    for name in ("mlflow.db", "mlartifacts"):
+        (clone.path / name).rename(away / name)
+    try:
+        said = clone.run("cct", "track", "--all")
+        assert said.count("tracked") == count and said.count("is there") == 1
+        after = contents(opened(clone, anew=True))
+    finally:
+        (clone.path / "mlflow.db").unlink()
+        shutil.rmtree(clone.path / "mlartifacts")
+        for name in ("mlflow.db", "mlartifacts"):
+            (away / name).rename(clone.path / name)
     assert after.keys() == before.keys()
     for key, (params, metrics, tags, artifacts, *rest) in before.items():
         assert after[key][0] == params
@@ -204,8 +220,8 @@ def test_track_adds_nothing_where_all_is_there_and_brings_back_all_where_nothing
     assert "did you mean twin-1" in clone.run("cct", "track", "--exp", "twin-11", code=1)
 
 
-def test_a_run_says_how_to_have_it_again(clone, queue):
-    (run,) = runs(opened(clone, anew=True))["one-epoch"]
+def test_a_run_says_how_to_have_it_again(clone, client):
+    (run,) = runs(client)["one-epoch"]
     said = clone.run("cct", "show", run.info.run_id)
     baseline = clone.run("git", "rev-parse", "HEAD").strip()
     for word in (
@@ -225,9 +241,8 @@ def test_a_run_says_how_to_have_it_again(clone, queue):
     assert "error: no run 0123456789abcdef" in clone.run("cct", "show", "0123456789abcdef", code=1)
 
 
-def test_a_run_is_promoted(clone, queue):
+def test_a_run_is_promoted(clone, client):
     """By which rule is tested in `test_promote.py`."""
-    client = opened(clone, anew=True)
     run = runs(client)["one-epoch"][0].info
     assert "cct@champion is version 1" in clone.run("cct", "promote", run.run_id)
     champion = client.get_model_version_by_alias("cct", "champion")
