@@ -5,6 +5,7 @@ import re
 
 from clones import ROOT, Clone
 
+from cct.augment.augmentations import AUGMENTATIONS
 from cct.augment.params import AugmentParams
 from cct.files import sha256_of_file
 from cct.pipeline import pipeline_outputs
@@ -12,22 +13,16 @@ from cct.pipeline import pipeline_outputs
 OUTPUTS = pipeline_outputs(ROOT)
 THREADS = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "1"))
 SEED_SHIFT = int(os.environ.get("CCT_TEST_SEED_SHIFT", "0"))  # pytest --seed-shift
-# No augmentation.
+# No augmentation, and how strong each would be.
 OFF = AugmentParams(
-    crop_padding=0,
-    resized_crop=None,
-    horizontal_flip=False,
-    policy="none",
     randaugment_num_ops=2,
     randaugment_magnitude=9.0,
     randaugment_magnitude_std=0.5,
     randaugment_prob=0.5,
-    random_erasing_prob=0.0,
-    mixup_alpha=0.0,
-    cutmix_alpha=0.0,
     mix_prob=1.0,
     mix_switch_prob=0.5,
     mix_epochs=None,
+    **{name: value for augmentation in AUGMENTATIONS.values() for name, value in augmentation.off.items()},
 )
 # The `train` section for a model that is trained in a test.
 TRAIN = {

@@ -311,7 +311,8 @@ def test_comments_name_every_choice():
     }
     assert {"schedule", "device", "precision"} <= choices.keys()
     for key, values in choices.items():
-        assert set(values) <= set(re.findall(r"\w+", comments[key])), key
+        absent = set(values) - set(re.findall(r"\w+", comments[key]))
+        assert not absent, f"the comment of {key} in params.yaml does not name {', '.join(absent)}"
 
 
 def test_every_field_is_described():
