@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from plans import ALL, ALONE, drawn, params
 
+from cct.augment.augmentations import AUGMENTATIONS
 from cct.augment.preview import enabled_augmentations, preview_images
 from cct.augment.sampling import apply_plan
 
@@ -36,8 +37,11 @@ def test_switched_on_names_what_is():
 def test_examples_have_a_row_for_each_kind(classes, columns, shape):
     rng = np.random.default_rng(3)
     images, labels = rng.integers(0, 256, (100, *shape), dtype=np.uint8), np.arange(100) % classes
-    rows = preview_images(images, labels, params(crop_padding=2, horizontal_flip=True))
-    assert len(rows) == 11 and all(row.shape == (columns, *shape) and row.dtype == np.uint8 for row in rows.values())
+    chosen = params(crop_padding=2, horizontal_flip=True)
+    rows = preview_images(images, labels, chosen)
+    kinds = [title for augmentation in AUGMENTATIONS.values() for title in augmentation.alone(chosen, shape[0])]
+    assert [*rows] == ["original", *kinds, "as in params.yaml"]
+    assert all(row.shape == (columns, *shape) and row.dtype == np.uint8 for row in rows.values())
     np.testing.assert_array_equal(rows["original"], images[:columns])
     both = apply_plan(rows["crop (padding 2)"], np.eye(columns), drawn(horizontal_flip=True, shape=(columns, *shape)))
     np.testing.assert_array_equal(rows["as in params.yaml"], both[0])
