@@ -74,6 +74,7 @@ EDITS = {
     "tasks/image_classification/preparation.py": "preprocess",
     "tasks/image_classification/training.py": "train",
     "tasks/inference.py": "",
+    "tasks/inputs.py": "",
     "tasks/lookup.py": "train evaluate plot",
     "tasks/preparation.py": "preprocess",
     "tasks/training.py": "train",

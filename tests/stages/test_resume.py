@@ -106,6 +106,8 @@ def test_a_run_killed_anywhere_ends_in_the_same_bytes(stage, victim, undisturbed
     """Without MLflow, where the undisturbed run was with it: tracking decides nothing."""
     assert sorted(point for points in KILLS.values() for point in points) == sorted(POINTS)
     forget(victim, undisturbed[0], stage)
+    store = victim.path / "mlflow.db"
+    before = store.exists()
     for point in KILLS[stage]:
         saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
         run = Killable(victim, tmp_path / point, CCT_CHECKPOINT_SECONDS="0", **UNTRACKED)
@@ -118,6 +120,7 @@ def test_a_run_killed_anywhere_ends_in_the_same_bytes(stage, victim, undisturbed
     said = victim.run("dvc", "repro", **UNTRACKED)
     assert ("resuming after epoch" in said) == saved
     assert digests(victim) == undisturbed[1]
+    assert store.exists() == before
     assert not list((victim.path / ".cct/checkpoints").glob("*/*"))
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from cct.errors import CCTError
-from cct.inference.inputs import Input
 from cct.tasks.inference import INFERENCE_TASKS
+from cct.tasks.inputs import Input
 from cct.tasks.lookup import task_of
 
 FOLDER = "classifier"  # of the model's own files, in MLflow's folder "data"

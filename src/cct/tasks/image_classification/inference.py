@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cct.inference.inputs import Input
+from cct.tasks.inputs import Input
 
 
 def describe_input(meta: Mapping[str, Any]) -> Input:
