@@ -145,7 +145,7 @@ def train(job: Job, preset: str) -> None:
     chosen, options = sections(preset, small=job.options.rehearse), job.options
     kind = configure_backend(chosen["runtime"], seed=chosen["train"].seed)
     from cct.models.build import build_model
-    from cct.models.saving import predict_logits, save_model
+    from cct.models.saving import save_model
     from cct.tasks.image_classification.training import transforms
     from cct.training.batches import Examples
     from cct.training.loop import train_model
@@ -192,11 +192,18 @@ def train(job: Job, preset: str) -> None:
         timer.cancel()
         pack(top / fingerprint, options.out)
     if "stopped" not in entry:
-        images, labels = job.splits["test"]
-        logits = predict_logits(network, images, batch_size=256)
-        entry |= compute_metrics(logits, labels, len(classes), confidence=0.95)
+        entry |= _tested(job, network)
         save_model(network, options.out / f"{preset}.keras", provenance={"trained_on": [kind]})
     print(f"{preset}: {entry.get('test') or entry['stopped']}")
+
+
+def _tested(job: Job, network: Any) -> dict[str, Any]:
+    """The metrics of a model on the test split."""
+    from cct.models.saving import predict_logits
+
+    images, labels = job.splits["test"]
+    logits = predict_logits(network, images, batch_size=256)
+    return compute_metrics(logits, labels, len(job.meta["classes"]), confidence=0.95)
 
 
 def pack(folder: Path, out: Path) -> None:

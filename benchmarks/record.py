@@ -188,21 +188,13 @@ def result(
     first, experiment = found[0], found[0].experiment
     committed = flatten(read_yaml(baseline / "params.yaml"))
     presets = {path.stem: flatten(read_yaml(path)) for path in (baseline / "presets").glob("*.yaml")}
-    seeds = [str(run.parameters[SEED]) for run in found]
-    words = recipe(first.parameters, committed, presets, aside=[SEED])
-    if len(seeds) > 1:
-        words = f"for seed in {' '.join(seeds)}; do {words} -S {SEED}=$seed; done"
-    else:
-        words = f"{words} -S {SEED}={seeds[0]}"
+    words = _with_seeds(recipe(first.parameters, committed, presets, aside=[SEED]), found)
     changed = _differing(first.parameters, committed) - {SEED}
     code = git(repository_root(), "diff", "--name-only", experiment.baseline, experiment.commit, *CODE)
     accuracies = [run.metrics["test"]["accuracy"] for run in found]
     seconds = [each for times in timed for each in times.epochs]
     typical = statistics.median(seconds) if seconds else None
-    machines = []
-    for run, each in zip(found, timed, strict=True):
-        described = [{"cpu": each.cpu, "cores": each.cores, "kind": kind} for kind in run.kinds]
-        machines += [one for one in described if one not in machines]
+    machines = _machines(found, timed)
     kind = machines[0]["kind"]
     return {
         "kind": "accuracy",
@@ -234,6 +226,23 @@ def result(
         | {name: kind[name] for name in ("keras", "numpy", "python")},
         "note": None,
     }
+
+
+def _with_seeds(words: str, found: Sequence[Run]) -> str:
+    """The command that runs a recipe with the seeds of these runs."""
+    seeds = [str(run.parameters[SEED]) for run in found]
+    if len(seeds) > 1:
+        return f"for seed in {' '.join(seeds)}; do {words} -S {SEED}=$seed; done"
+    return f"{words} -S {SEED}={seeds[0]}"
+
+
+def _machines(found: Sequence[Run], timed: Sequence[Times]) -> list[dict[str, Any]]:
+    """The machines that trained these runs, each once."""
+    machines = []
+    for run, each in zip(found, timed, strict=True):
+        described = [{"cpu": each.cpu, "cores": each.cores, "kind": kind} for kind in run.kinds]
+        machines += [one for one in described if one not in machines]
+    return machines
 
 
 def _row(run: Run, timed: Times) -> dict[str, Any]:
