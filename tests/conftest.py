@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from cct.log import configure_logging
 
-# Tests run in as many processes as there are processors: threads of each would only be in each other's way.
+# Tests run in more processes than a small machine has processors: threads of each would only be in each other's way.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -36,9 +36,9 @@ def split(count: int, seed: int) -> Examples:
     return Examples(images.astype(np.uint8), labels)
 
 
-def network(seed: int = 0, **fields):
+def network(seed: int = 0, *, num_layers: int = 1, **fields):
     keras.utils.set_random_seed(seed + SEED_SHIFT)
-    params = ModelParams(name="cct_2_3x1", embed_dim=32, num_layers=1, **fields)
+    params = ModelParams(name="cct_2_3x1", embed_dim=32, num_layers=num_layers, **fields)
     return build_model(resolve_architecture(params), image_shape=(8, 8, 1), classes=4)
 
 
@@ -74,6 +74,4 @@ CHANGES = {
 
 def random_network(seed: int = 0):
     """With every kind of random number that a model draws while it is trained."""
-    keras.utils.set_random_seed(seed + SEED_SHIFT)
-    params = ModelParams(name="cct_2_3x1", embed_dim=32, dropout=0.1, attention_dropout=0.1, stochastic_depth=0.5)
-    return build_model(resolve_architecture(params), image_shape=(8, 8, 1), classes=4)
+    return network(seed, num_layers=2, dropout=0.1, attention_dropout=0.1, stochastic_depth=0.5)

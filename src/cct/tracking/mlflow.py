@@ -24,12 +24,11 @@ class MlflowTracker(Tracker):
 
     Attributes:
         run_id: of the run, as soon as it is known. Where the server does not answer it never is.
-        resumed: whether the run was there before this stage.
+        created: the run that this stage made; None where it belongs to one that was there.
     """
 
     def __init__(self) -> None:
         self.run_id: str | None = None
-        self.resumed = False
         self.created: str | None = None
         self.store: Store | None = None
         self.monitor: Any = None
@@ -71,7 +70,7 @@ class MlflowTracker(Tracker):
                 others = trained or self.store.runs(model_sha256=sha256)
                 tags |= {"training": "restored"} | ({"trained_in": others[0].info.run_id} if others else {})
         if found:
-            self.run_id, self.resumed = found.info.run_id, True
+            self.run_id = found.info.run_id
             self.store.client.update_run(self.run_id, status="RUNNING")
         else:
             # A failed delivery is repeated, but not the creation of the run that it may have made.
@@ -112,10 +111,10 @@ class MlflowTracker(Tracker):
         row, at = dict(row), now_ms()
 
         def log(store: Store, run_id: str) -> None:
-            if self.resumed:  # a process that was killed may have logged the epoch, and not written its checkpoint
-                store.log_history(run_id, [row], at)
-            else:
+            if self.created:
                 store.log_metrics(run_id, epoch_metrics(row), step=int(row["epoch"]), at=at)
+            else:  # a process that was killed may have logged the epoch, and not written its checkpoint
+                store.log_history(run_id, [row], at)
 
         self._put(log)
 
