@@ -7,6 +7,7 @@ import shutil
 import pytest
 from clones import Clone
 from filelock import FileLock
+from hypothesis import settings
 
 from cct.log import configure_logging
 
@@ -22,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["CCT_TEST_SEED_SHIFT"] = str(config.getoption("--seed-shift"))
+    # The same examples in every run, and others where seeds are shifted.
+    settings.register_profile("cct", derandomize=not config.getoption("--seed-shift"), deadline=None, database=None)
+    settings.load_profile("cct")
 
 
 @pytest.fixture(autouse=True)

@@ -125,7 +125,11 @@ TRAIN = (
             "never",
             "train.early_stopping_patience = 'never': must be an integer, or null",
         ),
-        ("train.warmup_epochs", "30", "train.warmup_epochs = 30: must be below train.epochs = 30"),
+        (
+            "train.warmup_epochs",
+            "30",
+            "train.warmup_epochs = 30: must be below train.epochs = 30 (null: a share of them)",
+        ),
         (
             "train.min_learning_rate",
             "0.1",
@@ -258,7 +262,7 @@ def test_all_mistakes_at_once(tmp_path):
     """Those between two fields too, beside others of the same section."""
     text = BARE
     for old, new in [
-        ("warmup_epochs: 2", "warmup_epochs: 99"),
+        ("warmup_epochs: null", "warmup_epochs: 99"),
         ("min_learning_rate: 1e-5", "min_learning_rate: 1"),
         ("label_smoothing: 0.1", "label_smoothing: 2"),
         ("num_heads: null", "num_heads: 3"),

@@ -9,16 +9,18 @@ from trainings import network
 from cct.training.averaging import LearningRate
 from cct.training.optimizers import make_optimizer
 from cct.training.params import TrainParams
-from cct.training.schedules import learning_rate
+from cct.training.schedules import learning_rates
 
 pytestmark = pytest.mark.usefixtures("deterministic")
 
 
-def test_the_schedule_is_the_config_at_every_step():
-    params = TrainParams(**TRAIN | {"warmup_epochs": 1.5})
-    schedule = LearningRate(params, steps_per_epoch=7)
-    steps = np.arange(28)
-    np.testing.assert_allclose([float(schedule(step)) for step in steps], learning_rate(params, steps / 7), rtol=1e-4)
+def test_the_optimizer_has_the_rate_of_the_table_at_every_step():
+    rates = np.array([0.1, 0.3, 0.2, 0.0], "float32")
+    schedule = LearningRate(rates)
+    assert [float(schedule(step)) for step in range(6)] == [*map(float, rates), 0.0, 0.0]
+    net = network()
+    adamw = optimizer(net, learning_rate=0.25)
+    assert float(adamw.learning_rate) == 0.25
 
 
 def values(variables: list) -> list[np.ndarray]:
@@ -28,7 +30,8 @@ def values(variables: list) -> list[np.ndarray]:
 def optimizer(net, **changes):
     """Of the config, without warm-up or decay."""
     plain = {"schedule": "constant", "warmup_epochs": 0, "weight_decay": 0.0}
-    adamw = make_optimizer(net, TrainParams(**TRAIN | plain | changes), steps_per_epoch=10)
+    train = TrainParams(**TRAIN | plain | changes)
+    adamw = make_optimizer(net, train, learning_rates(train, steps_per_epoch=10))
     adamw.build(net.trainable_variables)
     return adamw
 
@@ -124,9 +127,10 @@ def test_muon_makes_orthogonal_steps_of_the_encoders_matrices_and_adamws_of_all_
 
 @pytest.mark.parametrize("chosen", ["adamw", "muon"])
 @pytest.mark.parametrize("everything", [False, True])
-def test_norms_biases_and_positions_are_not_decayed(everything, chosen):
+@pytest.mark.parametrize("pooling", ["sequence", "class_token"])
+def test_norms_biases_positions_and_the_class_token_are_not_decayed(everything, chosen, pooling):
     """At a zero gradient an optimizer only decays: what stays as it was is not decayed."""
-    net = network()
+    net = network(pooling=pooling)
     adamw = optimizer(net, optimizer=chosen, decay_norm_and_bias=everything, weight_decay=0.5)
     variables = net.trainable_variables
     for variable in variables:
@@ -137,5 +141,5 @@ def test_norms_biases_and_positions_are_not_decayed(everything, chosen):
     if everything:
         assert not exempt
     else:
-        spared = ("bias", "gamma", "beta", "positional_embedding/table")
+        spared = ("bias", "gamma", "beta", "positional_embedding/table", "class_token/token")
         assert exempt == {v.path for v in variables if v.path.endswith(spared)} and len(exempt) > 8

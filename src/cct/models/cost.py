@@ -67,7 +67,7 @@ def model_cost(architecture: Architecture, *, height: int, width: int, channels:
     """Tokens and multiply-adds for one image of `height` x `width` x `channels`.
 
     Raises:
-        ModelError: as `grid`.
+        ModelError: as `token_grid`.
     """
     a = architecture
     sizes = token_grid(a, height, width)

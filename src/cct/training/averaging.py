@@ -1,20 +1,18 @@
 """Keras optimizers that keep averaged weights beside the raw ones, and their learning rate at each step."""
 
 import keras
+import numpy as np
 from keras import ops
-
-from cct.training.params import TrainParams
-from cct.training.schedules import learning_rate
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """`cct.training.schedules.learning_rate` at each step."""
+    """The learning rate of each step, from a table (steps,). After its end the last rate stays."""
 
-    def __init__(self, train: TrainParams, steps_per_epoch: int) -> None:
-        self.train, self.steps_per_epoch = train, steps_per_epoch
+    def __init__(self, rates: np.ndarray) -> None:
+        self.rates = ops.convert_to_tensor(rates)
 
     def __call__(self, step):
-        return learning_rate(self.train, ops.cast(step, "float32") / self.steps_per_epoch, ops)
+        return ops.take(self.rates, ops.minimum(ops.cast(step, "int32"), len(self.rates) - 1))
 
 
 class RawAndAveraged:

@@ -13,8 +13,7 @@ from tqdm import tqdm
 from cct.errors import CCTError
 from cct.training.batches import EvalBatches
 from cct.training.history import history_row
-from cct.training.params import TrainParams
-from cct.training.schedules import learning_rate
+from cct.training.metrics import reported_name
 from cct.training.variables import assign_variables
 
 log = logging.getLogger(__name__)
@@ -28,8 +27,8 @@ class BestWeights(keras.callbacks.Callback):
     """Keeps the weights with the best validation accuracy; of equals the first, and the raw before the averaged ones.
 
     Args:
-        validation: the batches that averaged weights are evaluated on too, as `ema_val_loss` and so on; None where no
-            weights are averaged.
+        validation: the batches that averaged weights are evaluated on too, as `ema_val_accuracy` and so on; None where
+            no weights are averaged.
         patience: epochs without a better one after which training stops; None never stops it.
     """
 
@@ -123,10 +122,11 @@ class ProgressLogger(keras.callbacks.Callback):
         # The first epoch compiles; leave it out of the forecast as soon as there is another.
         typical = float(np.median(self.seconds[1:] or self.seconds))
         averaged = f" (averaged {logs['ema_val_accuracy']:.4f})" if "ema_val_accuracy" in logs else ""
+        loss = reported_name("loss")
         log.info(
             f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
-            f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
-            f"  val loss {logs['val_loss']:.4f}  val accuracy {logs['val_accuracy']:.4f}{averaged}"
+            f"  loss {logs[loss]:.4f}  accuracy {logs['accuracy']:.4f}"
+            f"  val loss {logs[f'val_{loss}']:.4f}  val accuracy {logs['val_accuracy']:.4f}{averaged}"
             f"  best {self.best.accuracy:.4f} in {self.best.epoch + 1}"
             f"  {self.examples * share / (self.trained - self.start):,.0f} examples/s"
             f"  {format_seconds(typical * (self.epochs - epoch - 1))} left"
@@ -137,17 +137,17 @@ class HistoryLogger(keras.callbacks.Callback):
     """Adds a row to the history after each epoch, and passes it on.
 
     Args:
-        config: for the learning rate.
+        rates: the learning rate of each epoch's last step, (epochs,).
         history: the rows so far, which it extends.
         on_epoch: gets each new row.
     """
 
-    def __init__(self, config: TrainParams, history: list[dict], on_epoch: Callable[[dict[str, float]], None]) -> None:
+    def __init__(self, rates: np.ndarray, history: list[dict], on_epoch: Callable[[dict[str, float]], None]) -> None:
         super().__init__()
-        self.config, self.on_epoch, self.history = config, on_epoch, history
+        self.rates, self.on_epoch, self.history = rates, on_epoch, history
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        row = history_row(epoch + 1, logs, rate=float(learning_rate(self.config, epoch + 1)))
+        row = history_row(epoch + 1, logs, rate=float(self.rates[epoch]))
         self.history.append(row)
         self.on_epoch(row)
 

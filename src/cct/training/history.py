@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from cct.tables import TableError, column_places, parse_number, read_csv
-from cct.training.metrics import EPOCH_METRICS
+from cct.training.metrics import EPOCH_METRICS, reported_name
 
 
 def history_columns() -> dict[str, type]:
-    """The columns that every history has. Epochs count from 1; losses are in nats; `best` is 1 for the best epoch.
+    """The columns that every history has. Epochs count from 1; `best` is 1 for the best epoch.
 
-    `learning_rate` is the rate at the end of the epoch.
+    Losses are cross entropies in nats without label smoothing, so that they compare with the test loss. `learning_rate`
+    is the rate of the epoch's last step.
     """
     measured = [f"{split}_{name}" for split in ("train", "val") for name in EPOCH_METRICS]
     return {"epoch": int} | dict.fromkeys(measured, float) | {"learning_rate": float, "best": int}
@@ -30,12 +31,13 @@ def history_row(epoch: int, logs: Mapping[str, Any], *, rate: float) -> dict[str
 
     Args:
         epoch: counted from 1.
-        logs: values by name: `loss`, `val_loss`, `ema_val_loss` and so on.
-        rate: the learning rate at the end of the epoch.
+        logs: values by `reported_name`, behind `val_` those of validation, behind `ema_val_` of averaged weights too.
+        rate: the learning rate of the epoch's last step.
     """
-    train = {f"train_{name}": float(logs[name]) for name in EPOCH_METRICS}
-    val = {f"val_{name}": float(logs[f"val_{name}"]) for name in EPOCH_METRICS}
-    ema = {name: float(logs[name]) for name in ema_columns() if name in logs}
+    names = [(name, reported_name(name)) for name in EPOCH_METRICS]
+    train = {f"train_{name}": float(logs[reported]) for name, reported in names}
+    val = {f"val_{name}": float(logs[f"val_{reported}"]) for name, reported in names}
+    ema = {f"ema_val_{n}": float(logs[f"ema_val_{reported}"]) for n, reported in names if f"ema_val_{reported}" in logs}
     return {"epoch": epoch} | train | val | {"learning_rate": rate} | ema
 
 

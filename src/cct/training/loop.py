@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from cct.training.batches import EvalBatches, Examples, Transform, no_transform, train_batches
 from cct.training.callbacks import BestWeights, HistoryLogger, ProgressLogger, StopOnNonFiniteLoss, TrainingError
 from cct.training.checkpoints import CheckpointStore
 from cct.training.interrupts import deferred_interrupts
-from cct.training.metrics import EPOCH_METRICS
+from cct.training.metrics import EPOCH_METRICS, reported_name
 from cct.training.optimizers import make_optimizer
 from cct.training.params import TrainParams
 from cct.training.resume import CheckpointCallback, Progress, RestoreMetrics, restore
+from cct.training.schedules import learning_rates
 
 
 def train_model(
@@ -50,7 +52,8 @@ def train_model(
     """
     classes, batch_size = model.output_shape[-1], config.batch_size
     steps = math.ceil(len(training.labels) / batch_size)
-    _compile(model, config, steps=steps, jit_compile=jit_compile)
+    rates = learning_rates(config, steps_per_epoch=steps)
+    _compile(model, config, rates, jit_compile=jit_compile)
     val_batches = EvalBatches(validation, batch_size=batch_size, classes=classes)
     best = BestWeights(val_batches if config.ema_decay is not None else None, config.early_stopping_patience)
     progress = restore(model, best, checkpoints, EvalBatches(validation, batch_size=1, classes=classes)[0])
@@ -62,7 +65,7 @@ def train_model(
             StopOnNonFiniteLoss(),
             best,
             ProgressLogger(epochs=config.epochs, examples=len(training.labels), best=best, **place),
-            HistoryLogger(config, history, on_epoch),
+            HistoryLogger(rates[steps - 1 :: steps], history, on_epoch),
             CheckpointCallback(checkpoints, best=best, history=history, asked=asked, **place),
         ]
         batches = functools.partial(
@@ -73,17 +76,17 @@ def train_model(
     return [{**row, "best": int(row["epoch"] == best.epoch + 1)} for row in history]
 
 
-def _compile(model: keras.Model, config: TrainParams, *, steps: int, jit_compile: bool) -> None:
-    if steps * config.epochs < config.gradient_accumulation_steps:
+def _compile(model: keras.Model, config: TrainParams, rates: np.ndarray, *, jit_compile: bool) -> None:
+    if len(rates) < config.gradient_accumulation_steps:
         raise TrainingError(
             f"train.gradient_accumulation_steps = {config.gradient_accumulation_steps} is more than the "
-            f"{steps * config.epochs} batches of all {config.epochs} epochs, so the weights would never change: "
+            f"{len(rates)} batches of all {config.epochs} epochs, so the weights would never change: "
             "lower it, or train.batch_size"
         )
     model.compile(
-        make_optimizer(model, config, steps_per_epoch=steps),
+        make_optimizer(model, config, rates),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
-        metrics=[metric.make(name) for name, metric in EPOCH_METRICS.items() if metric.make],
+        metrics=[metric.make(reported_name(name)) for name, metric in EPOCH_METRICS.items()],
         jit_compile=jit_compile,
     )
     # Else TensorFlow traces the first step twice, once to find out that the optimizer makes variables in it.

@@ -18,13 +18,19 @@ class EpochMetric(NamedTuple):
         title: of its panel in the figure.
         higher_is_better: its direction.
         percent: whether it is a share of 1, shown in percent.
-        make: from its name to a Keras metric over logits and one-hot targets; None where Keras reports it anyway.
+        make: from a name to a Keras metric over logits and one-hot targets.
     """
 
     title: str
     higher_is_better: bool
     percent: bool
-    make: Callable[[str], "keras.metrics.Metric"] | None
+    make: Callable[[str], "keras.metrics.Metric"]
+
+
+def _cross_entropy(name: str) -> "keras.metrics.Metric":
+    import keras
+
+    return keras.metrics.CategoricalCrossentropy(name=name, from_logits=True)
 
 
 def _accuracy(name: str) -> "keras.metrics.Metric":
@@ -33,7 +39,14 @@ def _accuracy(name: str) -> "keras.metrics.Metric":
     return keras.metrics.CategoricalAccuracy(name=name)
 
 
+# Keras reports what training minimizes, label smoothing included, as `loss`. The metric of that name is the plain one.
+REPORTED_AS = {"loss": "cross_entropy"}
 EPOCH_METRICS = {
-    "loss": EpochMetric("Loss", higher_is_better=False, percent=False, make=None),
+    "loss": EpochMetric("Loss", higher_is_better=False, percent=False, make=_cross_entropy),
     "accuracy": EpochMetric("Accuracy", higher_is_better=True, percent=True, make=_accuracy),
 }
+
+
+def reported_name(name: str) -> str:
+    """The name under which Keras reports one of `EPOCH_METRICS`."""
+    return REPORTED_AS.get(name, name)

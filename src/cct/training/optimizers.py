@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from cct.training.params import TrainParams
 
@@ -27,22 +28,23 @@ def _muon(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Op
     return Muon(**options, adam_weight_decay=train.weight_decay, exclude_layers=["^(?!encoder_)"])
 
 
+PLACES = ("class_token/", "positional_embedding/")  # layers whose weights are tokens, not matrices
 OPTIMIZERS = {"adamw": _adamw, "muon": _muon}
 
 
-def make_optimizer(model: "keras.Model", train: "TrainParams", *, steps_per_epoch: int) -> "keras.optimizers.Optimizer":
-    """The optimizer of a config. Norms, biases and positions are not decayed unless the config says so.
+def make_optimizer(model: "keras.Model", train: "TrainParams", rates: "np.ndarray") -> "keras.optimizers.Optimizer":
+    """The optimizer of a config. Norms, biases, positions and the class token are decayed only if the config says so.
 
     Args:
         model: whose variables it will change.
         train: the config.
-        steps_per_epoch: batches in an epoch, however many of them make one update.
+        rates: the learning rate of each batch, (batches,), however many of them make one update.
     """
     from cct.training.averaging import LearningRate
 
     batches_per_update = train.gradient_accumulation_steps
     options = {
-        "learning_rate": LearningRate(train, steps_per_epoch),
+        "learning_rate": LearningRate(rates),
         "weight_decay": train.weight_decay,
         "global_clipnorm": train.clip_norm,
         "gradient_accumulation_steps": batches_per_update if batches_per_update > 1 else None,
@@ -53,8 +55,6 @@ def make_optimizer(model: "keras.Model", train: "TrainParams", *, steps_per_epoc
     optimizer = OPTIMIZERS[train.optimizer](train, options)
     if not train.decay_norm_and_bias:
         optimizer.exclude_from_weight_decay(
-            var_list=[
-                v for v in model.trainable_variables if len(v.shape) < 2 or v.path.startswith("positional_embedding/")
-            ]
+            var_list=[v for v in model.trainable_variables if len(v.shape) < 2 or v.path.startswith(PLACES)]
         )
     return optimizer

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from cct.params import Section
 from cct.training.optimizers import OPTIMIZERS
-from cct.training.schedules import SCHEDULES
+from cct.training.schedules import SCHEDULES, default_warmup
 
 
 class TrainParams(Section):
@@ -30,12 +30,14 @@ class TrainParams(Section):
     min_learning_rate: float = Field(
         ge=0, le=10, description="the lowest learning rate, where the warm-up begins and schedules end"
     )
-    warmup_epochs: float = Field(ge=0, description="epochs of linear warm-up, below epochs; fractions are allowed")
+    warmup_epochs: float | None = Field(
+        ge=0, description="epochs of linear warm-up, below epochs; null: a fifteenth of the epochs, at most 10"
+    )
     cooldown_epochs: float = Field(ge=0, description="last epochs, at min_learning_rate")
-    step_epochs: float = Field(gt=0, description="for schedule step: epochs between two steps")
+    step_epochs: float = Field(ge=0.01, description="for schedule step: epochs between two steps")
     step_factor: float = Field(gt=0, le=1, description="for schedule step: each step multiplies the rate by it")
     weight_decay: float = Field(ge=0, lt=1, description="decoupled weight decay, times the learning rate at every step")
-    decay_norm_and_bias: bool = Field(description="true: decay norms, biases and positions too, as the Keras example")
+    decay_norm_and_bias: bool = Field(description="true: decay norms, biases, positions and the class token too")
     clip_norm: float | None = Field(gt=0, description="largest norm of all gradients together; null: no limit")
     gradient_accumulation_steps: int = Field(
         ge=1, le=65_536, description="batches whose mean gradient makes one update, 1 to 65,536"
@@ -64,15 +66,16 @@ class TrainParams(Section):
 
     @field_validator("warmup_epochs")
     @classmethod
-    def _below_epochs(cls, warmup: float, info: ValidationInfo) -> float:
-        if warmup >= (epochs := info.data.get("epochs", math.inf)):
-            raise ValueError(f"must be below train.epochs = {epochs}")
+    def _below_epochs(cls, warmup: float | None, info: ValidationInfo) -> float | None:
+        if warmup is not None and warmup >= (epochs := info.data.get("epochs", math.inf)):
+            raise ValueError(f"must be below train.epochs = {epochs} (null: a share of them)")
         return warmup
 
     @field_validator("cooldown_epochs")
     @classmethod
     def _below_the_rest(cls, cooldown: float, info: ValidationInfo) -> float:
         epochs, warmup = info.data.get("epochs", math.inf), info.data.get("warmup_epochs", 0)
+        warmup = default_warmup(epochs) if warmup is None else warmup
         if cooldown and warmup + cooldown >= epochs:
             raise ValueError(f"must be below train.epochs - train.warmup_epochs = {epochs - warmup:g}")
         return cooldown
