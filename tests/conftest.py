@@ -59,7 +59,6 @@ def undisturbed(tmp_path_factory, worker_id):
         if not made:
             set_parameters(clone)
             clone.run("dvc", "repro")
-            assert not list((clone.path / ".cct/checkpoints").glob("*/*")), "a finished run leaves no checkpoint"
             done.write_text(json.dumps(digests(clone)))
     return clone, json.loads(done.read_text())
 

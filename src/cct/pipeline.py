@@ -25,6 +25,16 @@ def pipeline_outputs(top: Path = Path()) -> list[str]:
     return [name for stage in read_stages(top).values() for name in stage_outputs(stage)]
 
 
+def stages_before(name: str, top: Path = Path()) -> list[str]:
+    """The stages whose results a stage depends on, directly or through others, in the order in which they run."""
+    stages, wanted = read_stages(top), {name}
+    for stage in reversed(stages):  # a stage only depends on earlier ones
+        inputs = {dep for later in wanted for dep in stages[later]["deps"]}
+        if inputs & set(stage_outputs(stages[stage])):
+            wanted.add(stage)
+    return [stage for stage in stages if stage in wanted - {name}]
+
+
 def stage_code_files(*stages: str, top: Path = Path()) -> list[Path]:
     """The source files that decide the results of some stages: the ones that DVC is told they depend on.
 

@@ -42,24 +42,52 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     assert latest(tmp_path).content["notes"] == {"run": "x"}, "notes go from checkpoint to checkpoint"
 
 
-def test_only_the_last_two_are_kept_and_none_of_a_finished_run(tmp_path):
+def test_only_the_last_two_are_kept_and_one_of_a_finished_run(tmp_path):
     for epoch in range(1, 6):
         save(tmp_path, epoch=epoch)
     names = sorted(path.name[:6] for path in (tmp_path / NAME).iterdir())
     assert names == ["000004", "000005"]
     with CheckpointStore(tmp_path, NAME) as saved:
-        saved.clear()
-    assert not (tmp_path / NAME).exists() and latest(tmp_path) is None
+        saved.finish(["d1", "d2"])
+    assert sorted(path.name[:6] for path in (tmp_path / NAME).iterdir()) == ["000005", "finish"]
 
 
-def test_the_tracked_run_is_known_as_soon_as_the_tracker_knows_it_and_until_the_training_is_finished(tmp_path):
+@pytest.mark.parametrize("name", [NAME, "cd" * 20])  # the next start is of the same run, or of another
+def test_the_last_checkpoint_of_a_finished_run_stays_until_a_start_finds_its_files_committed(tmp_path, name):
+    save(tmp_path, epoch=3)
+    asked = []
+
+    def answer(committed: bool):
+        return lambda digests: (asked.append(digests), committed)[1]
+
+    with CheckpointStore(tmp_path, NAME, answer(True)) as saved:
+        saved.finish(["d1", "d2"])
+    assert asked == []  # no run was finished when this one started
+    with CheckpointStore(tmp_path, name, answer(False)):
+        pass
+    assert asked == [["d1", "d2"]] and latest_is_there(tmp_path)
+    (tmp_path / NAME / "finished.json").write_bytes(b"torn")
+    with CheckpointStore(tmp_path, name, answer(True)):
+        pass
+    assert latest_is_there(tmp_path)
+    with CheckpointStore(tmp_path, NAME, answer(False)) as saved:
+        saved.finish(["d1", "d2"])
+    with CheckpointStore(tmp_path, name, answer(True)) as saved:
+        assert saved.latest is None
+    assert not (tmp_path / NAME).exists()
+
+
+def latest_is_there(top) -> bool:
+    return any((top / NAME).glob("000003-*.npz"))
+
+
+def test_the_tracked_run_is_known_as_soon_as_the_tracker_knows_it(tmp_path):
     with CheckpointStore(tmp_path, NAME) as saved:
         assert saved.tracked_run() is None
     saved.note_tracked_run("r1")  # after an interrupt, and without a checkpoint
     with CheckpointStore(tmp_path, NAME) as saved:
         assert saved.tracked_run() == "r1" and saved.latest is None
         saved.clear()
-        saved.note_tracked_run("r2")  # a tracker that answers when the training is over
     assert not (tmp_path / NAME).exists()
 
 
@@ -108,12 +136,16 @@ with CheckpointStore(Path({str(tmp_path)!r}), {NAME!r}) as saved:
     assert latest(tmp_path).content["epoch"] == 3
 
 
-def test_unfinished_runs_are_bounded_in_number(tmp_path):
-    for i in range(RUNS + 3):
+def test_runs_are_bounded_in_number_and_finished_ones_go_first(tmp_path):
+    for i in range(RUNS + 2):
         save(tmp_path, epoch=1, name=f"{i:02}" * 20)
+        if i == 5:
+            (tmp_path / (f"{i:02}" * 20) / "finished.json").write_text('["not committed"]')
         os.utime(tmp_path / (f"{i:02}" * 20), (i, i))
+    with CheckpointStore(tmp_path, "ff" * 20, lambda digests: False) as saved:
+        saved.save({"epoch": 1, "step": 0}, {})
     left = sorted(path.name[:2] for path in tmp_path.iterdir() if path.is_dir())
-    assert left == [f"{i:02}" for i in range(3, RUNS + 3)]
+    assert left == [f"{i:02}" for i in range(2, RUNS + 2) if i != 5] + ["ff"]
 
 
 def test_unfinished_runs_are_bounded_in_size_but_none_is_taken_from_its_process(tmp_path, monkeypatch):

@@ -1,7 +1,8 @@
 """Runs a stage: `python -m cct.stages NAME`, as `dvc.yaml` does.
 
 What surrounds a stage is here: parameters are checked before anything slow is imported, the backend is chosen before
-Keras is imported, and a tracker watches. None of it decides a result, so no stage depends on this module.
+Keras is imported, what a stage depends on is guarded, and a tracker watches. None of it decides a result, so no stage
+depends on this module.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from cct.log import log_to_file
 from cct.paths import DVC_LOCK, PARAMS
 from cct.repository import repository_root
 from cct.runtime.backend import prepare_backend
+from cct.stages.dependencies import Dependencies
 from cct.tracking.base import finishing
 from cct.tracking.provenance import current_provenance, lock_digest
 from cct.tracking.registry import make_tracker
@@ -44,6 +46,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("stage", choices=list(STAGES))
     name = parser.parse_args(words).stage
     runtime = params.load(PARAMS, "runtime")
+    dependencies = Dependencies(name)
+    dependencies.require_made_by_stages()
     if STAGES[name].imports_keras:
         prepare_backend(runtime)
     if STAGES[name].logged:
@@ -51,6 +55,7 @@ def main(words: Sequence[str] | None = None) -> None:
     tracker = make_tracker()
     with finishing(tracker):
         importlib.import_module(f"cct.stages.{name}").main(tracker)
+        dependencies.require_unchanged()
         if STAGES[name].last and DVC_LOCK.is_file():
             tracker.log_artifact(DVC_LOCK)
             tracker.set_tags({"lock_digest": lock_digest(DVC_LOCK.read_text(encoding="utf-8"))})

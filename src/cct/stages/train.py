@@ -9,6 +9,7 @@ import keras
 from cct import params
 from cct.data.store import read_meta, read_split
 from cct.files import require_writable, sha256_of_file
+from cct.lockfile import dvc_digest, is_committed
 from cct.models.saving import save_model
 from cct.paths import HISTORY, MODEL, PARAMS, PROCESSED
 from cct.pipeline import stage_code_files
@@ -44,7 +45,8 @@ def main(tracker: "Tracker") -> None:
         "versions": {name: fingerprint[name] for name in ("backend", "backend_version", "keras")},
     }
     files = [*stage_code_files("train"), *([Path(train.init_from)] if train.init_from else [])]
-    with CheckpointStore(repository_root() / ".cct/checkpoints", run_digest(decisive, files)) as checkpoints:
+    folder = repository_root() / ".cct/checkpoints"
+    with CheckpointStore(folder, run_digest(decisive, files), is_committed) as checkpoints:
         _announce_resume(checkpoints, train.epochs, fingerprint)
         model = _make_model(task, model_params, meta, init_from=None if checkpoints.latest else train.init_from)
         tracker.start("train", meta, run_id=checkpoints.tracked_run(), on_start=checkpoints.note_tracked_run)
@@ -64,8 +66,8 @@ def main(tracker: "Tracker") -> None:
                 on_epoch=tracker.log_epoch,
             )
         _write(model, history, checkpoints.notes["platforms"])
+        checkpoints.finish([dvc_digest(path) for path in (MODEL, HISTORY)])
         _track(tracker, history, meta, backend=runtime.backend)
-        checkpoints.clear()
 
 
 def _announce_resume(checkpoints: CheckpointStore, epochs: int, fingerprint: dict[str, Any]) -> None:

@@ -7,11 +7,14 @@ run. Where DVC restored the training from its cache, they make a run from the fi
 """
 
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cct.paths import PARAMS
 from cct.tracking.base import Tracker
 from cct.tracking.delivery import Delivery, now_ms
 from cct.tracking.names import best_metrics, epoch_metrics, result_metrics
@@ -34,6 +37,7 @@ class MlflowTracker(Tracker):
         self.monitor: Any = None
         self.stage = ""
         self.delivery: Delivery | None = None
+        self.started_with = tempfile.TemporaryDirectory(prefix="cct-params-")  # has params.yaml
 
     def start(
         self,
@@ -46,6 +50,8 @@ class MlflowTracker(Tracker):
     ) -> None:
         self.stage, self.delivery = stage, Delivery()
         source = current_provenance()
+        # As they are now: the server may not answer before they are edited for the next run.
+        shutil.copy(PARAMS, self.started_with.name)
 
         def open_run() -> None:
             self._open(source, meta, model_sha256, run_id)
@@ -55,7 +61,7 @@ class MlflowTracker(Tracker):
         self.delivery.put(open_run)
 
     def _open(self, source: Provenance, meta: Mapping[str, Any], sha256: str | None, run_id: str | None) -> None:
-        self.store = self.store or Store()
+        self.store, started = self.store or Store(), Path(self.started_with.name)
         tags = {"data_digest": meta["digest"]}
         found = None
         if run_id:
@@ -65,7 +71,7 @@ class MlflowTracker(Tracker):
             tags["model_sha256"] = sha256
             trained = self.store.runs(model_sha256=sha256, name=source.name)
             # Other parameters of a later stage make another run, or its metrics would contradict its parameters.
-            found = next((run for run in trained if run.data.params == logged_parameters(Path())), None)
+            found = next((run for run in trained if run.data.params == logged_parameters(started)), None)
             if not found:
                 others = trained or self.store.runs(model_sha256=sha256)
                 tags |= {"training": "restored"} | ({"trained_in": others[0].info.run_id} if others else {})
@@ -74,8 +80,8 @@ class MlflowTracker(Tracker):
             self.store.client.update_run(self.run_id, status="RUNNING")
         else:
             # A failed delivery is repeated, but not the creation of the run that it may have made.
-            self.created = self.created or self.store.create(Path(), source, tags)
-            self.store.log_parameters(self.created, Path())
+            self.created = self.created or self.store.create(started, source, tags)
+            self.store.log_parameters(self.created, started)
             self.run_id = self.created
             if sha256:
                 self.store.fill(self.run_id, Path(), meta, at=now_ms())

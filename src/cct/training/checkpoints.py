@@ -1,9 +1,9 @@
-"""Checkpoints of unfinished trainings, on disk: whole or absent, found again by what decides the result.
+"""Checkpoints of trainings, on disk: whole or absent, found again by what decides the result.
 
 They lie in `.cct/checkpoints/<digest>/` under the root of the repository, also where DVC runs an experiment in a
 temporary folder. A file is named `<epoch>-<step>-<digest>.npz`. A file damaged by a power cut fails its digest; the
 previous one is used. Nothing here is pickled, and nothing is in a file that DVC hashes. A training that cannot write
-its checkpoint warns and continues.
+its checkpoint warns and continues. The last checkpoint stays until DVC has what the training wrote.
 """
 
 import contextlib
@@ -13,9 +13,8 @@ import json
 import logging
 import os
 import shutil
-import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,10 +27,11 @@ from cct.files import sha256_of_file, write_atomically
 log = logging.getLogger(__name__)
 
 KEPT = 2  # checkpoints of one run: the latest, and the one before in case the latest is damaged
-RUNS = 8  # unfinished runs whose checkpoints are kept
+RUNS = 8  # whose checkpoints are kept
 BYTES = 4 << 30  # of all of them together
 CONTENT = "content"
-TRACKED = "tracked_run"  # a file beside the checkpoints
+# Files beside the checkpoints: where a tracker records the run, and the digests of what a finished one wrote.
+TRACKED, FINISHED = "tracked_run", "finished.json"
 
 
 class Checkpoint(NamedTuple):
@@ -49,25 +49,28 @@ class CheckpointStore:
         latest: the latest whole checkpoint, or None.
         interval: seconds between two checkpoints within an epoch, from the environment variable CCT_CHECKPOINT_SECONDS.
         notes: what the run finds again with its checkpoint. Saved with every checkpoint.
+        is_committed: see `__init__`.
     """
 
-    def __init__(self, top: Path, digest: str) -> None:
+    def __init__(
+        self, top: Path, digest: str, is_committed: Callable[[Sequence[str]], bool] = lambda digests: True
+    ) -> None:
         """Name the checkpoints of a run.
 
         Args:
             top: folder of all runs' checkpoints.
             digest: hexadecimal; equal for runs that must end in the same bits, and only for them.
+            is_committed: whether files of some digests are safe. Checkpoints of a run that wrote them can go then.
 
         Raises:
             CCTError: CCT_CHECKPOINT_SECONDS is not a number of seconds.
         """
-        self.folder = top / digest
+        self.folder, self.is_committed = top / digest, is_committed
         # Lock files are never removed (another process may be waiting on one), so there is a fixed number of them.
         self.lock = FileLock(top / f"{digest[:4]}.lock")
         self.latest: Checkpoint | None = None
         self.notes: dict[str, Any] = {}
         self.interval = _interval()
-        self._tracked, self._finished = threading.Lock(), False
 
     def __enter__(self) -> "CheckpointStore":
         try:
@@ -81,6 +84,7 @@ class CheckpointStore:
                 f"cannot keep checkpoints in {self.folder.parent}: {error.strerror}: make it a folder that can be "
                 "written, or remove what is in its place"
             ) from error
+        self._clear_committed_runs()
         self._clear_old_runs()
         for path in reversed(self._files()):
             self.latest = _read_checkpoint(path)
@@ -134,32 +138,59 @@ class CheckpointStore:
 
         It is no part of a checkpoint: an interrupted training may write its last one before the tracker answers.
         """
-        with self._tracked, contextlib.suppress(OSError):
-            if not self._finished:
-                write_atomically(self.folder / TRACKED, run_id.encode())
+        with contextlib.suppress(OSError):
+            write_atomically(self.folder / TRACKED, run_id.encode())
 
     def clear(self) -> None:
-        """Remove all checkpoints of this run, because it is finished."""
-        with self._tracked:
-            self._finished = True
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove all checkpoints of this run."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def finish(self, digests: Sequence[str]) -> None:
+        """Note the digests of the files that this run wrote, because it is finished.
+
+        Its last checkpoint stays: whoever stores the files may fail. The next run that starts removes it, if they are
+        committed by then.
+        """
+        with contextlib.suppress(OSError):
+            write_atomically(self.folder / FINISHED, json.dumps(list(digests)).encode())
+        for path in self._files()[:-1]:
+            path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*-*-*.npz"))
 
+    def _clear_committed_runs(self) -> None:
+        """Remove the finished runs whose files are committed, this run among them, but none that is active."""
+        for note in self.folder.parent.glob(f"*/{FINISHED}"):
+            with contextlib.suppress(OSError, ValueError):
+                if self.is_committed(json.loads(note.read_bytes())):
+                    self._remove(note.parent)
+
     def _clear_old_runs(self) -> None:
-        """Remove the oldest unfinished runs while there are too many or they are too large, but none that is active."""
-        runs = sorted((_age(folder), folder) for folder in self.folder.parent.iterdir() if folder.is_dir())
-        sizes = {folder: _size(folder) for _, folder in runs}
-        others = [folder for _, folder in runs if folder != self.folder]
+        """Remove the oldest runs, finished ones first, while there are too many or they are too large.
+
+        None that is active is removed.
+        """
+        folders = [folder for folder in self.folder.parent.iterdir() if folder.is_dir()]
+        runs = sorted((not (folder / FINISHED).is_file(), _age(folder), folder) for folder in folders)
+        sizes = {folder: _size(folder) for folder in folders}
+        others = [folder for *_, folder in runs if folder != self.folder]
         count, total = len(others), sum(sizes.values())
         for folder in others:
             if count < RUNS and total <= BYTES:
                 return
-            # A lock that is held means that the run is active, or shares its lock with one that is.
-            with contextlib.suppress(Timeout), FileLock(folder.parent / f"{folder.name[:4]}.lock").acquire(timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
+            if self._remove(folder):
                 count, total = count - 1, total - sizes[folder]
+
+    def _remove(self, folder: Path) -> bool:
+        """Remove a run's folder, unless the run is active, or shares its lock with one that is."""
+        if folder == self.folder:  # whose lock is held here
+            self.clear()
+            return True
+        with contextlib.suppress(Timeout), FileLock(folder.parent / f"{folder.name[:4]}.lock").acquire(timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
+            return True
+        return False
 
 
 def run_digest(parts: Mapping[str, Any], files: Sequence[Path]) -> str:

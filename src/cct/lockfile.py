@@ -1,0 +1,114 @@
+"""What `dvc.lock` says of the files that the stages wrote."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cct.errors import CCTError
+from cct.params import read_yaml
+from cct.paths import DVC_LOCK
+from cct.repository import git, repository_root
+
+
+def dvc_digest(path: Path) -> str:
+    """The digest that DVC gives a file or a folder.
+
+    It is the md5 of a file; of a folder, the md5 of the list of its files, with `.dir` behind it.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
+    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    listed = [{"md5": dvc_digest(file), "relpath": name} for name, file in files]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def locked_stages(top: Path = Path()) -> dict[str, Any]:
+    """The stages that `dvc.lock` names; nothing where there is no such file."""
+    return read_yaml(top / DVC_LOCK).get("stages", {}) if (top / DVC_LOCK).is_file() else {}
+
+
+def locked_outputs(top: Path = Path()) -> dict[str, str]:
+    """The digest of each output, by its path, as `dvc.lock` has it."""
+    outs = (out for stage in locked_stages(top).values() for out in stage.get("outs", []))
+    return {out["path"]: out["md5"] for out in outs if "md5" in out}
+
+
+def require_as_locked(digests: Mapping[Path, str], top: Path = Path()) -> None:
+    """Refuse files that are not what the stages wrote.
+
+    Args:
+        digests: by path, relative to `top`. Those that `dvc.lock` does not name are not compared.
+        top: the folder of `dvc.lock`.
+
+    Raises:
+        CCTError: one is another; it names the first, and what to do.
+    """
+    locked = locked_outputs(top)
+    for path, found in digests.items():
+        written = locked.get(str(path), found)
+        if found != written:
+            copies = " ".join(f"'{copy}'" for copy in _different_copies(top / path, written))
+            raise CCTError(
+                f"{path} is not what its stage wrote: its md5 is {found}, but {written} in dvc.lock. It was "
+                "changed, or DVC's cache is damaged. Make it anew, with dvc pull (where there is a remote) or dvc "
+                f"repro, after: rm -rf '{path}' {copies}"
+            )
+
+
+def is_committed(digests: Sequence[str]) -> bool:
+    """Whether DVC holds outputs of these digests: its cache has them, and a `dvc.lock` names them.
+
+    The lock file may be that of the work tree, of the folder of this process, or of an experiment.
+    """
+    named = [set(locked_outputs(folder).values()) for folder in {Path.cwd(), repository_root()}]
+    if not any(set(digests) <= values for values in named) and not _in_experiments(digests):
+        return False
+    cache = cache_folder()
+    return all(cached_file(cache, digest).is_file() for digest in digests)
+
+
+def cache_folder() -> Path:
+    """DVC's cache for this folder."""
+    words = [sys.executable, "-m", "dvc", "cache", "dir"]
+    return Path(subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() or ".dvc/cache")
+
+
+def cached_file(cache: Path, digest: str) -> Path:
+    """Where DVC's cache has, or would have, what has this digest."""
+    return cache / "files" / "md5" / digest[:2] / digest[2:]
+
+
+def _different_copies(path: Path, digest: str) -> list[Path]:
+    """The files in DVC's cache that `path` differs from, where it should have `digest`.
+
+    Of a folder they are its different files, and the list of all of them.
+    """
+    cache = cache_folder()
+    listing = cached_file(cache, digest)
+    try:
+        listed = json.loads(listing.read_bytes()) if path.is_dir() else []
+    except (OSError, ValueError):
+        listed = []
+    different = [
+        entry["md5"]
+        for entry in listed
+        if not (file := path / entry["relpath"]).is_file() or dvc_digest(file) != entry["md5"]
+    ]
+    return [listing, *(cached_file(cache, other) for other in different)]
+
+
+def _in_experiments(digests: Sequence[str]) -> bool:
+    top = repository_root()
+    commits = git(top, "for-each-ref", "--format=%(objectname)", "refs/exps/").split()
+    found = (
+        git(top, "grep", "--files-with-matches", "-F", digest, *commits, "--", str(DVC_LOCK)) for digest in digests
+    )
+    return bool(commits) and all(found)

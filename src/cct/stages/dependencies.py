@@ -1,0 +1,83 @@
+"""Guards what a stage depends on: it must be what the stages before wrote, and stay as it is while the stage runs.
+
+DVC takes the digests of a stage's dependencies when the stage has ended. Where one was edited meanwhile, `dvc.lock`
+would name the edited file beside a result of the old one. DVC also trusts its cache: a file that is damaged there is
+checked out, and counts as up to date.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from cct.errors import CCTError
+from cct.lockfile import dvc_digest, locked_stages, require_as_locked
+from cct.params import flatten, read_yaml
+from cct.paths import PARAMS
+from cct.pipeline import read_stages, stages_before
+
+Stat = list[tuple[str, int, int, int]]  # of each file: path, size, time of the last change in nanoseconds, inode
+
+
+class Dependencies:
+    """The files and parameters that a stage depends on, as they are when this object is made."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage, entry, values = stage, read_stages()[stage], flatten(read_yaml(PARAMS))
+        # DVC puts values of params.yaml into paths: ${data.source}.
+        names = [re.sub(r"\$\{([\w.]+)\}", lambda name: str(values[name[1]]), dep) for dep in entry["deps"]]
+        self.paths = [path for path in map(Path, names) if path.exists()]
+        self.sections = entry.get("params", [])
+        self.values = self._values()
+        self.stats = {path: _stat(path) for path in self.paths}
+        self.digests = {path: dvc_digest(path) for path in self.paths}
+
+    def require_made_by_stages(self) -> None:
+        """Compare what the stages before wrote, and the parameters that they had, with `dvc.lock`.
+
+        Raises:
+            CCTError: a file is not what was written, or was made with other parameters than the present ones.
+        """
+        require_as_locked(self.digests)
+        locked, present = locked_stages(), read_yaml(PARAMS)
+        for stage in stages_before(self.stage):
+            had = locked.get(stage, {}).get("params", {}).get(str(PARAMS), {})
+            differ = [section for section, values in had.items() if present.get(section) != values]
+            if differ:
+                raise CCTError(
+                    f"{stage} ran with other values of {', '.join(differ)} than {PARAMS} has now: run dvc repro, which "
+                    f"runs it before {self.stage}"
+                )
+
+    def require_unchanged(self) -> None:
+        """Compare all with what it was when this object was made.
+
+        Raises:
+            CCTError: something has changed since.
+        """
+        # A file whose size, time and inode are the same was not written to, so that large data are not read again.
+        changed = [
+            str(path)
+            for path in self.paths
+            if (stat := _stat(path)) != self.stats[path] and (not stat or dvc_digest(path) != self.digests[path])
+        ]
+        changed += [] if self._values() == self.values else [f"{PARAMS} ({', '.join(self.sections)})"]
+        if changed:
+            raise CCTError(
+                f"{', '.join(changed)} changed while {self.stage} ran, so what it made is not recorded. Run dvc repro "
+                "again; or undo the change first, and a training resumes from its last checkpoint"
+            )
+
+    def _values(self) -> dict[str, Any] | None:
+        """The values of the sections that the stage depends on; None where they cannot be read."""
+        try:
+            content = read_yaml(PARAMS)
+        except CCTError:
+            return None
+        return {section: content.get(section) for section in self.sections}
+
+
+def _stat(path: Path) -> Stat:
+    """Of a file, or of all files in a folder; nothing where it is gone."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path] if path.is_file() else []
+    stats = [(str(file), file.stat()) for file in files if file.is_file()]
+    return [(name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats]
