@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro test test-services test-variants lint deps bench results ablate ui lock clean
+.PHONY: help setup demo repro test test-services test-attack test-variants lint deps bench results ablate ui lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ test: $(READY) ## Run the tests
 
 test-services: $(READY) .venv/ready-jax .venv/ready-services ## Run those that need more: JAX, PostgreSQL, S3, a browser (skipped where not installed)
 	$(BIN)/pytest -n0 -m services -rs $(ARGS)
+
+test-attack: $(READY) ## Run those that kill, fill, damage and edit what real commands use
+	$(BIN)/pytest -m attack -rs $(ARGS)
 
 test-variants: $(READY) ## Run the tests without oneDNN, with one and two threads, other seeds, in random order, each file alone (an hour)
 	scripts/test_variants.sh

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from cct import __version__
 from cct.entry import entry_point
 from cct.log import DEBUG, VARIABLE, configure_logging
+from cct.repository import require_repository
 
+# Commands that work outside of a clone of the repository too.
+ANYWHERE = ("models", "import-checkpoint")
 # What each does, in a line; its module has the same text and its arguments. Only the module of the command is imported.
 COMMANDS = {
     "check": "check a parameter file and its data source, without running anything",
@@ -63,6 +66,8 @@ def main(words: Sequence[str] | None = None) -> int | None:
     if hasattr(arguments, "debug"):
         os.environ[DEBUG] = "1"
     configure_logging()
+    if arguments.command not in ANYWHERE:
+        os.chdir(require_repository())
     return arguments.main(arguments)
 
 

@@ -139,3 +139,15 @@ def list_experiments() -> list[Experiment]:
         if len(parts) == 5 and len(parts[2]) == 2 and len(parts[3]) == 38:
             found.append(Experiment(parts[4], parts[2] + parts[3], commit))
     return sorted(found)
+
+
+def find_experiment(name: str) -> Experiment:
+    """The one experiment of a name.
+
+    Raises:
+        CCTError: there is none.
+    """
+    found = next((experiment for experiment in list_experiments() if experiment.name == name), None)
+    if not found:
+        raise CCTError(f"no experiment {name!r} (dvc exp list)")
+    return found

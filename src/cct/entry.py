@@ -3,9 +3,11 @@
 import functools
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from cct.errors import CCTError
 from cct.log import configure_logging, debugging
@@ -33,8 +35,20 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
         except (CCTError, OSError) as error:
             log.error("%s", error, exc_info=debugging())
             return 1
+        except EOFError as error:
+            if "marshal" not in str(error):
+                raise
+            _remove_compiled_files()
+            log.error("a full disk had cut compiled Python files short. They are removed now: give the command again")
+            return 1
         except KeyboardInterrupt as error:
             print(f"interrupted {error}".strip(), file=sys.stderr)
             return 130
 
     return wrapper
+
+
+def _remove_compiled_files() -> None:
+    """Remove what Python compiled of this package. A full disk leaves one incomplete."""
+    for folder in Path(__file__).parent.rglob("__pycache__"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -65,13 +65,13 @@ def configure_logging(level: str | None = None) -> None:
         LogLevelError: CCT_LOG_LEVEL names no level.
     """
     level = level or os.environ.get(VARIABLE) or "info"
-    if level.lower() not in LEVELS:
-        raise LogLevelError(f"{VARIABLE} = {level!r}: must be one of {', '.join(LEVELS)}")
     logger = logging.getLogger(ROOT)
     if not any(isinstance(handler, Console) for handler in logger.handlers):
         console = Console()
         console.setFormatter(Redacted("%(message)s"))
         logger.addHandler(console)
+    if level.lower() not in LEVELS:  # with a handler, which shows this error as any other
+        raise LogLevelError(f"{VARIABLE} = {level!r}: must be one of {', '.join(LEVELS)}")
     logger.setLevel(LEVELS[level.lower()])
 
 

@@ -4,7 +4,10 @@ import os
 import subprocess
 from pathlib import Path
 
-# Changes elsewhere change a run; these files are its parameters and results.
+from cct.errors import CCTError
+from cct.paths import DVC_YAML
+
+# All files but the parameters and results of a run: its code.
 CODE_PATHSPEC = ("--", ".", ":!params.yaml", ":!dvc.lock", ":!reports")
 
 
@@ -15,6 +18,32 @@ def git(folder: Path, *arguments: str) -> str:
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def require_repository() -> Path:
+    """The root of the repository that the current folder is in.
+
+    Raises:
+        CCTError: it is in none.
+    """
+    root = repository_root()
+    if not (root / ".dvc").is_dir() or not (root / DVC_YAML).is_file():
+        raise CCTError(f"{Path.cwd()} is not in a clone of this project: cd into one")
+    return root
+
+
+def require_history() -> None:
+    """Refuse an experiment beside the work tree in a clone without history: DVC would run it and lose it.
+
+    Raises:
+        CCTError: the repository was cloned with --depth.
+    """
+    root = repository_root()
+    if git(root, "rev-parse", "--is-shallow-repository") == "true":
+        raise CCTError(
+            f"{root} was cloned without its history (--depth), and DVC would lose the experiment: run git fetch "
+            "--unshallow first, or dvc exp run without --temp and --queue"
+        )
 
 
 def repository_root() -> Path:

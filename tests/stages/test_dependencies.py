@@ -103,6 +103,7 @@ def flip(path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("output", "file", "stage", "edit"),
     [
@@ -142,6 +143,7 @@ EDITS = {
 }
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", EDITS)
 def test_a_file_that_is_edited_while_it_is_used_stops_the_stage_and_costs_no_training(inside, name, tmp_path):
     params = inside.path / "params.yaml"
@@ -167,6 +169,7 @@ def test_a_file_that_is_edited_while_it_is_used_stops_the_stage_and_costs_no_tra
     assert "resuming after epoch 3 of 3" in inside.run("dvc", "repro")
 
 
+@pytest.mark.attack
 def test_a_full_cache_of_dvc_costs_no_training(inside, tmp_path):
     """A file system of its own, which only root can make."""
     small = tmp_path / "small"

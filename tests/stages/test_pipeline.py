@@ -48,8 +48,9 @@ def client(clone, demo):
 
 
 @pytest.fixture(scope="module")
-def run(client):
-    runs = client.search_runs(["0", "1"])
+def run(client, demo):
+    name = re.search(r"\n(demo-\S+): ", demo)[1]
+    runs = client.search_runs(["0", "1"], f"tags.`cct.experiment` = '{name}'")
     assert len(runs) == 1, "train, evaluate and plot must write into one run"
     return runs[0]
 

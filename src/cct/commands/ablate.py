@@ -1,11 +1,10 @@
 """Change one ingredient of the recipe at a time, run all of it through DVC's queue, and show what each is worth."""
 
 import argparse
-import os
 from pathlib import Path
 
-from cct.commands.arguments import add_set_param, positive
-from cct.repository import repository_root
+from cct.commands.arguments import add_set_param, file_path, positive
+from cct.repository import require_history
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,16 +14,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", metavar="SEED", nargs="+", type=int, default=[], help="of each change (default: the file's)"
     )
     parser.add_argument("--jobs", type=positive, default=2, help="experiments at a time (default: 2)")
-    parser.add_argument("--file", type=Path, default=Path("benchmarks/ablation.yaml"), help="default: %(default)s")
+    parser.add_argument("--file", type=file_path, default=Path("benchmarks/ablation.yaml"), help="default: %(default)s")
 
 
 def main(arguments: argparse.Namespace) -> int:
     from cct.experiments.ablation.run import run_ablation
 
-    file = arguments.file.resolve()
-    os.chdir(repository_root())
+    require_history()
     complete = run_ablation(
-        Path(os.path.relpath(file)),
+        arguments.file,
         settings=arguments.set_param,
         seeds=arguments.seeds,
         only=arguments.only,

@@ -2,6 +2,9 @@
 
 import argparse
 import math
+from pathlib import Path
+
+from cct.repository import repository_root
 
 
 def positive(text: str) -> int:
@@ -16,6 +19,12 @@ def port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
     return int(text)
+
+
+def file_path(text: str) -> Path:
+    """A file, named from the user's folder. Commands run in the root of the repository; files in it become relative."""
+    path, root = Path(text).absolute(), repository_root()
+    return path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def tolerance(text: str) -> float:

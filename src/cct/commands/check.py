@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 
 from cct import params
+from cct.commands.arguments import file_path
 from cct.data.sources import read_source
 from cct.paths import PARAMS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, nargs="?", default=PARAMS, help="default: params.yaml")
+    parser.add_argument("file", type=file_path, nargs="?", default=PARAMS, help="default: params.yaml")
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -1,14 +1,21 @@
 """Run the pipeline on handwritten digits as a DVC experiment, beside the work tree, and fetch its reports."""
 
 import argparse
+import secrets
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
+from filelock import FileLock
+
 from cct.commands.arguments import add_set_param
-from cct.dvc import run_dvc
+from cct.dvc import fetch_files, find_experiment, run_dvc
 from cct.evaluation.reports import read_metrics
 from cct.experiments.presets import preset_arguments
+from cct.params import load
+from cct.paths import METRICS, PARAMS
+from cct.repository import repository_root, require_history
 
 FOLDER = Path("reports/demo")
 
@@ -16,19 +23,25 @@ add_arguments = add_set_param
 
 
 def main(arguments: argparse.Namespace) -> None:
-    name = time.strftime("demo-%Y%m%d-%H%M%S")
+    require_history()
+    top = repository_root()
+    # Two demos may begin in one second, and DVC would let the second take the place of the first.
+    name = f"{time.strftime('demo-%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     start = time.monotonic()
     settings = [word for setting in arguments.set_param for word in ("-S", setting)]
     run_dvc("exp", "run", "--temp", "--name", name, *preset_arguments("demo"), *settings)
-    from dvc.api import DVCFileSystem
-
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    DVCFileSystem(".", rev=name).get("reports", str(FOLDER), recursive=True)
-    summary = read_metrics(FOLDER / "metrics.json")
+    with tempfile.TemporaryDirectory(prefix="cct-demo-") as folder:
+        fetched = Path(folder)
+        # By its commit: another demo may have ended meanwhile.
+        fetch_files(top, find_experiment(name).commit, ["reports", PARAMS], fetched)
+        summary, level = read_metrics(fetched / METRICS), load(fetched / PARAMS, "evaluate").confidence_level
+        with FileLock(top / ".cct/demo.lock"):
+            shutil.rmtree(top / FOLDER, ignore_errors=True)
+            shutil.copytree(fetched / "reports", top / FOLDER)
     test, seconds = summary["test"], round(time.monotonic() - start)
     print(
         f"\n{name}: {test['accuracy']:.2%} of {test['examples']} test examples right "
-        f"({test['accuracy_low']:.1%} to {test['accuracy_high']:.1%} with 95 % confidence), "
+        f"({test['accuracy_low']:.1%} to {test['accuracy_high']:.1%} with {100 * level:.4g} % confidence), "
         f"{summary['model']['parameters']:,} parameters, {seconds} s\n\n"
         f"  look at the figures   {FOLDER}/figures/\n"
         f"  open the MLflow UI    make ui\n"

@@ -9,13 +9,14 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from cct import params
 from cct.entry import entry_point
 from cct.log import log_to_file
 from cct.paths import DVC_LOCK, PARAMS
-from cct.repository import repository_root
+from cct.repository import repository_root, require_history
 from cct.runtime.backend import prepare_backend
 from cct.stages.dependencies import Dependencies
 from cct.tracking.base import finishing
@@ -45,6 +46,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m cct.stages", description="Run a stage of the pipeline.")
     parser.add_argument("stage", choices=list(STAGES))
     name = parser.parse_args(words).stage
+    if Path.cwd() != repository_root():  # DVC runs an experiment in a folder of its own
+        require_history()
     runtime = params.load(PARAMS, "runtime")
     dependencies = Dependencies(name)
     dependencies.require_made_by_stages()

@@ -1,0 +1,81 @@
+"""Attacks on whole commands: two at once, a full disk."""
+
+import marshal
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from clones import Clone
+from killable import Killable
+from runs import digests, set_parameters
+
+pytestmark = pytest.mark.attack
+
+
+def test_two_demos_at_once_are_two_experiments_each_with_its_own_result(make_clone, tmp_path):
+    clone = make_clone()
+    short = ("-S", "train.epochs=1", "-S", "model.embed_dim=32", "-S", "model.num_layers=1")
+    runs = [Killable(clone, tmp_path / f"log{i}", "cct", "demo", *short, "-S", f"train.seed={i}") for i in (1, 2)]
+    names = []
+    for run in runs:
+        assert run.process.wait() == 0, run.log.read_text()
+        said = run.log.read_text()
+        measured = re.search(r"test accuracy (0\.\d+)", said)[1]
+        name, shown = re.search(r"\n(demo-\S+): ([\d.]+)% of", said).groups()
+        assert float(shown) == pytest.approx(100 * float(measured), abs=0.01)
+        names.append(name)
+    listed = clone.run("dvc", "exp", "list", "--name-only").split()
+    assert len(set(names)) == 2 and set(names) == set(listed)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that makes a file system of so many kilobytes, or changes its size. Only root can."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def resize(kilobytes: int) -> Path:
+        words = ["mount", "-t", "tmpfs", "-o", f"{'remount,' * folder.is_mount()}size={kilobytes}k", "tmpfs", folder]
+        if subprocess.run(words, capture_output=True, check=False).returncode:
+            pytest.skip("mount needs root")
+        return folder
+
+    yield resize
+    subprocess.run(["umount", "-l", folder], capture_output=True, check=False)
+
+
+def whole(compiled: Path) -> bool:
+    try:
+        marshal.loads(compiled.read_bytes()[16:])
+    except (EOFError, ValueError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("free", [150, 300, 600, 900])
+def test_a_disk_that_becomes_full_costs_no_epoch_that_was_written(free, small_disk, make_clone, undisturbed, tmp_path):
+    """The repository is on it. The command that failed is given again when there is room."""
+    source = make_clone()
+    set_parameters(source)
+    folder = small_disk(1 << 20)
+    shutil.copytree(source.path, folder / "repository", symlinks=True)
+    clone = Clone(folder / "repository", tmp_path / "home")
+    clone.run("dvc", "repro", "preprocess", MLFLOW_TRACKING_URI="none")
+    used = int(subprocess.check_output(["df", "--output=used", folder], text=True).split()[1])
+    small_disk(used + free)
+    words = {"MLFLOW_TRACKING_URI": "none", "CCT_CHECKPOINT_SECONDS": "0"}
+    run = Killable(clone, tmp_path / "log", "dvc", "repro", **words)
+    assert run.process.wait() != 0
+    said = run.log.read_text()
+    assert "No space left" in said and "Traceback" not in said
+    saved = sorted(clone.path.glob(".cct/checkpoints/*/*.npz"))
+    small_disk(1 << 20)
+    torn = [path for path in clone.path.glob("src/**/*.pyc") if not whole(path)]
+    if torn:  # Python left them so, and would fail at them for ever
+        assert "give the command again" in clone.run("dvc", "repro", code=255, **words)
+    said = clone.run("dvc", "repro", **words)
+    trained = "Running stage 'train'" in said  # else DVC had got the model
+    assert ("resuming after epoch" in said) == (trained and bool(saved))
+    assert digests(clone) == undisturbed[1]

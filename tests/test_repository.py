@@ -1,0 +1,48 @@
+"""Where a command is run: in a folder of a clone, in none, in a clone without history."""
+
+import subprocess
+
+import pytest
+from clones import ROOT, Clone
+
+from cct import cli
+
+
+@pytest.mark.parametrize("folder", ["src", "data/sources"])
+def test_commands_find_the_root(folder, monkeypatch, capsys):
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(ROOT / folder)
+    assert cli.main(["check"]) == 0
+    assert capsys.readouterr().out.startswith("params.yaml: ")
+    monkeypatch.chdir(ROOT / folder)
+    assert cli.main(["check", "params.yaml"]) == 1  # a file is named from where the user is
+    assert f"cannot read {folder}/params.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["demo"], ["preset", "fast"], ["check"], ["ablate"], ["ui"], ["verify"], ["track"]])
+def test_outside_of_a_clone_commands_say_so(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path} is not in a clone of this project: cd into one\n"
+    assert cli.main(["models"]) == 0
+
+
+def test_an_experiment_that_dvc_would_lose_is_refused_before_it_runs(make_clone, tmp_path):
+    """In a clone of one commit. In the work tree itself DVC keeps it."""
+    whole = make_clone()
+    whole.run("git", "commit", "-q", "--allow-empty", "-m", "second")
+    words = ["git", "clone", "-q", "--depth", "1", f"file://{whole.path}", str(tmp_path / "shallow")]
+    subprocess.run(words, check=True)
+    shallow = Clone(tmp_path / "shallow", tmp_path / "home")
+    advice = "was cloned without its history (--depth), and DVC would lose the experiment: run git fetch --unshallow"
+    assert shallow.run("cct", "demo", code=1).startswith(f"error: {shallow.path} {advice}")
+    assert advice in shallow.run("cct", "ablate", code=1)
+    identity = {f"GIT_{role}_{field}": "a" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")}
+    words = ("-S", "data.source=data/sources/digits.yaml", "download")
+    assert advice in shallow.run("dvc", "exp", "run", "--temp", *words, code=255, **identity)
+    shallow.run("dvc", "exp", "run", "-n", "here", *words, **identity)
+    assert "here" in shallow.run("dvc", "exp", "list", "--name-only")
+    shallow.run("git", "fetch", "-q", "--unshallow")
+    shallow.run("dvc", "exp", "run", "--temp", "-n", "beside", *words, **identity)
+    assert "beside" in shallow.run("dvc", "exp", "list", "--name-only")
