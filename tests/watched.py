@@ -7,7 +7,7 @@ from typing import Any
 from cct.tracking.base import finishing
 from cct.tracking.mlflow import MlflowTracker
 
-META = {"digest": "d" * 64}
+META = {"name": "tests", "digest": "d" * 64, "sha256": {"test_inputs": "a", "test_labels": "b"}}
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -55,11 +56,11 @@ def require_as_locked(digests: Mapping[Path, str], top: Path = Path()) -> None:
     for path, found in digests.items():
         written = locked.get(str(path), found)
         if found != written:
-            copies = " ".join(f"'{copy}'" for copy in _different_copies(top / path, written))
+            damaged = shlex.join(map(str, (path, *_different_copies(top / path, written))))
             raise CCTError(
                 f"{path} is not what its stage wrote: its md5 is {found}, but {written} in dvc.lock. It was "
                 "changed, or DVC's cache is damaged. Make it anew, with dvc pull (where there is a remote) or dvc "
-                f"repro, after: rm -rf '{path}' {copies}"
+                f"repro, after: rm -rf {damaged}"
             )
 
 

@@ -244,8 +244,9 @@ def test_a_run_says_how_to_have_it_again(clone, client):
 def test_a_run_is_promoted(clone, client):
     """By which rule is tested in `test_promote.py`."""
     run = runs(client)["one-epoch"][0].info
-    assert "cct@champion is version 1" in clone.run("cct", "promote", run.run_id)
-    champion = client.get_model_version_by_alias("cct", "champion")
+    said = clone.run("cct", "promote", run.run_id[:8])
+    name = re.match(r"models:/(cct-digits-\w{8})@champion is version 1", said)[1]
+    champion = client.get_model_version_by_alias(name, "champion")
     assert int(champion.version) == 1 and champion.run_id == run.run_id
 
 

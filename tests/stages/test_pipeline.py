@@ -61,7 +61,7 @@ def reports(clone, demo):
 
 
 def test_demo_says_what_it_did_and_what_next(demo):
-    assert re.search(r"demo-\d+-\d+: \d+\.\d\d% of 359 test examples right", demo)
+    assert re.search(r"demo-\d+-\d+-\w+: \d+\.\d\d% of 359 test examples right", demo)
     for hint in ("reports/demo/figures/", "make ui", "make demo ARGS="):
         assert hint in demo
     assert "WARNING" not in demo and "Traceback" not in demo

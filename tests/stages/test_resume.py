@@ -112,9 +112,7 @@ def test_interrupts_and_a_full_disk_lose_nothing(victim, undisturbed, tmp_path):
     assert "error: " in full.stdout and "File too large" in full.stdout and "Traceback" not in full.stdout
     assert sorted(victim.path.glob(".cct/checkpoints/*/*.npz")) == before
     said = victim.run("dvc", "repro")
-    where = re.search(
-        r"resuming after epoch 2 of 3, step \d+, from (.*)\n\(to start over instead: rm -r '(.*)'\)", said
-    )
+    where = re.search(r"resuming after epoch 2 of 3, step \d+, from (.*)\n\(to start over instead: rm -r (.*)\)", said)
     assert where and where[1] == where[2] and Path(where[1]).parent == victim.path / ".cct/checkpoints"
     assert digests(victim) == undisturbed[1]
     # In MLflow it is one run, with each epoch once.

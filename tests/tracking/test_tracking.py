@@ -9,9 +9,11 @@ import mlflow
 import pytest
 from watched import watched
 
+from cct.errors import CCTError
 from cct.tracking.names import epoch_metrics, result_metrics
 from cct.tracking.store import Store
 from cct.tracking.times import epoch_seconds, training_seconds
+from cct.training.checkpoints import CheckpointStore, abandoned_runs
 
 
 def client(path: Path) -> mlflow.MlflowClient:
@@ -213,3 +215,60 @@ def test_epochs_have_the_times_of_those_that_were_watched(here):
         assert epoch_seconds(store, run_of(*never_watched)) == []
     assert training_seconds([2.0, 2.5, 2.5]) == 9.5
     assert training_seconds([2.0, 2.0, 900.0]) == 2.0 + 2.0 + 2.0 + 6.0, "a night in between is no training"
+
+
+def test_an_interrupted_training_that_resumes_under_another_name_is_still_one_run(here, monkeypatch):
+    """DVC gives `dvc exp run` without a name a new one each time."""
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-duck")
+    with pytest.raises(KeyboardInterrupt), watched("train") as first:
+        first.log_epoch(row(1, 1.0))
+        raise KeyboardInterrupt
+    monkeypatch.setenv("DVC_EXP_NAME", "shy-goat")
+    with watched("train", run_id=first.run_id) as second:
+        second.log_history([row(1, 1.0)])
+    assert second.run_id == first.run_id
+    run = client(here).get_run(first.run_id)
+    assert run.info.run_name == run.data.tags["cct.experiment"] == "shy-goat" and run.info.status == "FINISHED"
+    monkeypatch.setenv("DVC_EXP_NAME", "third")  # what has ended under its name stays that experiment's
+    with watched("train", run_id=first.run_id) as third:
+        pass
+    assert third.run_id != first.run_id and client(here).get_run(first.run_id).info.run_name == "shy-goat"
+
+
+def test_runs_of_killed_trainings_do_not_stay_running(here, tmp_path):
+    store = Store()
+    killed, ended, active = (store.client.create_run(store.experiment).info.run_id for _ in range(3))
+    store.client.set_terminated(ended)
+    for digest, run_id in (("aa" * 20, killed), ("bb" * 20, ended), ("cc" * 20, active)):
+        CheckpointStore(tmp_path, digest).note_tracked_run(run_id)
+    with CheckpointStore(tmp_path, "dd" * 20) as finished:
+        finished.note_tracked_run("of no interest")
+        finished.finish([])
+    with CheckpointStore(tmp_path, "cc" * 20), watched("train") as tracker:
+        assert abandoned_runs(tmp_path) == [killed, ended]
+        tracker.end_killed_runs([killed, ended, "gone"])
+    status = {run_id: store.client.get_run(run_id).info.status for run_id in (killed, ended, active)}
+    assert status == {killed: "KILLED", ended: "FINISHED", active: "RUNNING"}
+
+
+@pytest.mark.parametrize("name", ["it's", 'a"b', "`tick`", "50%", "a\\b", "C++ & (x), y=1;", "größe-ж-鸭🦆"])
+def test_any_name_of_an_experiment_is_whole_and_found_again(here, monkeypatch, name):
+    monkeypatch.setenv("DVC_EXP_NAME", name)
+    model = str(abs(hash(name)))
+    identifier = train(model)
+    with watched("evaluate", model_sha256=model) as tracker:
+        tracker.log_results({"test": {"accuracy": 0.75}})
+    assert tracker.run_id == identifier
+    run = client(here).get_run(identifier)
+    assert run.info.run_name == run.data.tags["cct.experiment"] == name
+    assert [found.info.run_id for found in Store().runs(experiment=name, model_sha256=model)] == [identifier]
+
+
+def test_a_run_is_found_by_the_beginning_of_its_identifier(here):
+    identifier = train("9" * 64)
+    store = Store()
+    assert store.get(identifier[:10]).info.run_id == identifier
+    with pytest.raises(CCTError, match=r"runs begin with  in sqlite"):
+        store.get("")
+    with pytest.raises(CCTError, match=r"^no run zzz in sqlite"):
+        store.get("zzz")

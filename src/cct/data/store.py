@@ -1,6 +1,8 @@
 """The processed arrays: plain `.npy` files and `meta.json`, as the later stages read them."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,16 @@ def read_meta(folder: Path) -> dict[str, Any]:
         return json.loads((folder / META).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / META} cannot be read ({error}): run dvc repro preprocess") from error
+
+
+def data_set(meta: Mapping[str, Any]) -> dict[str, str]:
+    """What names a data set: its `name`, the `digest` of all splits, and the `test_digest` of the test split alone.
+
+    Results on the test split compare where name and test digest are equal, however training data were chosen.
+    """
+    files = [Path(name.format("test")).stem for name in (INPUTS, LABELS)]
+    test = json.dumps([meta["sha256"][name] for name in files])
+    return {"name": meta["name"], "digest": meta["digest"], "test_digest": hashlib.sha256(test.encode()).hexdigest()}
 
 
 def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:

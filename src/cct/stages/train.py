@@ -1,6 +1,7 @@
 """Train the model on `data/processed`."""
 
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from cct.runtime.machine import machine_record, platform_differences
 from cct.tasks.lookup import task_of
 from cct.tasks.training import TRAINING_TASKS, TrainingTask
 from cct.training.batches import Examples
-from cct.training.checkpoints import CheckpointStore, run_digest
+from cct.training.checkpoints import CHECKPOINTS, CheckpointStore, abandoned_runs, run_digest
 from cct.training.history import best_accuracy, best_row, write_history
 from cct.training.loop import train_model
 
@@ -45,11 +46,12 @@ def main(tracker: "Tracker") -> None:
         "versions": {name: fingerprint[name] for name in ("backend", "backend_version", "keras")},
     }
     files = [*stage_code_files("train"), *([Path(train.init_from)] if train.init_from else [])]
-    folder = repository_root() / ".cct/checkpoints"
+    folder = repository_root() / CHECKPOINTS
     with CheckpointStore(folder, run_digest(decisive, files), is_committed) as checkpoints:
         _announce_resume(checkpoints, train.epochs, fingerprint)
         model = _make_model(task, model_params, meta, init_from=None if checkpoints.latest else train.init_from)
         tracker.start("train", meta, run_id=checkpoints.tracked_run(), on_start=checkpoints.note_tracked_run)
+        tracker.end_killed_runs(abandoned_runs(folder))
         tracker.log_environment(machine_record(fingerprint))
         if checkpoints.latest:
             tracker.log_history(checkpoints.latest.content["history"])
@@ -76,8 +78,8 @@ def _announce_resume(checkpoints: CheckpointStore, epochs: int, fingerprint: dic
     if checkpoints.latest:
         done = checkpoints.latest.content
         log.info(
-            "resuming after epoch %d of %d, step %d, from %s\n(to start over instead: rm -r '%s')",
-            done["epoch"], epochs, done["step"], checkpoints.folder, checkpoints.folder,
+            "resuming after epoch %d of %d, step %d, from %s\n(to start over instead: rm -r %s)",
+            done["epoch"], epochs, done["step"], checkpoints.folder, shlex.quote(str(checkpoints.folder)),
         )  # fmt: skip
         if fingerprint not in platforms:
             changes = "\n".join(platform_differences(platforms[-1], fingerprint))

@@ -31,6 +31,9 @@ class Tracker:
             on_start: gets the identifier of the run as soon as it is known.
         """
 
+    def end_killed_runs(self, run_ids: Sequence[str]) -> None:
+        """The runs of trainings whose process was killed: they did not end themselves."""
+
     def log_environment(self, record: Mapping[str, Any]) -> None:
         """What computes, as `cct.runtime.machine.machine_record` returns it."""
 

@@ -17,7 +17,7 @@ from typing import Any
 from cct.paths import PARAMS
 from cct.tracking.base import Tracker
 from cct.tracking.delivery import Delivery, now_ms
-from cct.tracking.names import best_metrics, epoch_metrics, result_metrics
+from cct.tracking.names import best_metrics, data_tags, epoch_metrics, result_metrics
 from cct.tracking.provenance import Provenance, current_provenance, logged_parameters
 from cct.tracking.store import Store
 
@@ -62,11 +62,9 @@ class MlflowTracker(Tracker):
 
     def _open(self, source: Provenance, meta: Mapping[str, Any], sha256: str | None, run_id: str | None) -> None:
         self.store, started = self.store or Store(), Path(self.started_with.name)
-        tags = {"data_digest": meta["digest"]}
-        found = None
+        tags, found = data_tags(meta), None
         if run_id:
-            own = f"attributes.run_id = '{run_id}' AND tags.`cct.name` = '{source.name}'"
-            found = next(iter(self.store.client.search_runs([self.store.experiment], own)), None)
+            found = self._interrupted_run(run_id, source, logged_parameters(started))
         elif sha256:
             tags["model_sha256"] = sha256
             trained = self.store.runs(model_sha256=sha256, name=source.name)
@@ -88,6 +86,21 @@ class MlflowTracker(Tracker):
         if self.stage == "train":
             self._watch_system()
 
+    def _interrupted_run(self, run_id: str, source: Provenance, parameters: Mapping[str, str]) -> Any:
+        """The run of a training that resumes; None where it is gone, or ended as another experiment's.
+
+        DVC gives an experiment that is started again without a name a new one, and so the run is named anew.
+        """
+        found = self.store.find(run_id)
+        if not found:
+            return None
+        if found.data.tags.get("cct.name") == source.name:
+            return found
+        if found.info.status == "FINISHED" or found.data.params != parameters:
+            return None
+        self.store.name(run_id, source)
+        return found
+
     def _watch_system(self) -> None:
         """Record load and memory of the machine with the run, unless the environment says no."""
         if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true").lower() in ("false", "0"):
@@ -104,6 +117,10 @@ class MlflowTracker(Tracker):
 
         if self.delivery:
             self.delivery.put(deliver)
+
+    def end_killed_runs(self, run_ids: Sequence[str]) -> None:
+        """Set the status of those that still count as running."""
+        self._put(lambda store, run_id: store.end_killed_runs(run_ids))
 
     def log_environment(self, record: Mapping[str, Any]) -> None:
         """A file with all of it, and tags to filter by."""

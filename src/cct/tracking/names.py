@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cct.data.store import data_set
 from cct.training.history import best_accuracy, best_row
 
-# By the beginning of a column of the history. The longest that fits counts.
+# By the beginning of a column of the history.
 PREFIXES = {"ema_val_": "val/ema_", "train_": "train/", "val_": "val/", "learning_": "train/learning_"}
 
 
@@ -23,6 +24,11 @@ def best_metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The best epoch's number, and its validation accuracy."""
     best = best_row(history)
     return {"best/epoch": best["epoch"], "best/val_accuracy": best_accuracy(best)}
+
+
+def data_tags(meta: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a run that name its data set."""
+    return {f"data_{name}": value for name, value in data_set(meta).items()}
 
 
 def result_metrics(summary: Mapping[str, Any]) -> dict[str, float]:

@@ -1,13 +1,15 @@
-"""The model registry: a run's model becomes champion if it is better by more than chance."""
+"""The model registry: a run's model becomes champion of its data set if it is better by more than chance."""
 
 from typing import Any, NamedTuple
 
+from filelock import FileLock
+
 from cct.errors import CCTError
 from cct.evaluation.metrics import TEST_METRICS
+from cct.repository import repository_root
 from cct.tracking.store import ABSENT, Store
-from cct.training.metrics import EPOCH_METRICS
 
-REGISTERED, CHAMPION = "cct", "champion"
+CHAMPION = "champion"
 
 
 class Comparison(NamedTuple):
@@ -26,12 +28,23 @@ def comparable_metrics() -> dict[str, Comparison]:
     for name, metric in TEST_METRICS.items():
         end = f"test/{name}_{'high' if metric.higher_is_better else 'low'}" if metric.interval else None
         found[f"test/{name}"] = Comparison(metric.higher_is_better, end)
-    found["best/val_accuracy"] = Comparison(EPOCH_METRICS["accuracy"].higher_is_better, None)
     return found
 
 
+def registered_name(run: Any) -> str:
+    """The registered model that a run's data set has: `cct-NAME-DIGEST`, with 8 digits of the test split's digest.
+
+    Raises:
+        CCTError: the run has no tags of its data set.
+    """
+    name, digest = (run.data.tags.get(f"cct.data_{field}") for field in ("name", "test_digest"))
+    if not name or not digest:
+        raise CCTError(f"run {run.info.run_id} does not say on which data set it was tested: run cct track first")
+    return f"cct-{name}-{digest[:8]}"
+
+
 def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
-    """Register a run's model, and make it the champion if it is better than the present one by more than chance.
+    """Register a run's model, and make it champion of its data set if it is better by more than chance.
 
     Args:
         store: of MLflow.
@@ -52,21 +65,32 @@ def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
     allowed = [name for name in comparable_metrics() if name in run.data.metrics]
     if metric not in allowed:
         raise CCTError(f"run {run_id} has no result {metric!r}; it has: {', '.join(allowed)}")
+    registered = registered_name(run)
+    with FileLock(repository_root() / ".cct" / "promote.lock"):  # else two that are better could both win
+        return _promote(store, run, models[0].model_id, registered, metric=metric, force=force)
+
+
+def _promote(store: Store, run: Any, model_id: str, registered: str, *, metric: str, force: bool) -> str:
     sha256, value = run.data.tags.get("cct.model_sha256", ""), run.data.metrics[metric]
-    champion = _champion(store)
+    champion = _champion(store, registered)
     if champion and sha256 and champion.tags.get("cct.model_sha256") == sha256:
-        return f"{REGISTERED} version {champion.version} is this model already"
+        return f"{registered} version {champion.version} is this model already"
     bound = _require_better(store, champion, metric, value, force=force) if champion else None
-    version = _register(store, run_id, models[0].model_id, sha256)
+    version = _register(store, registered, run.info.run_id, model_id, sha256)
+    # Somebody on another machine may have promoted between the look and now. A server has no lock for this.
+    present = _champion(store, registered)
+    if (present.version if present else None) != (champion.version if champion else None):
+        raise CCTError(f"{registered} has got another champion meanwhile (version {present.version}): promote again")
+    store.client.set_registered_model_alias(registered, CHAMPION, version)
     before = f", in place of version {champion.version} ({bound:.4f} at best)" if bound is not None else ""
-    return f"models:/{REGISTERED}@{CHAMPION} is version {version}, {metric} = {value:.4f}{before}"
+    return f"models:/{registered}@{CHAMPION} is version {version}, {metric} = {value:.4f}{before}"
 
 
-def _champion(store: Store) -> Any:
+def _champion(store: Store, registered: str) -> Any:
     from mlflow.exceptions import MlflowException
 
     try:
-        return store.client.get_model_version_by_alias(REGISTERED, CHAMPION)
+        return store.client.get_model_version_by_alias(registered, CHAMPION)
     except MlflowException as error:
         if error.error_code not in ABSENT:
             raise
@@ -74,12 +98,14 @@ def _champion(store: Store) -> Any:
 
 
 def _require_better(store: Store, champion: Any, metric: str, value: float, *, force: bool) -> float | None:
-    """The value that was passed; None if the champion has no such metric."""
+    """The value that was passed; None where force alone decided."""
     held, comparison = store.client.get_run(champion.run_id).data.metrics, comparable_metrics()[metric]
     end = held.get(comparison.bound) if comparison.bound else None
     bound = held.get(metric) if end is None else end
-    if bound is None or force:
+    if force:
         return bound
+    if bound is None:
+        raise CCTError(f"the champion (version {champion.version}) has no {metric}: compare by another metric")
     better = value > bound if comparison.higher_is_better else value < bound
     if not better:
         side = "above" if comparison.higher_is_better else "below"
@@ -90,16 +116,15 @@ def _require_better(store: Store, champion: Any, metric: str, value: float, *, f
     return bound
 
 
-def _register(store: Store, run_id: str, model_id: str, sha256: str) -> str:
+def _register(store: Store, registered: str, run_id: str, model_id: str, sha256: str) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
-        store.client.create_registered_model(REGISTERED)
+        store.client.create_registered_model(registered)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = store.client.create_model_version(
-        REGISTERED, f"models:/{model_id}", run_id=run_id, model_id=model_id, tags={"cct.model_sha256": sha256}
+        registered, f"models:/{model_id}", run_id=run_id, model_id=model_id, tags={"cct.model_sha256": sha256}
     )
-    store.client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
     return version.version

@@ -14,6 +14,7 @@ from cct import paths
 from cct.errors import CCTError
 from cct.evaluation.reports import read_metrics
 from cct.files import sha256_of_file
+from cct.log import redact
 from cct.repository import repository_root
 from cct.tracking.delivery import error_reason
 from cct.tracking.names import best_metrics, epoch_metrics, result_metrics
@@ -90,15 +91,26 @@ class Store:
 
     def runs(self, **tags: str) -> list:
         """Runs that have these tags of this project, the newest first."""
-        wanted = " AND ".join(f"tags.`cct.{name}` = '{value}'" for name, value in tags.items())
-        return list(self.client.search_runs([self.experiment], wanted, order_by=["attributes.start_time DESC"]))
+        # MLflow's language has no escape for a quote in a value, so what has one is compared here.
+        plain = {name: value for name, value in tags.items() if not set(value) & set("'\"`\\")}
+        wanted = " AND ".join(f"tags.`cct.{name}` = '{value}'" for name, value in plain.items())
+        found = self._search(wanted)
+        return [run for run in found if all(run.data.tags.get(f"cct.{n}", "") == value for n, value in tags.items())]
 
-    def get(self, run_id: str) -> Any:
-        """A run.
+    def _search(self, wanted: str = "") -> list:
+        """All runs that a filter fits, the newest first."""
+        found, token = [], None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment], wanted, order_by=["attributes.start_time DESC"], page_token=token
+            )
+            found.extend(page)
+            token = page.token
+            if not token:
+                return found
 
-        Raises:
-            CCTError: there is none of this identifier.
-        """
+    def find(self, run_id: str) -> Any:
+        """A run, or None where there is none of this identifier."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -106,13 +118,37 @@ class Store:
         except MlflowException as error:
             if error.error_code not in ABSENT:
                 raise
-            raise CCTError(f"no run {run_id} in {tracking_uri()}") from error
+            return None
+
+    def get(self, run_id: str) -> Any:
+        """A run, by its identifier or by the beginning of it.
+
+        Raises:
+            CCTError: there is none, or there are several.
+        """
+        run = self.find(run_id)
+        found = [run] if run else [run for run in self._search() if run.info.run_id.startswith(run_id)]
+        if len(found) != 1:
+            which = f"{len(found)} runs begin with" if found else "no run"
+            raise CCTError(f"{which} {run_id} in {redact(tracking_uri())}")
+        return found[0]
 
     def create(self, folder: Path, source: Provenance, tags: Mapping[str, str], start: int | None = None) -> str:
         """Make a run for the parameters in `folder`, which `log_parameters` logs next. Returns its identifier."""
         own = source._asdict() | {"command": reproduce_command(folder, source)} | dict(tags)
         named = {f"cct.{name}": value for name, value in own.items()} | {"mlflow.runName": source.name}
         return self.client.create_run(self.experiment, tags=named, start_time=start).info.run_id
+
+    def name(self, run_id: str, source: Provenance) -> None:
+        """Give a run another name and provenance."""
+        self.client.set_tag(run_id, "mlflow.runName", source.name)
+        self.set_tags(run_id, source._asdict())
+
+    def end_killed_runs(self, run_ids: Sequence[str]) -> None:
+        """Set the status of those that still count as running."""
+        for run in filter(None, map(self.find, run_ids)):
+            if run.info.status == "RUNNING":
+                self.client.set_terminated(run.info.run_id, status="KILLED")
 
     def log_parameters(self, run_id: str, folder: Path) -> None:
         """Log `params.yaml`, its values and the file."""

@@ -11,6 +11,7 @@ from cct.errors import CCTError
 from cct.files import sha256_of_file
 from cct.lockfile import dvc_digest, require_as_locked
 from cct.repository import CODE_PATHSPEC, git, repository_root
+from cct.tracking.names import data_tags
 from cct.tracking.provenance import Provenance, current_provenance, lock_digest, logged_parameters
 from cct.tracking.store import Store
 
@@ -99,12 +100,12 @@ def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> s
     if run:
         run_id = run.info.run_id
     else:
-        run_id = store.create(folder, source, {"data_digest": meta["digest"], "model_sha256": sha256}, start=at)
+        run_id = store.create(folder, source, data_tags(meta) | {"model_sha256": sha256}, start=at)
         store.log_parameters(run_id, folder)
     store.fill(run_id, folder, meta, at=at)
     store.log_artifact(run_id, folder / paths.FIGURES, "figures")
     store.log_artifact(run_id, folder / paths.DVC_LOCK)
-    store.set_tags(run_id, {"lock_digest": lock, "model_sha256": sha256})
+    store.set_tags(run_id, data_tags(meta) | {"lock_digest": lock, "model_sha256": sha256})
     store.client.set_terminated(run_id, status="FINISHED", end_time=run.info.end_time if run else at)
     return f"{source.name}: {'is there, checked' if run else 'tracked'} ({run_id})"
 

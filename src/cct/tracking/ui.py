@@ -14,6 +14,7 @@ from cct.tracking.registry import require_tracking
 from cct.tracking.store import DATABASE, Store, explained_errors, tracking_uri
 from cct.tracking.sync import track_experiment, untracked_experiments
 from cct.tracking.view import NAME
+from cct.training.checkpoints import CHECKPOINTS, abandoned_runs
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def _bring_in_experiments() -> str:
     """Track what is missing; returns the identifier of the MLflow experiment."""
     with explained_errors():
         store = Store()  # makes the tables under a lock; the server would make them without one
+        store.end_killed_runs(abandoned_runs(repository_root() / CHECKPOINTS))
         missing = untracked_experiments(store)
     for experiment in missing:
         try:

@@ -27,6 +27,7 @@ from cct.files import sha256_of_file, write_atomically
 log = logging.getLogger(__name__)
 
 KEPT = 2  # checkpoints of one run: the latest, and the one before in case the latest is damaged
+CHECKPOINTS = Path(".cct/checkpoints")  # in the root of the repository
 RUNS = 8  # whose checkpoints are kept
 BYTES = 4 << 30  # of all of them together
 CONTENT = "content"
@@ -191,6 +192,17 @@ class CheckpointStore:
             shutil.rmtree(folder, ignore_errors=True)
             return True
         return False
+
+
+def abandoned_runs(top: Path) -> list[str]:
+    """The tracked runs of trainings that were killed: not finished, and no process has their checkpoints."""
+    found = []
+    for note in sorted(top.glob(f"*/{TRACKED}")):
+        folder = note.parent
+        with contextlib.suppress(Timeout, OSError), FileLock(top / f"{folder.name[:4]}.lock").acquire(timeout=0):
+            if not (folder / FINISHED).is_file():
+                found.append(note.read_text(encoding="utf-8"))
+    return found
 
 
 def run_digest(parts: Mapping[str, Any], files: Sequence[Path]) -> str:
