@@ -1,15 +1,19 @@
 """Attacks on whole commands: two at once, a full disk."""
 
+import csv
+import io
+import json
 import marshal
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import mlflow
 import pytest
 from clones import Clone
 from killable import Killable
-from runs import digests, set_parameters
+from runs import OVERRIDES, digests, set_parameters
 
 pytestmark = pytest.mark.attack
 
@@ -79,3 +83,37 @@ def test_a_disk_that_becomes_full_costs_no_epoch_that_was_written(free, small_di
     trained = "Running stage 'train'" in said  # else DVC had got the model
     assert ("resuming after epoch" in said) == (trained and bool(saved))
     assert digests(clone) == undisturbed[1]
+
+
+CLASSES = ["C++", "it's", "rock (x)", "a,b", "Q&A", "50%", "$x_1$", '"q"', "größe", "鸭 🦆"]
+
+
+def test_any_name_reaches_every_store_file_and_figure_whole(tmp_path):
+    """Of classes, the folder, the descriptor, the branch and the experiment; then the store is made again from them."""
+    clone = Clone(tmp_path / "it's 100% é [x]", tmp_path / "home")
+    described = (clone.path / "data/sources/digits.yaml").read_text()
+    listed = f"classes: {json.dumps(CLASSES, ensure_ascii=False)}"
+    own = clone.path / "data/sources/it's mine.yaml"
+    own.write_text(re.sub(r"classes: \[.*?\]", lambda found: listed, described))
+    clone.run("git", "checkout", "-qb", "it's/a-branch")
+    clone.run("git", "add", "-A")
+    clone.run("git", "commit", "-qm", "mine")
+    words = [*OVERRIDES, "-S", "train.epochs=1", "-S", "train.warmup_epochs=0", "-S", f'data.source="{own}"']
+    said = clone.run("cct", "demo", *words)
+    name = re.search(r"\n(demo-\S+): ", said)[1]
+    renamed = "it's-one"
+    clone.run("dvc", "exp", "rename", name, renamed)
+    for path in (clone.path, clone.path / ".." / clone.path.name):  # MLflow keeps a file of one name open
+        assert renamed in clone.run("cct", "track", "--exp", renamed)
+        client = mlflow.MlflowClient(f"sqlite:///{path}/mlflow.db")
+        runs = {run.info.run_name: run for run in client.search_runs(["1"])}
+        run = runs[renamed]
+        assert run.data.metrics["test/accuracy"] > 0 and run.data.params["data.source"] == str(own)
+        kept = Path(client.download_artifacts(run.info.run_id, "reports/per_class.csv")).read_text()
+        assert [row["class"] for row in csv.DictReader(io.StringIO(kept))] == CLASSES
+        model = client.get_logged_model(run.outputs.model_outputs[0].model_id)
+        loaded = mlflow.pyfunc.load_model(model.artifact_location)
+        assert loaded.metadata.get_output_schema().input_names() == ["label", *(f"p_{name}" for name in CLASSES)]
+        assert "it" in clone.run("cct", "show", run.info.run_id)
+        (clone.path / "mlflow.db").unlink()
+        shutil.rmtree(clone.path / "mlartifacts")

@@ -107,7 +107,7 @@ def test_a_child_process_of_dvc_finds_python_and_an_author(tmp_path, monkeypatch
     assert environment["GIT_COMMITTER_EMAIL"] == "dvc@localhost" and environment["GIT_AUTHOR_NAME"] == "DVC experiment"
     assert dict(os.environ) == before
     (tmp_path / ".gitconfig").write_text("[user]\n    name = Somebody\n    email = me@example.org\n")
-    assert child_environment().keys() - {"PATH"} == before.keys() - {"PATH"}
+    assert child_environment().keys() - {"PATH", "PYTHONPATH"} == before.keys() - {"PATH", "PYTHONPATH"}
 
 
 def test_nothing_of_this_project_is_in_other_processes():

@@ -28,6 +28,16 @@ def test_outside_of_a_clone_commands_say_so(words, tmp_path, monkeypatch, capsys
     assert cli.main(["models"]) == 0
 
 
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%20b"])
+def test_a_path_that_dvc_takes_for_an_address_is_refused(name, tmp_path, monkeypatch, capsys):
+    (tmp_path / name / ".dvc").mkdir(parents=True)
+    (tmp_path / name / "dvc.yaml").touch()
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path / name)
+    assert cli.main(["demo"]) == 1
+    assert f"{name[1:-1]!r} in its path, and DVC would lose the experiment" in capsys.readouterr().err
+
+
 def test_an_experiment_that_dvc_would_lose_is_refused_before_it_runs(make_clone, tmp_path):
     """In a clone of one commit. In the work tree itself DVC keeps it."""
     whole = make_clone()

@@ -31,6 +31,8 @@ def child_environment() -> dict[str, str]:
     own = str(Path(sys.executable).parent)
     if own not in environment.get("PATH", "").split(os.pathsep)[:1]:
         environment["PATH"] = os.pathsep.join(filter(None, [own, environment.get("PATH")]))
+    patches = str(Path(__file__).with_name("dvc_patches"))
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [patches, environment.get("PYTHONPATH")]))
     for field, value in AUTHOR.items():
         if not git(repository_root(), "config", f"user.{field}"):
             for role in ("AUTHOR", "COMMITTER"):

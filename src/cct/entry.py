@@ -25,7 +25,8 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        sys.stdout.reconfigure(line_buffering=True)  # each line of progress reaches a log file at once
+        # Each line of progress reaches a log file at once, whatever letters the file's encoding lacks.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
         try:
             configure_logging()
             return main(*args, **kwargs) or 0

@@ -1,6 +1,7 @@
 """The git repository that this project lies in."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -32,13 +33,19 @@ def require_repository() -> Path:
     return root
 
 
-def require_history() -> None:
-    """Refuse an experiment beside the work tree in a clone without history: DVC would run it and lose it.
+def require_experiments_kept() -> None:
+    """Refuse an experiment beside the work tree where DVC would run it and lose it.
 
     Raises:
-        CCTError: the repository was cloned with --depth.
+        CCTError: the repository was cloned with --depth, or DVC takes a part of its path for a part of an address.
     """
     root = repository_root()
+    special = re.search(r"[#?]|%[0-9A-Fa-f]{2}", str(root))
+    if special:
+        raise CCTError(
+            f"{root} has {special[0]!r} in its path, and DVC would lose the experiment: rename the folder, or run dvc "
+            "exp run without --temp and --queue"
+        )
     if git(root, "rev-parse", "--is-shallow-repository") == "true":
         raise CCTError(
             f"{root} was cloned without its history (--depth), and DVC would lose the experiment: run git fetch "

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from cct.commands.arguments import add_set_param, file_path, positive
-from cct.repository import require_history
+from cct.repository import require_experiments_kept
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from cct.experiments.ablation.run import run_ablation
 
-    require_history()
+    require_experiments_kept()
     complete = run_ablation(
         arguments.file,
         settings=arguments.set_param,

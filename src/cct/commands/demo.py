@@ -15,7 +15,7 @@ from cct.evaluation.reports import read_metrics
 from cct.experiments.presets import preset_arguments
 from cct.params import load
 from cct.paths import METRICS, PARAMS
-from cct.repository import repository_root, require_history
+from cct.repository import repository_root, require_experiments_kept
 
 FOLDER = Path("reports/demo")
 
@@ -23,7 +23,7 @@ add_arguments = add_set_param
 
 
 def main(arguments: argparse.Namespace) -> None:
-    require_history()
+    require_experiments_kept()
     top = repository_root()
     # Two demos may begin in one second, and DVC would let the second take the place of the first.
     name = f"{time.strftime('demo-%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"

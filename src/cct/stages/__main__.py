@@ -16,7 +16,7 @@ from cct import params
 from cct.entry import entry_point
 from cct.log import log_to_file
 from cct.paths import DVC_LOCK, PARAMS
-from cct.repository import repository_root, require_history
+from cct.repository import repository_root, require_experiments_kept
 from cct.runtime.backend import prepare_backend
 from cct.stages.dependencies import Dependencies
 from cct.tracking.base import finishing
@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("stage", choices=list(STAGES))
     name = parser.parse_args(words).stage
     if Path.cwd() != repository_root():  # DVC runs an experiment in a folder of its own
-        require_history()
+        require_experiments_kept()
     runtime = params.load(PARAMS, "runtime")
     dependencies = Dependencies(name)
     dependencies.require_made_by_stages()
