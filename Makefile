@@ -67,18 +67,7 @@ clean: ## Remove the environment, nothing else
 	rm -rf .venv
 
 .venv/ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo \
-	  "error: $(PYTHON) is `$(PYTHON) --version 2>&1`; Python 3.11 to 3.13 is needed: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
-	  "error: $(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || $(PYTHON) -m venv --clear .venv
-	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@echo "$(CURDIR)" > .venv/home
-	@touch $@
+	@$(PYTHON) scripts/environment.py
 
 .venv/ready-%: requirements-%.lock .venv/ready
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock -r $<
-	@touch $@
+	@$(PYTHON) scripts/environment.py $*

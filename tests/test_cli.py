@@ -79,15 +79,23 @@ def test_errors_of_the_user_are_messages(capsys, tmp_path):
         fails(ZeroDivisionError())
 
 
-def test_sigterm_ends_like_ctrl_c():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_a_closed_terminal_end_like_ctrl_c(number):
     code = "import signal, sys; from cct.entry import entry_point\n"
     code += "@entry_point\ndef main():\n  print('ready', flush=True); signal.pause()\nsys.exit(main())"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as run:
         assert run.stdout.readline() == "ready\n"
-        run.send_signal(signal.SIGTERM)
+        run.send_signal(number)
         assert run.wait(10) == 130
         assert run.stderr.read() == "interrupted\n"
+
+
+def test_nohup_keeps_a_command_running():
+    code = "import signal; from cct.entry import entry_point\n"
+    code += "@entry_point\ndef main():\n  print(signal.getsignal(signal.SIGHUP).name)\nmain()"
+    words = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-c", code]
+    assert subprocess.check_output(words, text=True) == "SIG_IGN\n"
 
 
 def test_addresses_lose_their_passwords():

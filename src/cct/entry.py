@@ -18,13 +18,15 @@ log = logging.getLogger(__name__)
 def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
     """Wrap a command: it logs, and an error of the user's becomes its message on stderr and exit code 1.
 
-    Files that cannot be read or written are such errors too. Ctrl-C and SIGTERM end with 130. With CCT_DEBUG=1
-    (`--debug`) a message comes with its traceback.
+    Files that cannot be read or written are such errors too. Ctrl-C, SIGTERM and a closed terminal end with 130. With
+    CCT_DEBUG=1 (`--debug`) a message comes with its traceback.
     """
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
         # Each line of progress reaches a log file at once, whatever letters the file's encoding lacks.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
         try:

@@ -1,12 +1,15 @@
 """Training as a whole."""
 
+import itertools
+import threading
+
 import numpy as np
 import pytest
 from trainings import RANDOM, accuracy_of, network, split, train
 
 from cct.models.saving import predict_logits
 from cct.tasks.image_classification.training import transforms
-from cct.training.batches import Examples, train_batches
+from cct.training.batches import Examples, read_ahead, train_batches
 from cct.training.callbacks import TrainingError
 from cct.training.history import best_accuracy, best_row, history_columns
 
@@ -94,6 +97,38 @@ def test_batches_are_a_function_of_seed_epoch_and_step():
         np.testing.assert_array_equal(x, late_x)
         np.testing.assert_array_equal(y, late_y)
     assert any((a != b).any() for (a, _), (b, _) in zip(whole[:3], whole[4:7], strict=True))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_batches_are_made_ahead_on_one_thread_in_their_order(count):
+    made, threads, go = [], set(), [threading.Event() for _ in range(6)]
+
+    def numbers():
+        for number in range(6):
+            made.append(number)
+            threads.add(threading.current_thread().name)
+            go[number].set()
+            yield number
+
+    ahead = read_ahead(numbers(), count)
+    assert next(ahead) == 0
+    assert go[count].wait(10)  # while 0 is used
+    assert list(ahead) == [1, 2, 3, 4, 5] and made == list(range(6)) and threads == {"batches_0"}
+
+
+def test_an_error_in_a_batch_made_ahead_comes_in_its_turn_and_an_end_ends_the_thread():
+    def fails():
+        yield 1
+        raise ValueError("bad batch")
+
+    ahead = read_ahead(fails())
+    assert next(ahead) == 1
+    with pytest.raises(ValueError, match="bad batch"):
+        next(ahead)
+    endless = read_ahead(itertools.count())
+    assert next(endless) == 0
+    endless.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
 def test_every_image_is_seen_once_an_epoch():

@@ -88,6 +88,7 @@ def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch, undisturbe
     monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
     for number, place, where in (
         (signal.SIGINT, (1, 2), "in epoch 2 after step 2"),
+        (signal.SIGHUP, (1, 5), "in epoch 2 after step 5"),
         (signal.SIGTERM, (2, 0), "after epoch 2"),
     ):
 

@@ -35,6 +35,12 @@ class Source(Section):
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: list[str]) -> list[str]:
+        unfit = [name for name in classes if not name or name != name.strip() or not name.isprintable()]
+        if unfit:
+            raise ValueError(
+                f"class names must be printable text without spaces around it, but these are not: "
+                f"{', '.join(map(ascii, unfit[:5]))}"
+            )
         duplicates = sorted({name for name in classes if classes.count(name) > 1})
         if duplicates:
             raise ValueError(f"class names must differ, but these are duplicates: {', '.join(duplicates)}")

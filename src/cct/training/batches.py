@@ -1,8 +1,10 @@
 """Batches of examples and one-hot targets. Nothing here knows what an example is: images today, text later."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import keras
 import numpy as np
@@ -11,6 +13,9 @@ from cct.augment.streams import ORDER, random_stream
 
 # Changes a batch: (indices of its examples in the split, inputs, targets) -> (inputs, targets).
 Transform = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+Item = TypeVar("Item")
 
 
 class Examples(NamedTuple):
@@ -74,3 +79,13 @@ def train_batches(
         for start in range(first, count, batch_size):
             batch = order[start : start + batch_size]
             yield transform(batch, examples.inputs[batch], targets[examples.labels[batch]])
+
+
+def read_ahead(batches: Iterator[Item], count: int = 2) -> Iterator[Item]:
+    """Yield the same batches, each made on another thread while those before it are used."""
+    end = object()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as thread:
+        ahead = deque(thread.submit(next, batches, end) for _ in range(count))
+        while (batch := ahead.popleft().result()) is not end:
+            ahead.append(thread.submit(next, batches, end))
+            yield batch

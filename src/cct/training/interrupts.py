@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as requests, which a training meets between two steps."""
+"""Ctrl-C, SIGTERM and a closed terminal as requests, which a training meets between two steps."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def deferred_interrupts() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into an event that is set; the second raises KeyboardInterrupt at once.
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into an event that is set; the second raises KeyboardInterrupt at once.
 
     An exception in the middle of a step would leave variables that are neither those before nor those after it.
     """
@@ -27,7 +27,8 @@ def deferred_interrupts() -> Iterator[threading.Event]:
         asked.set()
         log.info("stopping after this step (once more: at once, and back to the last checkpoint on disk)")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in kept}
     try:
         yield asked
     finally:

@@ -1,14 +1,15 @@
 """Training: a model and examples in, a history out. Knows neither files nor trackers nor what an example is."""
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-from cct.training.batches import EvalBatches, Examples, Transform, no_transform, train_batches
+from cct.training.batches import EvalBatches, Examples, Transform, no_transform, read_ahead, train_batches
 from cct.training.callbacks import BestWeights, HistoryLogger, ProgressLogger, StopOnNonFiniteLoss, TrainingError
 from cct.training.checkpoints import CheckpointStore
 from cct.training.interrupts import deferred_interrupts
@@ -107,13 +108,21 @@ def _fit(
     while epoch < config.epochs and not stopped:
         # The rest of an epoch is an epoch of fewer steps to Keras, and needs a `fit` of its own.
         end = epoch + 1 if first_step else config.epochs
-        model.fit(
-            batches(epochs=range(epoch, end), first_step=first_step),
-            initial_epoch=epoch,
-            epochs=end,
-            steps_per_epoch=steps - first_step,
-            shuffle=False,  # the batches are shuffled
-            verbose=0,
-            **options,
-        )
+        with _beside_the_steps(batches(epochs=range(epoch, end), first_step=first_step)) as stream:
+            model.fit(
+                stream,
+                initial_epoch=epoch,
+                epochs=end,
+                steps_per_epoch=steps - first_step,
+                shuffle=False,  # the batches are shuffled
+                verbose=0,
+                **options,
+            )
         epoch, first_step, stopped = end, 0, model.stop_training
+
+
+def _beside_the_steps(batches: Iterator[Any]) -> contextlib.AbstractContextManager[Iterator[Any]]:
+    """The batches, made while the device computes: TensorFlow reads ahead itself, JAX and PyTorch do not."""
+    if keras.backend.backend() == "tensorflow":
+        return contextlib.nullcontext(batches)
+    return contextlib.closing(read_ahead(batches))
