@@ -8,6 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -158,6 +159,18 @@ def test_a_model_is_served_without_a_network(clone, tmp_path):
         assert answer.keys() == {"label", *(f"p_{k}" for k in range(10))}
         images = np.load(clone.path / "data/processed/test_inputs.npy")[:20]
         answers = ask(json.dumps({"instances": images.tolist()}).encode())
+        for wrong, why in (
+            (images / 255, "must be whole numbers of 0 to 255, but are from 0 to "),
+            (images[0], "have the shape (8, 8, 1), but must be a batch of shape (n, 8, 8, 1)"),
+            (images[:, :4], "have the shape (20, 4, 8, 1), but must be a batch of shape (n, 8, 8, 1)"),
+        ):
+            for name in ("instances", "inputs"):
+                with pytest.raises(urllib.error.HTTPError) as refused:
+                    ask(json.dumps({name: wrong.tolist()}).encode())
+                answer = json.load(refused.value)
+                assert refused.value.code == 400 and answer["error_code"] == "INVALID_PARAMETER_VALUE"
+                assert answer["message"].startswith("the inputs ") and why in answer["message"]
+                assert len(answer["message"]) < 250 and "stack_trace" not in answer
     rows = (clone.path / "reports/predictions.csv").read_text().splitlines()[1:21]
     assert [answer["label"] for answer in answers] == [row.split(",")[2] for row in rows]
     assert answers[0]["p_0"] == pytest.approx(float(rows[0].split(",")[3]), abs=1e-5)

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 
 from cct.errors import CCTError
+from cct.inference.batches import InputError, as_batch
 from cct.tasks.inference import INFERENCE_TASKS
 from cct.tasks.inputs import Input
 from cct.tasks.lookup import task_of
@@ -64,7 +66,7 @@ def save_model(
         own = Path(folder, FOLDER)
         own.mkdir()
         shutil.copyfile(model_file, own / "model.keras")
-        description = {"classes": classes, "dtype": takes.dtype.name, "backend": backend}
+        description = {"classes": classes, "dtype": takes.dtype.name, "shape": takes.shape, "backend": backend}
         (own / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         mlflow.pyfunc.save_model(
             path,
@@ -83,7 +85,9 @@ def _signature(takes: Input, classes: Sequence[str]) -> Any:
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     return ModelSignature(
-        inputs=Schema([TensorSpec(takes.dtype, (-1, *takes.shape), takes.name)]),
+        # MLflow casts what is sent to the type of the signature, without a word: 0.5 becomes 0. It leaves this type as
+        # it is, and `Classifier.predict` checks.
+        inputs=Schema([TensorSpec(np.dtype(object), (-1,), takes.name)]),
         outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"p_{name}") for name in classes)]),
     )
 
@@ -103,12 +107,24 @@ def requirements(backend: str) -> list[str]:
     return pinned
 
 
+class InputRefused(MlflowException):
+    """A refusal whose message stays as it is: MLflow's server would put all that was sent in front of it."""
+
+    @property
+    def message(self) -> str:
+        return self._message
+
+    @message.setter
+    def message(self, text: str) -> None:
+        self._message = getattr(self, "_message", text)
+
+
 class Classifier:
     """The object that `mlflow.pyfunc.load_model` wraps."""
 
     def __init__(self, folder: Path) -> None:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        self.classes, self.dtype = description["classes"], description["dtype"]
+        self.classes, self.takes = description["classes"], {name: description[name] for name in ("dtype", "shape")}
         # Keras chooses its backend when it is imported, and only this one is required to be installed.
         os.environ.setdefault("KERAS_BACKEND", description["backend"])
         from cct.models.saving import load_model
@@ -125,6 +141,9 @@ class Classifier:
 
         Returns:
             A row each, with the columns `label` and `p_<class>`.
+
+        Raises:
+            InputRefused: the inputs are not what the model takes. A server answers with 400 and the message.
         """
         import keras
 
@@ -132,7 +151,11 @@ class Classifier:
 
         if isinstance(inputs, dict):
             (inputs,) = inputs.values()
-        logits = predict_logits(self.model, np.asarray(inputs, self.dtype), batch_size=256)
+        try:
+            batch = as_batch(inputs, **self.takes)
+        except InputError as error:
+            raise InputRefused.invalid_parameter_value(str(error)) from None
+        logits = predict_logits(self.model, batch, batch_size=256)
         probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
         table = pd.DataFrame(probabilities.astype(float), columns=[f"p_{name}" for name in self.classes])
         table.insert(0, "label", [self.classes[k] for k in logits.argmax(axis=1)])

@@ -1,0 +1,46 @@
+"""What somebody sends to a model, as a batch that it takes, or one sentence that says why not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cct.errors import CCTError
+
+
+class InputError(CCTError):
+    """What was sent is no batch of this model's inputs."""
+
+
+def as_batch(values: Any, *, dtype: str, shape: Sequence[int]) -> np.ndarray:
+    """A batch of integers, checked: a cast would turn 0.5 into 0, and 256 into 0, without a word.
+
+    Args:
+        values: an array, or nested lists; of images pixels of 0..255, (n, height, width, channels).
+        dtype: the unsigned integers that the model takes.
+        shape: of one input, without the batch.
+
+    Returns:
+        The values as an array (n, *shape).
+
+    Raises:
+        InputError: they are no numbers, of another shape, or no whole numbers within the type.
+    """
+    expected = f"(n, {', '.join(map(str, shape))})"
+    try:
+        given = np.asarray(values)
+        given = np.array(given.tolist()) if given.dtype == object else given
+    except ValueError:
+        raise InputError(f"the inputs must be one batch of shape {expected}, but have different lengths") from None
+    if given.dtype.kind not in "iuf":
+        raise InputError(f"the inputs must be numbers, in a batch of shape {expected}")
+    if given.shape[1:] != tuple(shape) or given.ndim != len(shape) + 1:
+        raise InputError(f"the inputs have the shape {given.shape}, but must be a batch of shape {expected}")
+    highest = np.iinfo(dtype).max
+    if not ((given >= 0) & (given <= highest) & (given == np.floor(given))).all():
+        low, high = (f"{value:g}" for value in (given.min(), given.max()))
+        raise InputError(
+            f"the inputs must be whole numbers of 0 to {highest}, but are from {low} to {high} with fractions or "
+            "beyond these bounds: give raw values, not scaled ones"
+        )
+    return given.astype(dtype)
