@@ -84,7 +84,14 @@ def test_sigterm_and_a_closed_terminal_end_like_ctrl_c(number):
     code = "import signal, sys; from cct.entry import entry_point\n"
     code += "@entry_point\ndef main():\n  print('ready', flush=True); signal.pause()\nsys.exit(main())"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as run:
+    words = [
+        "env",
+        f"--default-signal={number.name.removeprefix('SIG')}",
+        sys.executable,
+        "-c",
+        code,
+    ]  # under nohup too
+    with subprocess.Popen(words, text=True, **pipes) as run:
         assert run.stdout.readline() == "ready\n"
         run.send_signal(number)
         assert run.wait(10) == 130

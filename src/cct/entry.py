@@ -27,6 +27,9 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
             signal.signal(signal.SIGHUP, signal.default_int_handler)
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by the caller
+                setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         # Each line of progress reaches a log file at once, whatever letters the file's encoding lacks.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
         try:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 from cct.errors import CCTError
@@ -12,6 +13,18 @@ def sha256_of_file(path: Path) -> str:
     """Sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_empty_folder(folder: Path) -> None:
+    """Make a folder, or empty it.
+
+    Raises:
+        CCTError: something else has its name.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CCTError(f"{folder} is a file, and must be a folder: remove it, or move it away")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(*folders: Path) -> None:

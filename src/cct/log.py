@@ -15,6 +15,11 @@ from cct.errors import CCTError
 
 VARIABLE, DEBUG = "CCT_LOG_LEVEL", "CCT_DEBUG"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but tabs and ends of lines
+# Parameters of a URL that are as good as a password.
+SECRET = re.compile(
+    r"(?i)([?&;][^=&;\s]*(?:token|secret|password|passwd|pwd|key|credential|signature|sig|x-amz-[^=&;\s]*)=)[^&;\s#'\"]*"
+)
 ROOT = "cct"  # the logger above all of this package's
 
 
@@ -23,10 +28,11 @@ class LogLevelError(CCTError):
 
 
 class Redacted(logging.Formatter):
-    """Formats a record without the user and password of any URL in it."""
+    """Formats a record without the secrets of any URL in it, and with control characters as escapes."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        text = redact(super().format(record))
+        return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class Console(logging.Handler):
@@ -88,5 +94,9 @@ def debugging() -> bool:
 
 
 def redact(text: str) -> str:
-    """The text without the user and password of any URL, also where a password wrongly has a bare "/" or "#"."""
-    return re.sub(r"(?<=://)(?:[^/\s]*|[^/:@\s]*:(?!\d+(?:[/?#\s]|$))\S*)@", "***@", text)
+    """The text without the user, the password and the tokens of any URL.
+
+    A password is found also where it wrongly has a bare "/" or "#".
+    """
+    text = re.sub(r"(?<=://)(?:[^/\s]*|[^/:@\s]*:(?!\d+(?:[/?#\s]|$))\S*)@", "***@", text)
+    return SECRET.sub(r"\1***", text)

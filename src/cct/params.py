@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from cct.errors import CCTError
 from cct.strict_yaml import StrictYAMLError, loads
@@ -28,6 +28,7 @@ SECTIONS = {
     "evaluate": "cct.evaluation.params:EvaluateParams",
     "plot": "cct.evaluation.figures.params:PlotParams",
 }
+MAX_BYTES, MAX_SHOWN = 1_000_000, 200  # of a YAML file; characters of a value in a message
 SectionT = TypeVar("SectionT", bound="Section")
 
 
@@ -41,6 +42,13 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     renamed: ClassVar[dict[str, str]] = {}  # former names of fields, refused with the present one
 
+    @field_validator("*")
+    @classmethod
+    def _no_control_characters(cls, value: Any) -> Any:
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError("must be text without control characters and line breaks")
+        return value
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a mapping from a YAML file, as `cct.strict_yaml` understands YAML.
@@ -49,8 +57,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ParamsError: the file is absent, unreadable, not YAML, has a key twice, or is not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        if path.exists() and not path.is_file():  # a device or a pipe may have no end
+            raise ParamsError(f"{path} is not a plain file: give the path of a YAML file")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ParamsError(f"{path} has more than {MAX_BYTES:,} bytes: it is no YAML file of this project")
+        text = content.decode("utf-8")
+    except (OSError, ValueError) as error:
         raise ParamsError(f"cannot read {path}: {error}") from error
     return parse_yaml(text, where=str(path))
 
@@ -108,12 +122,15 @@ def _nearest(name: str, schema: type[Section], prefix: str) -> str:
 
 
 def _joined(*parts: Any) -> str:
-    return ".".join(map(str, parts)).strip(".")
+    name = ".".join(map(str, parts)).strip(".")
+    return name if name.isprintable() and len(name) <= MAX_SHOWN else _yaml(name)
 
 
 def _yaml(value: Any) -> str:
-    """A value as people write it: Python's form, but for three words."""
-    return {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))
+    """A value as people write it, cut where it is long: Python's form, but for three words."""
+    text = repr(value)
+    text = text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+    return {"True": "true", "False": "false", "None": "null"}.get(text, text)
 
 
 def parse(schema: type[SectionT], content: Any, *, where: Path) -> SectionT:
@@ -167,7 +184,7 @@ def check(content: dict[str, Any], *, where: Path) -> dict[str, Any]:
         if name not in SECTIONS:
             near = difflib.get_close_matches(str(name), SECTIONS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"valid: {', '.join(SECTIONS)}"
-            mistakes.append(f"{name if isinstance(name, str) else _yaml(name)}: unknown section; {hint}")
+            mistakes.append(f"{_joined(name) if isinstance(name, str) else _yaml(name)}: unknown section; {hint}")
     for name, schema in schemas().items():
         if name not in content:
             mistakes.append(f"{name}: the section is missing; it has: {', '.join(schema.model_fields)}")

@@ -54,6 +54,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         range_ = self.headers.get("Range")
         return int(range_.removeprefix("bytes=").removesuffix("-")) if range_ else None
 
+    def escapes(self):
+        self.send_response(404, "\x1b[31mred\x07")
+        self.end_headers()
+
+    def claims_a_number_without_end(self):
+        self.head(200, Content_Length="9" * 5000)
+
+    def claims_in_other_digits(self):
+        self.head(200, Content_Length="1\xb2")
+
+    def range_without_end(self):
+        self.head(206, Content_Range=f"bytes {'9' * 5000}-5/{'9' * 5000}")
+        self.wfile.write(BODY)
+
     def no_ranges(self):
         self.head(200, Content_Length=len(BODY))
         self.wfile.write(BODY)

@@ -199,3 +199,51 @@ def test_other_members_are_ignored_and_nothing_is_extracted(tmp_path, monkeypatc
     path = packed(tmp_path, [*evil, *cifar10().items(), *evil])
     assert len(read_arrays(source(), path).test_labels) == 2
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "archive.tar.gz", "b"]
+
+
+def sparse(name: str, size: int) -> bytes:
+    """A member of GNU's sparse kind: all of its bytes are a hole."""
+    header = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[124:136] = b"%011o\0" % 0
+    header[483:495] = b"\x80" + size.to_bytes(11, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def test_a_sparse_member_of_a_terabyte_takes_no_memory(tmp_path):
+    path = tmp_path / "archive.tar.gz"
+    path.write_bytes(gzip.compress(sparse(TRAIN[0], 1 << 40) + bytes(1024)))
+    with pytest.raises(DataError, match=r"data_batch_1\.bin is not a plain file"):
+        read_arrays(source(), path)
+
+
+def test_a_member_that_says_to_be_larger_than_the_archive_can_be_is_refused(tmp_path):
+    info = tarfile.TarInfo(TRAIN[0])
+    info.size = 1 << 40
+    path = tmp_path / "archive.tar.gz"
+    path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024)))
+    with pytest.raises(DataError, match=r"data_batch_1\.bin would have 1,099,511,627,776 bytes"):
+        read_arrays(source(), path)
+
+
+def test_five_thousand_chained_long_names_are_refused(tmp_path):
+    link = tarfile.TarInfo("././@LongLink")
+    link.type, link.size = tarfile.GNUTYPE_LONGNAME, 512
+    path = tmp_path / "archive.tar.gz"
+    path.write_bytes(gzip.compress((link.tobuf(tarfile.GNU_FORMAT) + b"a" * 511 + b"\0") * 5000 + bytes(1024)))
+    with pytest.raises(DataError, match=r"archive\.tar\.gz: damaged or not a \.tar\.gz archive"):
+        read_arrays(source(), path)
+
+
+@pytest.mark.parametrize("name", ["cifar10-binary", "digits-csv"])
+def test_a_file_that_unpacks_without_end_is_left(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("cct.data.formats.gzipped.ALWAYS_ALLOWED", 1 << 20)
+    path = tmp_path / "archive.tar.gz"
+    info = tarfile.TarInfo("other.bin")
+    info.size = 100 << 20
+    content = info.tobuf(tarfile.GNU_FORMAT) + bytes(info.size) if name == "cifar10-binary" else b"1,2\n" * (2 << 20)
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(DataError, match=r"unpacks to more than [\d,]+ bytes, as no data set of its size does"):
+        read_arrays(source(name), path)

@@ -5,6 +5,7 @@ import itertools
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 import termios
@@ -72,6 +73,9 @@ def test_a_server_that_has_the_file_gives_it(server, cache, monkeypatch, behavio
         ("wrong_bytes", 1, f"sent the wrong file: it has sha256 {hashlib.sha256(bytes(len(BODY))).hexdigest()}"),
         ("other_total", 1, "offers 1,000,000 bytes, expected 200,000"),
         ("loop", 31, "Exceeded 30 redirects"),
+        ("claims_a_number_without_end", 1, "says that the file has '99999999999999999999' bytes"),
+        ("claims_in_other_digits", 1, "says that the file has '1\\xb2' bytes"),
+        ("range_without_end", 4, "answered with another range than asked for, from byte 0, 4 times"),
     ],
 )
 def test_a_server_that_has_it_not_is_left_for_the_next(server, cache, monkeypatch, capsys, behaviour, requests, reason):
@@ -157,6 +161,34 @@ def test_credentials_are_never_printed(server, capsys, url):
     for text in (str(raised.value), capsys.readouterr().out):
         assert "://***@" in text
         assert "Ann" not in text and "s3" not in text and "cret" not in text
+
+
+@pytest.mark.parametrize("name", ["token", "access_token", "sig", "X-Amz-Signature", "X-Amz-Credential", "api_key"])
+def test_tokens_in_a_query_are_never_printed(server, capsys, name):
+    url = f"{server.url}/missing?a=1&{name}=s3cret%2Fx&b=2"
+    with pytest.raises(DownloadError) as raised:
+        fetch_source(source_of(url), base=Path())
+    for text in (str(raised.value), capsys.readouterr().out):
+        assert f"/missing?a=1&{name}=***&b=2" in text and "s3cret" not in text
+
+
+def test_a_name_that_does_not_resolve_is_asked_once(capsys, monkeypatch, cache):
+    asked = []
+
+    def no_such_name(host, *words, **options):
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+    with pytest.raises(DownloadError, match="Name or service not known"):
+        fetch_source(source_of("http://no-such-host.invalid/a"), base=Path())
+    assert asked == ["no-such-host.invalid"] and "asking again" not in capsys.readouterr().out
+
+
+def test_control_characters_of_a_server_are_shown_as_escapes(server, capsys):
+    with pytest.raises(DownloadError):
+        fetch_source(source_of(f"{server.url}/escapes"), base=Path())
+    assert "HTTP 404 \\x1b[31mred\\x07" in capsys.readouterr().out
 
 
 def test_an_at_sign_in_a_path_is_no_credential(server, capsys):

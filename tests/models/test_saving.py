@@ -1,7 +1,9 @@
 """Models in files."""
 
+import json
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -47,10 +49,47 @@ def test_saved_bytes_depend_on_the_function_alone(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 not a zip"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip"])
 def test_what_is_no_model_is_refused_in_words(tmp_path, content):
     path = tmp_path / "model.keras"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(CCTError, match=r"model\.keras is not a model of this project"):
         load_model(path)
+
+
+def test_an_absent_model_is_named_with_what_to_do(tmp_path):
+    with pytest.raises(CCTError, match=r"model\.keras is not there: give a \.keras file, or make one with dvc repro$"):
+        load_model(tmp_path / "model.keras")
+
+
+CRAFTED = {
+    "of a class that is not installed": lambda config: config["config"]["layers"][1].update(
+        class_name="TorchModuleWrapper", module="keras.src.utils.torch_utils", registered_name="TorchModuleWrapper"
+    ),
+    "without a configuration": lambda config: config.pop("config"),
+    "of another type": lambda config: config["config"].update(layers=7),
+    "of a function that it carries": lambda config: config["config"]["layers"][1].update(
+        class_name="Lambda", module="keras.layers", registered_name=None,
+        config={"function": {"class_name": "__lambda__", "config": {"code": "4wAAAAA="}}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*CRAFTED, "of nested lists"])
+def test_a_crafted_model_is_refused_in_words(tmp_path, name):
+    save_model(built("cct_2_3x1", image_shape=(8, 8, 1)), tmp_path / "whole.keras")
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(tmp_path / "whole.keras") as source, zipfile.ZipFile(path, "w") as target:
+        for member in source.namelist():
+            content = source.read(member)
+            if member == "config.json":
+                config = json.loads(content)
+                if name in CRAFTED:
+                    CRAFTED[name](config)
+                    content = json.dumps(config).encode()
+                else:
+                    content = b"[" * 100_000 + b"]" * 100_000
+            target.writestr(member, content)
+    with pytest.raises(CCTError, match=r"model\.keras is not a model of this project: .+") as caught:
+        load_model(path)
+    assert len(str(caught.value)) < 500 + len(str(path))

@@ -257,6 +257,26 @@ class TestFiles:
         for key, value in tensors.items():
             np.testing.assert_array_equal(found[key], value)
 
+    def test_parameters_are_tensors_too(self, tmp_path):
+        tensors = {"a.weight": self.torch.nn.Parameter(self.torch.ones(2, 3, dtype=self.torch.float16))}
+        self.torch.save(tensors, tmp_path / "a.pth")
+        found = read_torch(tmp_path / "a.pth")
+        np.testing.assert_array_equal(found["a.weight"], np.ones((2, 3), np.float32))
+
+    @pytest.mark.parametrize("kind", ["int key", "sparse", "meta", "quantized", "number"])
+    def test_what_is_no_dense_tensor_under_a_name_is_named(self, tmp_path, kind):
+        dense = self.torch.ones(2, 3)
+        key, value = {
+            "int key": (7, dense),
+            "sparse": ("s", dense.to_sparse()),
+            "meta": ("m", dense.to("meta")),
+            "quantized": ("q", self.torch.quantize_per_tensor(dense, 0.1, 0, self.torch.qint8)),
+            "number": ("n", 1.5),
+        }[kind]
+        self.torch.save({"good": dense, key: value}, tmp_path / "a.pth")
+        with pytest.raises(WeightsError, match=rf"a\.pth: not dense tensors under names: {key!r}$"):
+            read_torch(tmp_path / "a.pth")
+
     def test_nothing_in_a_file_is_executed(self, tmp_path):
         class Evil:
             def __reduce__(self):

@@ -98,6 +98,7 @@ def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch, undisturbe
                     os.kill(os.getpid(), number)
                 super().save(content, arrays)
 
+        signal.signal(number, signal.default_int_handler)  # also where the tests run under nohup
         handler = signal.getsignal(number)
         with (
             pytest.raises(KeyboardInterrupt, match=f"^{where}; the same command resumes there$"),

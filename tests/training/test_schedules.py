@@ -137,9 +137,9 @@ def test_any_schedule_rises_to_its_peak_falls_to_its_floor_and_stays_between(
         ({"cooldown_epochs": 8}, "cooldown_epochs = 8: must be below train.epochs - train.warmup_epochs = 8"),
         ({"step_factor": 0}, "step_factor = 0: must be greater than 0"),
         ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps = 0: must be greater than or equal to 1"),
-        ({"ema_decay": 1}, "ema_decay = 1: must be less than 1, or null"),
-        ({"clip_norm": -1}, "clip_norm = -1: must be greater than 0, or null"),
-        ({"label_smoothing": 1}, "label_smoothing = 1: must be less than 1"),
+        ({"ema_decay": 1}, "ema_decay = 1: must be less than or equal to 0.999999, or null"),
+        ({"clip_norm": -1}, "clip_norm = -1: must be greater than or equal to 0.000001, or null"),
+        ({"label_smoothing": 1}, "label_smoothing = 1: must be less than or equal to 0.99"),
     ],
 )
 def test_refused(changes, line):

@@ -8,6 +8,7 @@ import email.utils
 import logging
 import os
 import re
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -72,6 +73,7 @@ class _Transfer:
         self.url, self.part, self.source = url, part, source
         self.resumed = False  # whether bytes of more than one response are in `part`
         self.ranged = True  # whether the server may be asked for a range
+        self.answered = False  # whether the server's name has been found
         self.best, self.idle = length(part), 0  # bytes; attempts since there was PROGRESS
 
     def run(self) -> None:
@@ -117,11 +119,13 @@ class _Transfer:
         except requests.exceptions.SSLError as error:
             raise Failed(_why(error)) from error
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise Transient(_why(error)) from error
+            unknown = isinstance(_innermost(error), socket.gaierror) and not self.answered
+            raise (Failed if unknown else Transient)(_why(error)) from error
         except ValueError as error:  # whose text may be a part of the URL, of its password too
             raise Failed("it, or one that it redirects to, or that of the proxy is not a valid http(s) URL") from error
         except (requests.RequestException, HTTPError) as error:
             raise Failed(_why(error)) from error
+        self.answered = True
         with response:
             start = self._first_byte(response, have)
             self.resumed = start > 0
@@ -137,13 +141,17 @@ class _Transfer:
             self.ranged = False
             raise Transient(f"{_http(response)} when asked to go on from byte {have:,}")
         if status == HTTPStatus.PARTIAL_CONTENT:
-            answered = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+            answered = re.fullmatch(
+                r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip()
+            )
             start, total = (int(answered[1]), answered[2]) if answered else (-1, "*")
         elif status == HTTPStatus.OK:
             total = response.headers.get("Content-Length", "*").strip()
         else:
             raise Failed(_http(response))
-        if total.isdecimal() and int(total) != self.source.size:
+        if not re.fullmatch(r"\d{1,18}|\*", total, re.ASCII):
+            raise Failed(f"says that the file has {total[:20]!a} bytes")
+        if total != "*" and int(total) != self.source.size:
             raise Failed(f"offers {int(total):,} bytes, expected {self.source.size:,}")
         if start not in (0, have) or (start == 0 and have and status == HTTPStatus.PARTIAL_CONTENT):
             self.ranged = False
@@ -255,6 +263,12 @@ def _retry_after(response: requests.Response) -> float:
     return (date - datetime.datetime.now(date.tzinfo)).total_seconds()
 
 
+def _innermost(error: BaseException) -> BaseException:
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return error
+
+
 def _why(error: BaseException) -> str:
     """The innermost cause: what requests and urllib3 wrap around it says less, and repeats the URL."""
     if isinstance(error, requests.ConnectTimeout):
@@ -263,6 +277,5 @@ def _why(error: BaseException) -> str:
         return f"not a byte for {READ_TIMEOUT_S:g} s"
     kind = "the proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
     kind = "TLS: " if isinstance(error, requests.exceptions.SSLError) else kind
-    while inner := error.__cause__ or error.__context__:
-        error = inner
+    error = _innermost(error)
     return kind + (getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -15,4 +15,6 @@ class EvaluateParams(Section):
     batch_size: int = Field(
         ge=1, le=65536, description="examples at a time, 1 to 65,536; it changes speed and memory, not the results"
     )
-    confidence_level: float = Field(gt=0, lt=1, description="level of the accuracy's interval, above 0 and below 1")
+    confidence_level: float = Field(
+        gt=0, le=0.9999, description="level of the accuracy's interval, above 0, at most 0.9999"
+    )

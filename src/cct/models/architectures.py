@@ -36,8 +36,9 @@ MODEL_NAMES = (
     "keras_example",
     "custom",
 )
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, le=0.99)]
+Count = Annotated[int, Field(ge=1, le=1024)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
 
 
 def _odd(size: int) -> int:
@@ -46,7 +47,7 @@ def _odd(size: int) -> int:
     return size
 
 
-Kernel = Annotated[Count, AfterValidator(_odd)]
+Kernel = Annotated[Annotated[int, Field(ge=1, le=63)], AfterValidator(_odd)]
 
 
 class Architecture(BaseModel):
@@ -56,8 +57,8 @@ class Architecture(BaseModel):
 
     num_layers: Count
     num_heads: Count
-    embed_dim: Count
-    head_dim: Count
+    embed_dim: Width
+    head_dim: Width
     mlp_ratio: float
     mlp_output: Literal["linear", "gelu"] = "linear"
     norm: Literal["stream", "pre"] = "stream"
@@ -68,7 +69,7 @@ class Architecture(BaseModel):
     num_conv_layers: Count = 1
     kernel_size: Kernel = 1
     stride: Count = 1
-    conv_channels: Count = 64
+    conv_channels: Width = 64
     conv_bias: bool = False
     conv_padding: Literal["same", "valid"] = "same"
     positional_embedding: Literal["learnable", "sinusoidal", "none"] = "learnable"
@@ -104,11 +105,11 @@ class ModelParams(Section):
     num_heads: Count | None = Field(
         None, validate_default=True, description="attention heads; they divide embed_dim unless head_dim is given"
     )
-    embed_dim: Count | None = Field(None, validate_default=True, description="width of a token")
-    head_dim: Count | None = Field(
+    embed_dim: Width | None = Field(None, validate_default=True, description="width of a token")
+    head_dim: Width | None = Field(
         None, validate_default=True, description="width of one head; embed_dim / num_heads if null"
     )
-    mlp_ratio: Annotated[float, Field(gt=0)] | None = Field(
+    mlp_ratio: Annotated[float, Field(gt=0, le=64)] | None = Field(
         None, validate_default=True, description="hidden width of the MLP / embed_dim"
     )
     mlp_output: Literal["linear", "gelu"] | None = Field(
@@ -130,16 +131,16 @@ class ModelParams(Section):
     kernel_size: Kernel | None = Field(
         None, validate_default=True, description="size of the convolutions, odd; their stride follows from it"
     )
-    conv_channels: Count | None = Field(None, description="channels of all convolutions but the last")
+    conv_channels: Width | None = Field(None, description="channels of all convolutions but the last")
     conv_bias: bool | None = Field(None, description="biases in the convolutions")
     pooling: Literal["sequence", "class_token", "mean"] | None = Field(None, description="from tokens to one vector")
     positional_embedding: Literal["learnable", "sinusoidal", "none"] | None = Field(
         None, description="position embeddings"
     )
-    dropout: Rate | None = Field(None, description="after positions, attention and MLP layers, from 0 to below 1")
-    attention_dropout: Rate | None = Field(None, description="of attention weights, from 0 to below 1")
+    dropout: Rate | None = Field(None, description="after positions, attention and MLP layers, from 0 to 0.99")
+    attention_dropout: Rate | None = Field(None, description="of attention weights, from 0 to 0.99")
     stochastic_depth: Rate | None = Field(None, description="rate of the last layer, rising linearly from 0")
-    layer_norm_epsilon: Annotated[float, Field(gt=0)] | None = Field(None, description="of the layer norms")
+    layer_norm_epsilon: Annotated[float, Field(ge=1e-12, le=1)] | None = Field(None, description="of the layer norms")
 
     @field_validator("name")
     @classmethod

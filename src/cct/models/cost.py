@@ -89,6 +89,22 @@ def model_cost(architecture: Architecture, *, height: int, width: int, channels:
     return Cost(tokens=tokens, macs=macs, attention_macs=a.num_layers * 2 * tokens**2 * inner)
 
 
+def training_memory(
+    architecture: Architecture, *, height: int, width: int, channels: int, classes: int, batch_size: int
+) -> int:
+    """Bytes that a training needs at the least, in float32.
+
+    They are weights, gradients, two moments and the best weights so far; and of each image in a batch what the backward
+    pass needs of attention weights, tokens and the first convolution.
+    """
+    a, size = architecture, {"height": height, "width": width, "channels": channels, "classes": classes}
+    tokens, hidden = model_cost(a, **size).tokens, int(a.embed_dim * a.mlp_ratio)
+    rows, columns = token_grid(a, height, width)[0]
+    first = rows * columns * (a.conv_channels if a.num_conv_layers > 1 else a.embed_dim)
+    layer = a.num_heads * tokens**2 + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + hidden)
+    return 4 * (5 * count_parameters(a, **size) + batch_size * (first + a.num_layers * layer))
+
+
 class ModelRow(BaseModel):
     """A line of `cct models`."""
 

@@ -53,15 +53,18 @@ def save_model(model: keras.Model, path: Path, *, provenance: Any = None) -> Non
 
 
 def load_model(path: Path) -> keras.Model:
-    """Read a model that `save` wrote, with Keras's safe mode on: nothing in the file is executed.
+    """Read a model that `save_model` wrote, with Keras's safe mode on: nothing in the file is executed.
 
     Raises:
         CCTError: it is absent or not such a file.
     """
+    if not path.is_file():
+        raise CCTError(f"{path} is not there: give a .keras file, or make one with dvc repro")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise CCTError(f"{path} is not a model of this project: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # whatever a crafted file provokes in Keras
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise CCTError(f"{path} is not a model of this project: {reason}") from error
 
 
 def _without_dates(value):

@@ -8,6 +8,7 @@ here.
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,7 +25,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         float32 arrays by key; a wrapping `state_dict` or `model` and a prefix `module.` are taken off.
 
     Raises:
-        CheckpointError: PyTorch is not installed, or the file is no such checkpoint.
+        WeightsError: PyTorch is not installed, or the file is no such checkpoint.
     """
     try:
         import torch
@@ -41,10 +42,19 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
             content = content[wrapper]
     if not isinstance(content, dict) or not content:
         raise WeightsError(f"{path}: expected tensors by name, found {type(content).__name__}")
-    wrong = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    wrong = [repr(key) for key, value in content.items() if not isinstance(key, str) or not _is_dense(value)]
     if wrong:
-        raise WeightsError(f"{path}: not tensors: {', '.join(wrong[:5])}")
-    return {key.removeprefix("module."): value.float().numpy() for key, value in content.items()}
+        raise WeightsError(f"{path}: not dense tensors under names: {', '.join(wrong[:5])}")
+    return {key.removeprefix("module."): value.detach().float().numpy() for key, value in content.items()}
+
+
+def _is_dense(value: Any) -> bool:
+    """Whether it is a tensor whose values are all in it: not sparse, quantized or of the meta device."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return False
+    return value.layout == torch.strided and not value.is_quantized and not value.is_meta
 
 
 def torch_keys(architecture: Architecture) -> dict[str, str]:
@@ -89,7 +99,7 @@ def import_weights(
     """Put the tensors of a checkpoint into a model; positions of another size are interpolated.
 
     Raises:
-        CheckpointError: tensors are left over on either side, or shapes differ.
+        WeightsError: tensors are left over on either side, or shapes differ.
     """
     left, keys, problems = dict(tensors), torch_keys(architecture), []
     values: dict[str, np.ndarray] = {}

@@ -23,7 +23,7 @@ def initialize_from(
         What was not taken as it is, in words.
 
     Raises:
-        CheckpointError: the models differ in more than that; nothing is changed then.
+        WeightsError: the models differ in more than that; nothing is changed then.
     """
     values = {v.path.removeprefix(f"{source.name}/"): keras.ops.convert_to_numpy(v) for v in source.trainable_variables}
     ours = {v.path.removeprefix(f"{network.name}/"): v for v in network.trainable_variables}
@@ -60,7 +60,7 @@ def interpolate_positions(table_1nd: np.ndarray, target: tuple[int, int], *, cla
         (1, class_tokens + rows * columns, d), float32.
 
     Raises:
-        CheckpointError: the table is of no square grid.
+        WeightsError: the table is of no square grid.
     """
     first, grid_nd = table_1nd[0, :class_tokens], table_1nd[0, class_tokens:]
     side = round(len(grid_nd) ** 0.5)

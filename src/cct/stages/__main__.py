@@ -7,13 +7,17 @@ depends on this module.
 
 import argparse
 import importlib
+import logging
+import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cct import params
 from cct.entry import entry_point
+from cct.errors import CCTError
 from cct.log import log_to_file
 from cct.paths import DVC_LOCK, PARAMS
 from cct.repository import repository_root, require_experiments_kept
@@ -23,17 +27,21 @@ from cct.tracking.base import finishing
 from cct.tracking.provenance import current_provenance, lock_digest
 from cct.tracking.registry import make_tracker
 
+log = logging.getLogger(__name__)
+EARLIEST = 315_532_800  # 1980, in seconds since 1970: zip files, and so model files, know no date before
+
 
 class Stage(NamedTuple):
     """What surrounds a stage."""
 
     imports_keras: bool = False
     logged: bool = False  # into .cct/logs
+    first: bool = False
     last: bool = False  # after it dvc.lock says all of the run but its own entry
 
 
 STAGES = {
-    "download": Stage(),
+    "download": Stage(first=True),
     "preprocess": Stage(),
     "train": Stage(imports_keras=True, logged=True),
     "evaluate": Stage(imports_keras=True),
@@ -46,6 +54,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m cct.stages", description="Run a stage of the pipeline.")
     parser.add_argument("stage", choices=list(STAGES))
     name = parser.parse_args(words).stage
+    if time.time() < EARLIEST:
+        raise CCTError(f"the clock of this machine says {time.strftime('%Y-%m-%d')}: set it, or no model can be saved")
+    if STAGES[name].first and not DVC_LOCK.is_file() and os.environ.get("DVC_EXP_NAME"):
+        log.info("(DVC's warnings above, No file hash info found for ..., are harmless: no stage has run here yet)")
     if Path.cwd() != repository_root():  # DVC runs an experiment in a folder of its own
         require_experiments_kept()
     runtime = params.load(PARAMS, "runtime")

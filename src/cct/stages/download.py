@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cct import params
 from cct.data.download import fetch_source
 from cct.data.sources import read_source
+from cct.files import make_empty_folder
 from cct.paths import PARAMS, RAW
 
 if TYPE_CHECKING:
@@ -17,6 +18,5 @@ def main(tracker: "Tracker") -> None:
     descriptor = Path(params.load(PARAMS, "data").source)
     source = read_source(descriptor)
     cached = fetch_source(source, base=descriptor.parent)
-    shutil.rmtree(RAW, ignore_errors=True)  # DVC keeps persistent outputs, so another source's file may be there
-    RAW.mkdir(parents=True)
+    make_empty_folder(RAW)  # DVC keeps persistent outputs, so another source's file may be there
     shutil.copyfile(cached, RAW / source.file)

@@ -1,7 +1,6 @@
 """Turn the file in `data/raw` into arrays in `data/processed`."""
 
 import logging
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ from cct import params
 from cct.data.formats.registry import FORMATS
 from cct.data.prepare import write_processed
 from cct.data.sources import read_arrays, read_source
+from cct.files import make_empty_folder
 from cct.paths import PARAMS, PROCESSED, RAW
 from cct.tasks.preparation import PREPARATION_TASKS
 
@@ -22,7 +22,7 @@ def main(tracker: "Tracker") -> None:
     data, preprocess = params.load(PARAMS, "data", "preprocess")
     source = read_source(Path(data.source))
     arrays = read_arrays(source, RAW / source.file)
-    shutil.rmtree(PROCESSED, ignore_errors=True)  # DVC keeps persistent outputs, so a killed run's files may be there
+    make_empty_folder(PROCESSED)  # DVC keeps persistent outputs, so a killed run's files may be there
     task = FORMATS[source.format].task
     meta = write_processed(PROCESSED, source, arrays, preprocess, task=task, describe=PREPARATION_TASKS[task])
     counts = ", ".join(f"{count:,} {split}" for split, count in meta["examples"].items())

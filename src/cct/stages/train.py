@@ -9,6 +9,7 @@ import keras
 
 from cct import params
 from cct.data.store import read_meta, read_split
+from cct.errors import CCTError
 from cct.files import require_writable, sha256_of_file
 from cct.lockfile import dvc_digest, is_committed
 from cct.models.saving import save_model
@@ -16,7 +17,7 @@ from cct.paths import HISTORY, MODEL, PARAMS, PROCESSED
 from cct.pipeline import stage_code_files
 from cct.repository import repository_root
 from cct.runtime.backend import configure_backend, describe_platform, determinism_explained, jit_compile
-from cct.runtime.machine import machine_record, platform_differences
+from cct.runtime.machine import machine_record, memory_bytes, platform_differences
 from cct.tasks.lookup import task_of
 from cct.tasks.training import TRAINING_TASKS, TrainingTask
 from cct.training.batches import Examples
@@ -37,6 +38,7 @@ def main(tracker: "Tracker") -> None:
     task = task_of(meta, TRAINING_TASKS)
     fingerprint = configure_backend(runtime, seed=train.seed)
     log.info(describe_platform(fingerprint))
+    _require_memory(task.memory(model_params, meta, train.batch_size), fingerprint)
     decisive = {
         "model": task.describe(model_params),
         "augment": augment.model_dump(),
@@ -85,6 +87,15 @@ def _announce_resume(checkpoints: CheckpointStore, epochs: int, fingerprint: dic
             changes = "\n".join(platform_differences(platforms[-1], fingerprint))
             log.warning("this run began on another platform, so its bits will be those of neither:\n%s", changes)
     checkpoints.notes["platforms"] = [*(p for p in platforms if p != fingerprint), fingerprint]
+
+
+def _require_memory(needed: int, fingerprint: dict[str, Any]) -> None:
+    """Refuse what this machine cannot hold. A GPU has a memory of its own, which only the backend knows."""
+    if not fingerprint["gpus"] and needed > memory_bytes():
+        raise CCTError(
+            f"this training needs {needed / 2**30:,.1f} GiB of memory at the least, and this machine has "
+            f"{memory_bytes() / 2**30:,.1f} GiB: choose a smaller model, or a smaller train.batch_size"
+        )
 
 
 def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], *, init_from: str | None) -> keras.Model:

@@ -19,17 +19,21 @@ class TrainingTask(NamedTuple):
 
     Attributes:
         describe: all that decides the model, as JSON values.
+        memory: bytes that a training with batches of this size needs at the least.
         build: a model from a batch of inputs to logits.
         initialize: takes the weights of a model file over into a built model; returns what was not taken, in words.
         transforms: what changes the batches of an epoch (augmentation), by the number of the epoch.
     """
 
     describe: Callable[[ModelParams], dict[str, Any]]
+    memory: Callable[[ModelParams, Meta, int], int]
     build: Callable[[ModelParams, Meta], keras.Model]
     initialize: Callable[[Path, keras.Model, ModelParams, Meta], str]
     transforms: Callable[[Examples, AugmentParams, int], Callable[[int], Transform]]
 
 
 TRAINING_TASKS = {
-    "image_classification": TrainingTask(images.describe, images.build, images.initialize, images.transforms),
+    "image_classification": TrainingTask(
+        images.describe, images.memory, images.build, images.initialize, images.transforms
+    ),
 }

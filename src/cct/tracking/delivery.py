@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from cct.errors import CCTError
+
 log = logging.getLogger(__name__)
 
 TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED", "UNAUTHENTICATED")
@@ -89,6 +91,8 @@ class Delivery:
 
 def _transient(error: Exception) -> bool:
     """Whether the same call may succeed later. An error in the call itself stays."""
+    if isinstance(error, CCTError):
+        return False
     if type(error).__module__.partition(".")[0] == "mlflow":
         return getattr(error, "error_code", "INTERNAL_ERROR") in TRANSIENT
     return not isinstance(error, FileNotFoundError | ValueError | TypeError | KeyError | AttributeError | ImportError)

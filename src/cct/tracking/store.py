@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from cct import paths
 from cct.errors import CCTError
 from cct.evaluation.reports import read_metrics
-from cct.files import sha256_of_file
+from cct.files import require_writable, sha256_of_file
 from cct.log import redact
 from cct.repository import repository_root
 from cct.tracking.delivery import error_reason
@@ -40,6 +41,11 @@ def tracking_uri() -> str:
     A relative SQLite file is relative to that root too, not to the temporary folder of an experiment.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
+    try:
+        urlsplit(uri)
+        uri.encode()
+    except ValueError as error:
+        raise CCTError(f"MLFLOW_TRACKING_URI is no address ({error}): {redact(ascii(uri))}") from error
     relative = re.fullmatch(r"sqlite:///(?![/:])(.+)", uri)
     return f"sqlite:///{repository_root() / relative[1]}" if relative else uri
 
@@ -61,9 +67,11 @@ class Store:
         for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration; errors are logged here
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
         top = repository_root()
+        if (top / DATABASE).is_dir():
+            raise CCTError(f"{top / DATABASE} is a folder, and MLflow needs a file there: remove it, or move it away")
         local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
         mlflow.set_tracking_uri(tracking_uri())  # sets MLFLOW_TRACKING_URI too
-        (top / ".cct").mkdir(exist_ok=True)
+        require_writable(top / ".cct")
         # Two processes that create one SQLite store destroy it, and so does one that is killed meanwhile: many
         # statements make the tables, each in a transaction of its own.
         with FileLock(top / ".cct" / "mlflow.lock"):

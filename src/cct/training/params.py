@@ -25,7 +25,7 @@ class TrainParams(Section):
     optimizer: Literal[*OPTIMIZERS] = Field(
         description="adamw, or muon for the encoder's matrices and AdamW for all else"
     )
-    learning_rate: float = Field(gt=0, le=10, description="the highest learning rate, above 0, at most 10")
+    learning_rate: float = Field(ge=1e-12, le=10, description="the highest learning rate, at most 10")
     schedule: Literal[*SCHEDULES] = Field(description="the learning rate after the warm-up")
     min_learning_rate: float = Field(
         ge=0, le=10, description="the lowest learning rate, where the warm-up begins and schedules end"
@@ -38,14 +38,14 @@ class TrainParams(Section):
     step_factor: float = Field(gt=0, le=1, description="for schedule step: each step multiplies the rate by it")
     weight_decay: float = Field(ge=0, lt=1, description="decoupled weight decay, times the learning rate at every step")
     decay_norm_and_bias: bool = Field(description="true: decay norms, biases, positions and the class token too")
-    clip_norm: float | None = Field(gt=0, description="largest norm of all gradients together; null: no limit")
+    clip_norm: float | None = Field(ge=1e-6, description="largest norm of all gradients together; null: no limit")
     gradient_accumulation_steps: int = Field(
         ge=1, le=65_536, description="batches whose mean gradient makes one update, 1 to 65,536"
     )
     ema_decay: float | None = Field(
-        gt=0, lt=1, description="decay of the moving average of the weights, at each update; null: no average"
+        gt=0, le=0.999999, description="decay of the moving average of the weights, at each update; null: no average"
     )
-    label_smoothing: float = Field(ge=0, lt=1, description="label smoothing, 0 to below 1")
+    label_smoothing: float = Field(ge=0, le=0.99, description="label smoothing, 0 to 0.99")
     early_stopping_patience: int | None = Field(
         ge=1, description="stop after so many epochs without a better validation accuracy; null: never"
     )

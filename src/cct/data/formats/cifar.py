@@ -1,6 +1,5 @@
 """The binary archives of CIFAR-10 and CIFAR-100."""
 
-import gzip
 import tarfile
 import zlib
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cct.data.arrays import Arrays, DataError
+from cct.data.formats.gzipped import BoundedGzipFile
 
 
 class Layout(NamedTuple):
@@ -59,20 +59,22 @@ def _read_batches(
     batches: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     try:
         # As a stream: nothing is written to disk. gzip unpacks it, because tarfile checks neither the CRC nor the end.
-        with gzip.open(path) as stream:
+        with BoundedGzipFile(path) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
                     if member.name not in wanted:
                         continue
-                    if not member.isreg():
+                    if not member.isreg() or member.issparse():
                         raise DataError(f"{path}: {member.name} is not a plain file")
+                    if member.size > stream.limit:
+                        raise DataError(f"{path}: {member.name} would have {member.size:,} bytes")
                     if member.name in batches:
                         raise DataError(f"{path}: {member.name} is a duplicate")
                     content = archive.extractfile(member).read()
                     batches[member.name] = _records(f"{path}: {member.name}", content, label_bytes, classes)
             while stream.read(1 << 20):
                 pass
-    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:
         done = f" after {', '.join(batches)}" if batches else ""
         raise DataError(f"{path}: damaged or not a .tar.gz archive{done}: {error}") from error
     missing = sorted(wanted - batches.keys())

@@ -1,12 +1,13 @@
 """Handwritten digits as scikit-learn carries them."""
 
-import gzip
+import io
 import zlib
 from pathlib import Path
 
 import numpy as np
 
 from cct.data.arrays import Arrays, DataError
+from cct.data.formats.gzipped import BoundedGzipFile
 from cct.data.splits import stratified_split
 
 # The file has no test split. This one belongs to the data set, not to an experiment.
@@ -20,7 +21,7 @@ def read_digits(path: Path, classes: int) -> Arrays:
         DataError: it is damaged, or has pixels or labels out of range.
     """
     try:
-        with gzip.open(path, "rt", encoding="ascii") as lines:
+        with BoundedGzipFile(path) as file, io.TextIOWrapper(file, encoding="ascii") as lines:
             table = np.loadtxt(lines, delimiter=",", ndmin=2, dtype=np.int64)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise DataError(f"{path}: damaged or not a gzipped table of numbers: {error}") from error

@@ -11,6 +11,7 @@ from cct.augment.params import AugmentParams
 from cct.augment.sampling import apply_plan, sample_plan
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
+from cct.models.cost import training_memory
 from cct.models.saving import load_model
 from cct.models.transfer import initialize_from
 from cct.training.batches import Examples, Transform
@@ -19,6 +20,13 @@ from cct.training.batches import Examples, Transform
 def describe(params: ModelParams) -> dict[str, Any]:
     """All that decides the model."""
     return resolve_architecture(params).model_dump()
+
+
+def memory(params: ModelParams, meta: Mapping[str, Any], batch_size: int) -> int:
+    """Bytes that a training needs at the least."""
+    height, width, channels = meta["image_shape"]
+    size = {"height": height, "width": width, "channels": channels, "classes": len(meta["classes"])}
+    return training_memory(resolve_architecture(params), **size, batch_size=batch_size)
 
 
 def build(params: ModelParams, meta: Mapping[str, Any]) -> keras.Model:

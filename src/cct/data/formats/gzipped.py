@@ -1,0 +1,33 @@
+"""Gzipped files whose content has a limit: a few megabytes can unpack to terabytes."""
+
+import gzip
+from pathlib import Path
+
+from cct.data.arrays import DataError
+
+ALWAYS_ALLOWED, LARGEST_RATIO = 512 << 20, 20  # bytes; unpacked bytes for each packed one, which no images reach
+
+
+class BoundedGzipFile(gzip.GzipFile):
+    """Reads a gzipped file, and raises DataError where it unpacks to more than any data set of its size does.
+
+    Attributes:
+        limit: bytes that it may unpack to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self.path, self.limit, self.unpacked = path, max(ALWAYS_ALLOWED, LARGEST_RATIO * path.stat().st_size), 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        whole = size is None or size < 0
+        return self._counted(super().read(self.limit - self.unpacked + 1 if whole else size))
+
+    def read1(self, size: int = -1) -> bytes:
+        return self._counted(super().read1(size))
+
+    def _counted(self, chunk: bytes) -> bytes:
+        self.unpacked += len(chunk)
+        if self.unpacked > self.limit:
+            raise DataError(f"{self.path}: unpacks to more than {self.limit:,} bytes, as no data set of its size does")
+        return chunk
