@@ -32,6 +32,9 @@ def test_another_entry_of_the_table_is_in_history_mlflow_and_curves(tmp_path, mo
     averaged = table["ema_val_accuracy"][0] > table["val_accuracy"][0]
     share = (two == val.labels[:, None]).any(axis=1).mean()
     assert table["ema_val_top_2" if averaged else "val_top_2"][0] == pytest.approx(share)
+    monkeypatch.setitem(EPOCH_METRICS, "younger", top_2)  # than this history, which can still be read and drawn
+    table = read_history(tmp_path / "history.csv")
+    assert "train_younger" not in table
     panel = plot_training_curves(table).axes[2]
     assert panel.get_title() == "Top 2"
     np.testing.assert_array_equal(panel.lines[2].get_ydata(), table["val_top_2"])

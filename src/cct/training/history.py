@@ -1,7 +1,7 @@
 """`reports/history.csv`: one row an epoch."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,22 @@ import numpy as np
 from cct.tables import TableError, column_places, parse_number, read_csv
 from cct.training.metrics import EPOCH_METRICS, reported_name
 
+ALWAYS = ("loss", "accuracy")  # metrics that every history has; others may be younger than a history
 
-def history_columns() -> dict[str, type]:
-    """The columns that every history has. Epochs count from 1; `best` is 1 for the best epoch.
+
+def history_columns(metrics: Iterable[str] = EPOCH_METRICS) -> dict[str, type]:
+    """The columns of a history with some metrics. Epochs count from 1; `best` is 1 for the best epoch.
 
     Losses are cross entropies in nats without label smoothing, so that they compare with the test loss. `learning_rate`
     is the rate of the epoch's last step.
     """
-    measured = [f"{split}_{name}" for split in ("train", "val") for name in EPOCH_METRICS]
+    measured = [f"{split}_{name}" for split in ("train", "val") for name in metrics]
     return {"epoch": int} | dict.fromkeys(measured, float) | {"learning_rate": float, "best": int}
 
 
-def ema_columns() -> dict[str, type]:
+def ema_columns(metrics: Iterable[str] = EPOCH_METRICS) -> dict[str, type]:
     """The columns that a history has besides where weights are averaged."""
-    return {f"ema_val_{name}": float for name in EPOCH_METRICS}
+    return {f"ema_val_{name}": float for name in metrics}
 
 
 def history_row(epoch: int, logs: Mapping[str, Any], *, rate: float) -> dict[str, float]:
@@ -65,13 +67,16 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
 
     Returns:
         `history_columns`, and `ema_columns` where the file has them, one value an epoch: int64 for epoch (from 1) and
-        best (one 1, else 0), float64 for all else. Other columns are left out.
+        best (one 1, else 0), float64 for all else. Other columns are left out, and so are metrics that were added to
+        `EPOCH_METRICS` since the file was written.
 
     Raises:
         TableError: it is absent, not CSV, without a column or a row, or a value is not a number or not possible.
     """
     header, rows = read_csv(path)
-    columns = history_columns() | (ema_columns() if any(name in header for name in ema_columns()) else {})
+    metrics = [name for name in EPOCH_METRICS if name in ALWAYS or {f"train_{name}", f"val_{name}"} & set(header)]
+    averaged = ema_columns(metrics)
+    columns = history_columns(metrics) | (averaged if any(name in header for name in averaged) else {})
     places = column_places(path, header, columns)
     history = {
         name: np.array([parse_number(path, line, name, row[places[name]], kind) for line, row in rows])

@@ -17,17 +17,18 @@ History = Mapping[str, np.ndarray]
 
 @styled
 def plot_training_curves(history: History) -> "Figure":
-    """Each of `EPOCH_METRICS` over the epochs, training and validation, with the best epoch marked.
+    """The `EPOCH_METRICS` of a history over the epochs, training and validation, with the best epoch marked.
 
     Args:
         history: as `read_history` returns it.
     """
-    rows = -(-len(EPOCH_METRICS) // 2)
+    metrics = [name for name in EPOCH_METRICS if f"train_{name}" in history]
+    rows = -(-len(metrics) // 2)
     figure = new_figure(height=3.6 * rows)
     grid = figure.subplots(rows, 2, squeeze=False).ravel()
-    for axes, name in zip(grid, EPOCH_METRICS, strict=False):
+    for axes, name in zip(grid, metrics, strict=False):
         _curves(axes, history, name)
-    for axes in grid[len(EPOCH_METRICS) :]:
+    for axes in grid[len(metrics) :]:
         axes.set_axis_off()
     return figure
 

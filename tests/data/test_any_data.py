@@ -1,0 +1,76 @@
+"""Archives and splits of any kind: the right thing comes out, or the reader's own error."""
+
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sources import source
+from test_cifar import TEST, TRAIN, cifar10, tarred
+
+from cct.data.arrays import DataError
+from cct.data.sources import read_arrays
+from cct.data.splits import PreprocessParams, train_and_validation
+
+within = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def archive() -> bytes:
+    return gzip.compress(tarred(list(cifar10().items())), 1, mtime=0)
+
+
+@within
+@given(st.lists(st.tuples(st.integers(0), st.integers(1, 255)), max_size=3), st.integers(0))
+def test_any_damage_of_an_archive_is_found(archive, tmp_path, flips, cut):
+    """Of its bytes some are changed, and some at its end are lost."""
+    path, damaged = tmp_path / "a.tar.gz", bytearray(archive)
+    for place, mask in flips:
+        damaged[place % len(damaged)] ^= mask
+    damaged = damaged[: len(damaged) - cut % len(damaged)]
+    path.write_bytes(archive)
+    whole = read_arrays(source(), path)
+    path.write_bytes(damaged)
+    try:
+        found = read_arrays(source(), path)
+    except DataError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+    else:  # a byte that no reader looks at, such as the date in the header of gzip
+        assert all(np.array_equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+@within
+@given(st.binary(max_size=3073 * 3), st.integers(0, 5))
+def test_any_content_of_a_member_is_records_or_refused(tmp_path, content, which):
+    name = [*TRAIN, TEST][which]
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(tarred(list((cifar10() | {name: content}).items())), 1))
+    try:
+        arrays = read_arrays(source(), path)
+    except DataError as error:
+        assert name in str(error)
+    else:
+        assert len(content) % 3073 == 0 and content[0] < 10 and arrays.train_inputs.shape[1:] == (32, 32, 3)
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=80),
+    st.floats(0, 1, exclude_min=True),
+    st.floats(0, 1, exclude_min=True, exclude_max=True),
+    st.integers(0, 2**32 - 1),
+)
+def test_any_split_keeps_each_example_on_one_side_and_each_class_on_both(labels, share, fraction, seed):
+    labels = np.array(labels)
+    config = PreprocessParams(train_fraction=share, validation_fraction=fraction, seed=seed)
+    try:
+        train, val = train_and_validation(labels, config)
+    except DataError as error:
+        assert "each class needs at least one on both sides" in str(error)
+        return
+    assert not set(train) & set(val) and len(set(train) | set(val)) == len(train) + len(val) <= len(labels)
+    assert (np.diff(train) > 0).all() and (np.diff(val) > 0).all()
+    assert set(labels[train]) == set(labels[val]) == set(labels)
+    for label in set(labels.tolist()):
+        used = round((labels == label).sum() * share) if share < 1 else (labels == label).sum()
+        assert (labels[val] == label).sum() == round(used * fraction)
