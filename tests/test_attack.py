@@ -117,3 +117,31 @@ def test_any_name_reaches_every_store_file_and_figure_whole(tmp_path):
         assert "it" in clone.run("cct", "show", run.info.run_id)
         (clone.path / "mlflow.db").unlink()
         shutil.rmtree(clone.path / "mlartifacts")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("data/processed", "data/processed is a file, and must be a folder: remove it, or move it away"),
+        (".cct", "make it a folder that can be written"),
+    ],
+)
+def test_a_file_in_place_of_a_folder_is_said_with_what_to_do(make_clone, name, said):
+    clone = make_clone()
+    set_parameters(clone)
+    (clone.path / name).parent.mkdir(exist_ok=True)
+    (clone.path / name).write_text("")
+    output = clone.run("dvc", "repro", code=255)
+    assert said in output and "Traceback" not in output
+
+
+def test_a_machine_that_cannot_hold_a_training_is_said_with_the_number(make_clone):
+    clone = make_clone()
+    set_parameters(clone)
+    params = clone.path / "params.yaml"
+    params.write_text(re.sub(r"embed_dim: \S+", "embed_dim: 65536", params.read_text()))
+    output = clone.run("dvc", "repro", code=255)
+    assert re.search(
+        r"this training needs [\d,.]+ GiB of memory at the least, and this machine has [\d,.]+ GiB", output
+    )
+    assert "Traceback" not in output

@@ -17,6 +17,7 @@ from cct.entry import entry_point
 from cct.errors import CCTError
 from cct.experiments.presets import preset_names
 from cct.log import redact
+from cct.stages import __main__ as stages
 
 
 @pytest.fixture(autouse=True)
@@ -170,3 +171,33 @@ def test_every_command_is_a_module_with_its_help(capsys):
         assert f"usage: cct {name}" in capsys.readouterr().out
     modules = {path.stem.replace("_", "-") for path in (ROOT / "src/cct/commands").glob("*.py")}
     assert modules - {"--init--", "arguments"} == set(cli.COMMANDS)
+
+
+def test_a_closed_output_is_no_error():
+    words = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "cct.cli"]
+    for command, code in ((["models"], 0), (["check"], 0), (["check", "absent.yaml"], 1)):
+        assert subprocess.run([*words, *command], check=False).returncode == code
+
+
+@pytest.mark.parametrize("uri", ["http://[::1", "http://host:99999999/", "nonsense://x", "NONE", "http://\udcff/x"])
+def test_an_address_of_a_store_that_is_none_is_refused_in_words(monkeypatch, capsys, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert cli.main(["show", "abc"]) == 1
+    said = capsys.readouterr().err
+    assert (said.startswith("error: ") and said.count("\n") == 1 and "MLFLOW_TRACKING_URI" in said) or "MLflow" in said
+
+
+def test_a_folder_in_place_of_the_store_is_refused_at_once(tmp_path, monkeypatch, capsys):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "mlflow.db").mkdir()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["show", "abc"]) == 1
+    assert "mlflow.db is a folder, and MLflow needs a file there" in capsys.readouterr().err
+
+
+def test_a_clock_before_1980_is_refused_before_any_work(monkeypatch, capsys):
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    assert stages.main(["evaluate"]) == 1
+    assert "the clock of this machine says 1970-01-01: set it" in capsys.readouterr().err

@@ -56,11 +56,9 @@ def require_as_locked(digests: Mapping[Path, str], top: Path = Path()) -> None:
     for path, found in digests.items():
         written = locked.get(str(path), found)
         if found != written:
-            damaged = shlex.join(map(str, (path, *_different_copies(top / path, written))))
             raise CCTError(
-                f"{path} is not what its stage wrote: its md5 is {found}, but {written} in dvc.lock. It was "
-                "changed, or DVC's cache is damaged. Make it anew, with dvc pull (where there is a remote) or dvc "
-                f"repro, after: rm -rf {damaged}"
+                f"{path} is not what its stage wrote: its md5 is {found}, but {written} in dvc.lock. "
+                f"{_remedy(path, written)}"
             )
 
 
@@ -87,23 +85,25 @@ def cached_file(cache: Path, digest: str) -> Path:
     return cache / "files" / "md5" / digest[:2] / digest[2:]
 
 
-def _different_copies(path: Path, digest: str) -> list[Path]:
-    """The files in DVC's cache that `path` differs from, where it should have `digest`.
-
-    Of a folder they are its different files, and the list of all of them.
-    """
+def _remedy(path: Path, digest: str) -> str:
+    """What to do where `path` should have `digest`: it depends on what DVC's cache has."""
     cache = cache_folder()
     listing = cached_file(cache, digest)
+    copies = {listing: digest.removesuffix(".dir")}
     try:
-        listed = json.loads(listing.read_bytes()) if path.is_dir() else []
-    except (OSError, ValueError):
-        listed = []
-    different = [
-        entry["md5"]
-        for entry in listed
-        if not (file := path / entry["relpath"]).is_file() or dvc_digest(file) != entry["md5"]
-    ]
-    return [listing, *(cached_file(cache, other) for other in different)]
+        if digest.endswith(".dir"):
+            copies |= {cached_file(cache, entry["md5"]): entry["md5"] for entry in json.loads(listing.read_bytes())}
+    except (OSError, ValueError, KeyError, TypeError):  # the list is not there, or damaged
+        pass
+    damaged = [copy for copy, md5 in copies.items() if copy.is_file() and dvc_digest(copy) != md5]
+    whole = not damaged and all(copy.is_file() for copy in copies)
+    if whole:
+        return f"dvc checkout {shlex.quote(str(path))} brings it back; dvc commit keeps what is there"
+    why = "DVC's cache is damaged" if damaged else "DVC's cache does not have it"
+    return (
+        f"{why}: make it anew, with dvc pull (where there is a remote) or dvc repro, after: rm -rf "
+        f"{shlex.join(map(str, (path, *damaged)))}"
+    )
 
 
 def _in_experiments(digests: Sequence[str]) -> bool:

@@ -26,6 +26,7 @@ def repository(tmp_path, monkeypatch):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         (tmp_path / name).parent.mkdir(exist_ok=True)
         copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".dvc").mkdir()
     (tmp_path / "small.yaml").write_text(SMALL)
     monkeypatch.chdir(tmp_path)
     return tmp_path

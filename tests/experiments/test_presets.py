@@ -55,7 +55,7 @@ def test_it_trains(name):
     for section, values in read_yaml(ROOT / f"presets/{name}.yaml").items():
         sections[section] = type(sections[section]).model_validate(sections[section].model_dump() | values)
     assert sections.keys() == SECTIONS.keys()
-    short = {"epochs": 2, "warmup_epochs": min(sections["train"].warmup_epochs, 0.5), "cooldown_epochs": 0}
+    short = {"epochs": 2, "warmup_epochs": min(sections["train"].warmup_epochs or 0.5, 0.5), "cooldown_epochs": 0}
     config = sections["train"].model_copy(update={**short, "batch_size": 16, "seed": SEED_SHIFT})
     model_params = sections["model"].model_copy(update={"num_layers": 1})
     task = TRAINING_TASKS["image_classification"]

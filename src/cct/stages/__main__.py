@@ -54,8 +54,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m cct.stages", description="Run a stage of the pipeline.")
     parser.add_argument("stage", choices=list(STAGES))
     name = parser.parse_args(words).stage
-    if time.time() < EARLIEST:
-        raise CCTError(f"the clock of this machine says {time.strftime('%Y-%m-%d')}: set it, or no model can be saved")
+    now = time.time()
+    if now < EARLIEST:
+        today = time.strftime("%Y-%m-%d", time.gmtime(now))
+        raise CCTError(f"the clock of this machine says {today}: set it, or no model can be saved")
     if STAGES[name].first and not DVC_LOCK.is_file() and os.environ.get("DVC_EXP_NAME"):
         log.info("(DVC's warnings above, No file hash info found for ..., are harmless: no stage has run here yet)")
     if Path.cwd() != repository_root():  # DVC runs an experiment in a folder of its own
