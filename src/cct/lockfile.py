@@ -5,9 +5,11 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pathspec import GitIgnoreSpec
 
 from cct.errors import CCTError
 from cct.params import read_yaml
@@ -18,7 +20,8 @@ from cct.repository import git, repository_root
 def dvc_digest(path: Path) -> str:
     """The digest that DVC gives a file or a folder.
 
-    It is the md5 of a file; of a folder, the md5 of the list of its files, with `.dir` behind it.
+    It is the md5 of a file; of a folder, the md5 of the list of its files, with `.dir` behind it. What the current folder's
+    `.dvcignore` names does not count.
 
     Raises:
         OSError: something cannot be read.
@@ -26,9 +29,16 @@ def dvc_digest(path: Path) -> str:
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()
-    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    files = sorted((file.relative_to(path).as_posix(), file) for file in files_in(path))
     listed = [{"md5": dvc_digest(file), "relpath": name} for name, file in files]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """All files in a folder but those that DVC ignores."""
+    rules = Path(".dvcignore")
+    ignored = GitIgnoreSpec.from_lines(rules.read_text("utf-8").splitlines() if rules.is_file() else [])
+    return (file for file in folder.rglob("*") if file.is_file() and not ignored.match_file(file))
 
 
 def locked_stages(top: Path = Path()) -> dict[str, Any]:

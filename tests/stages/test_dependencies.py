@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -30,6 +31,16 @@ def test_digests_are_those_of_dvc(inside):
     locked = locked_outputs()
     assert set(locked) == set(OUTPUTS)
     assert {name: dvc_digest(inside.path / name) for name in locked} == locked
+
+
+def test_what_dvc_ignores_does_not_count(inside):
+    before = dvc_digest(Path("data/processed"))
+    (inside.path / "data/processed/.DS_Store").write_bytes(b"x")
+    assert dvc_digest(Path("data/processed")) != before
+    (inside.path / ".dvcignore").write_text(".DS_Store\n")
+    assert dvc_digest(Path("data/processed")) == before
+    Dependencies("evaluate").require_made_by_stages()
+    assert "up to date" in inside.run("dvc", "status")
 
 
 def test_what_dvc_holds_is_committed(inside, monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cct.errors import CCTError
-from cct.lockfile import dvc_digest, locked_stages, require_as_locked
+from cct.lockfile import dvc_digest, files_in, locked_stages, require_as_locked
 from cct.params import flatten, read_yaml
 from cct.paths import PARAMS
 from cct.pipeline import read_stages, stages_before
@@ -78,6 +78,6 @@ class Dependencies:
 
 def _stat(path: Path) -> Stat:
     """Of a file, or of all files in a folder; nothing where it is gone."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path] if path.is_file() else []
-    stats = [(str(file), file.stat()) for file in files if file.is_file()]
+    files = sorted(files_in(path)) if path.is_dir() else [path] if path.is_file() else []
+    stats = [(str(file), file.stat()) for file in files]
     return [(name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats]
