@@ -20,8 +20,8 @@ from cct.repository import git, repository_root
 def dvc_digest(path: Path) -> str:
     """The digest that DVC gives a file or a folder.
 
-    It is the md5 of a file; of a folder, the md5 of the list of its files, with `.dir` behind it. What the current folder's
-    `.dvcignore` names does not count.
+    It is the md5 of a file; of a folder, the md5 of the list of its files, with `.dir` behind it. The current folder's
+    `.dvcignore` leaves files out.
 
     Raises:
         OSError: something cannot be read.

@@ -200,3 +200,18 @@ def test_the_tokenizer_is_the_authors(side, kernel, stride, widths):
     found = array(tokenizer(images))
     kernels = [array(convolution.kernel) for convolution in tokenizer.convolutions]
     np.testing.assert_allclose(found, tokenize(images, kernels, stride=stride, margin=kernel // 2), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: PositionalEmbedding("learnabel"), "kind = 'learnabel': must be one of learnable, sinusoidal"),
+        (lambda: EncoderBlock(2, 8, 16, norm="Stream"), "norm = 'Stream': must be one of stream, pre"),
+        (lambda: EncoderBlock(2, 8, 16, mlp_output="Gelu"), "mlp_output = 'Gelu': must be one of linear, gelu"),
+        (lambda: ConvTokenizer([8], padding="Same"), "padding = 'Same': must be one of same, valid"),
+        (lambda: PatchTokenizer(8, 2, initialization="papr"), "initialization = 'papr': must be one of paper, keras"),
+    ],
+)
+def test_an_unknown_word_is_refused_with_the_known_ones(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()

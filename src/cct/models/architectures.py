@@ -212,8 +212,8 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
     """What a valid `name` stands for, changed by what is given beside it."""
     fields = _named(given["name"]) | {key: value for key, value in given.items() if key != "name" and value is not None}
     if "tokenizer" in fields:  # an override may have changed it: what the name says of the other is void
-        other = next(name for name in TOKENIZERS if name != fields["tokenizer"])
-        fields = {key: value for key, value in fields.items() if key not in TOKENIZERS[other]}
+        others = {key for name, needed in TOKENIZERS.items() if name != fields["tokenizer"] for key in needed}
+        fields = {key: value for key, value in fields.items() if key not in others}
     return fields
 
 

@@ -34,7 +34,7 @@ def build_model(
         A functional model from uint8 (b, h, w, c) to float32 logits (b, classes).
 
     Raises:
-        ValueError: the images are too small for the convolutions.
+        ModelError: the images are too small for the convolutions, or patches do not fill them.
     """
     a = architecture
     token_grid(a, *image_shape[:2])  # refuses what does not fit, in words
@@ -43,7 +43,7 @@ def build_model(
         mean, std = [0.0] * channels, [1.0] * channels
     images = keras.Input(image_shape, dtype="uint8", name="images")
     x = Standardize(list(mean), list(std), name="standardize")(images)
-    x = _tokenizer(a)(x)
+    x = TOKENIZERS[a.tokenizer](a)(x)
     if a.pooling == "class_token":
         x = ClassToken(name="class_token")(x)
     if a.positional_embedding != "none":
@@ -53,15 +53,17 @@ def build_model(
     for i, rate in enumerate(np.linspace(0, a.stochastic_depth, a.num_layers)):
         x = _encoder_block(a, stochastic_depth=float(rate), name=f"encoder_{i}")(x)
     x = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, name="norm")(x)
-    x = _pooling(a)(x)
+    x = POOLINGS[a.pooling](a)(x)
     # The head stays in float32: a softmax over rounded logits loses what mixed precision was meant to keep.
     logits = dense(classes, initialization=a.initialization, dtype="float32", name="head")(x)
     return keras.Model(images, logits, name="cct")
 
 
-def _tokenizer(a: Architecture) -> keras.Layer:
-    if a.tokenizer == "patch":
-        return PatchTokenizer(a.embed_dim, a.patch_size, initialization=a.initialization, name="tokenizer")
+def _patch_tokenizer(a: Architecture) -> keras.Layer:
+    return PatchTokenizer(a.embed_dim, a.patch_size, initialization=a.initialization, name="tokenizer")
+
+
+def _conv_tokenizer(a: Architecture) -> keras.Layer:
     return ConvTokenizer(
         [a.conv_channels] * (a.num_conv_layers - 1) + [a.embed_dim],
         kernel_size=a.kernel_size,
@@ -91,7 +93,9 @@ def _encoder_block(a: Architecture, *, stochastic_depth: float, name: str) -> ke
     )
 
 
-def _pooling(a: Architecture) -> keras.Layer:
-    if a.pooling == "sequence":
-        return SequencePool(initialization=a.initialization, name="pool")
-    return (FirstToken if a.pooling == "class_token" else keras.layers.GlobalAveragePooling1D)(name="pool")
+TOKENIZERS = {"conv": _conv_tokenizer, "patch": _patch_tokenizer}
+POOLINGS = {
+    "sequence": lambda a: SequencePool(initialization=a.initialization, name="pool"),
+    "class_token": lambda a: FirstToken(name="pool"),
+    "mean": lambda a: keras.layers.GlobalAveragePooling1D(name="pool"),
+}

@@ -1,5 +1,6 @@
 """What every layer here shares."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -13,6 +14,20 @@ class CCTLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {name: getattr(self, name) for name in self.arguments}
+
+
+INITIALIZATIONS = ("paper", "keras")
+
+
+def one_of(name: str, value: str, allowed: Collection[str]) -> str:
+    """A constructor's argument that must be one of some words.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(allowed)}")
+    return value
 
 
 def dense(
@@ -30,10 +45,11 @@ def dense(
     PyTorch's trunc_normal_ cuts at +-2, not at two deviations: at 0.02 that is a plain normal distribution.
 
     Args:
+        initialization: "paper" or "keras".
         fans: for Keras's initial weights, the sum of inputs and outputs that Glorot's rule takes, where it is not the
             layer's own.
     """
-    if initialization == "paper":
+    if one_of("initialization", initialization, INITIALIZATIONS) == "paper":
         kernel = keras.initializers.RandomNormal(stddev=0.02)
     elif fans is None:
         kernel = keras.initializers.GlorotUniform()

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from cct.models.layers.base import CCTLayer, dense, gelu
+from cct.models.layers.base import CCTLayer, dense, gelu, one_of
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -36,9 +36,9 @@ class Attention(CCTLayer):
     """Self-attention over tokens of (b, n, d) with one projection to queries, keys and values.
 
     Where a head is as wide as the tokens, as in the Keras example, two of the four projections are folded into the
-    others, which halves the multiplications for the same function: with x of (n, d), a head's scores are
-    (x Q)(x K)^T = x (Q K^T) x^T and its output is A (x V) O = (A x) (V O), where the products of two matrices of
-    weights cost next to nothing beside those with a batch of tokens.
+    others. With x of (n, d), a head's scores are (x Q)(x K)^T = x (Q K^T) x^T, and its output is A (x V) O =
+    (A x) (V O). A product of two matrices of weights costs next to nothing beside one with a batch of tokens, so this
+    halves the multiplications. The function is the same.
     """
 
     arguments = ("num_heads", "head_dim", "qkv_bias", "projection_dropout", "attention_dropout", "initialization")
@@ -163,7 +163,8 @@ class EncoderBlock(CCTLayer):
     ) -> None:
         super().__init__(**kwargs)
         self.num_heads, self.head_dim, self.hidden_dim = num_heads, head_dim, hidden_dim
-        self.norm, self.mlp_output = norm, mlp_output
+        self.norm = one_of("norm", norm, ("stream", "pre"))
+        self.mlp_output = one_of("mlp_output", mlp_output, ("linear", "gelu"))
         self.qkv_bias, self.dropout, self.projection_dropout = qkv_bias, dropout, projection_dropout
         self.attention_dropout = attention_dropout
         self.stochastic_depth, self.initialization = stochastic_depth, initialization

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from cct.models.layers.base import CCTLayer
+from cct.models.layers.base import INITIALIZATIONS, CCTLayer, one_of
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -58,8 +58,9 @@ class ConvTokenizer(CCTLayer):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        self.channels, self.kernel_size, self.stride, self.padding = list(channels), kernel_size, stride, padding
-        self.use_bias, self.initialization = use_bias, initialization
+        self.channels, self.kernel_size, self.stride = list(channels), kernel_size, stride
+        self.padding, self.use_bias = one_of("padding", padding, ("same", "valid")), use_bias
+        self.initialization = one_of("initialization", initialization, INITIALIZATIONS)
 
     def build(self, input_shape) -> None:
         # PyTorch's kaiming_normal_ is not truncated, Keras's he_normal is.
@@ -106,7 +107,8 @@ class PatchTokenizer(CCTLayer):
 
     def __init__(self, embed_dim: int, patch_size: int, *, initialization: str = "paper", **kwargs) -> None:
         super().__init__(**kwargs)
-        self.embed_dim, self.patch_size, self.initialization = embed_dim, patch_size, initialization
+        self.embed_dim, self.patch_size = embed_dim, patch_size
+        self.initialization = one_of("initialization", initialization, INITIALIZATIONS)
 
     def build(self, input_shape) -> None:
         distribution = "untruncated_normal" if self.initialization == "paper" else "truncated_normal"

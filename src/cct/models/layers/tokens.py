@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from cct.models.layers.base import CCTLayer, dense
+from cct.models.layers.base import INITIALIZATIONS, CCTLayer, dense, one_of
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -41,7 +41,8 @@ class PositionalEmbedding(CCTLayer):
 
     def __init__(self, kind: str = "learnable", *, initialization: str = "paper", **kwargs) -> None:
         super().__init__(**kwargs)
-        self.kind, self.initialization = kind, initialization
+        self.kind = one_of("kind", kind, ("learnable", "sinusoidal"))
+        self.initialization = one_of("initialization", initialization, INITIALIZATIONS)
 
     def build(self, input_shape) -> None:
         if self.kind == "learnable":
