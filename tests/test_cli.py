@@ -36,6 +36,16 @@ def test_check_counts_and_refuses(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text(text.replace("cifar10.yaml", "cifar11.yaml"))
     assert cli.main(["check", str(tmp_path / "a.yaml")]) == 1
     assert "cannot read data/sources/cifar11.yaml" in capsys.readouterr().err
+    wrong = text.replace("cifar10.yaml", "cifar11.yaml").replace("epochs: 30", "epochs: 0")
+    (tmp_path / "a.yaml").write_text(wrong.replace("init_from: null", "init_from: pretrained/none.keras"))
+    assert cli.main(["check", str(tmp_path / "a.yaml")]) == 1
+    said = capsys.readouterr().err  # all at once
+    for mistake in ("cannot read data/sources/cifar11", "train.epochs = 0: must be", "none.keras': there is no"):
+        "cannot read data/sources/cifar11",
+        "train.epochs = 0: must be",
+        "pretrained/none.keras': there is no",
+    ):
+        assert mistake in said
 
 
 def test_presets_are_listed_and_printed(capsys, monkeypatch):
@@ -179,7 +189,7 @@ def test_a_closed_output_is_no_error():
         assert subprocess.run([*words, *command], check=False).returncode == code
 
 
-@pytest.mark.parametrize("uri", ["http://[::1", "http://host:99999999/", "nonsense://x", "NONE", "http://\udcff/x"])
+@pytest.mark.parametrize("uri", ["http://[::1", "http://host:99999999/", "nonsense://x", "http://\udcff/x"])
 def test_an_address_of_a_store_that_is_none_is_refused_in_words(monkeypatch, capsys, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert cli.main(["show", "abc"]) == 1

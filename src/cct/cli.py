@@ -39,7 +39,7 @@ def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     level.add_argument("-v", "--verbose", dest="level", action="store_const", const="debug", default=argparse.SUPPRESS,
                        help="say more")  # fmt: skip
     level.add_argument("-q", "--quiet", dest="level", action="store_const", const="warning", default=argparse.SUPPRESS,
-                       help="say warnings and errors only")  # fmt: skip
+                       help="say results, warnings and errors only")  # fmt: skip
     common.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
     )

@@ -2,10 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from cct import params
 from cct.commands.arguments import file_path
 from cct.data.sources import read_source
+from cct.errors import CCTError
 from cct.paths import PARAMS
 
 
@@ -14,6 +16,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    sections = params.load(arguments.file)
-    read_source(Path(sections["data"].source))
+    content = params.read_yaml(arguments.file)
+    mistakes, sections = [], {}
+    try:
+        sections = params.check(content, where=arguments.file)
+    except params.ParamsError as error:
+        mistakes.append(str(error))
+    # As far as they can be read beside mistakes elsewhere.
+    source, init_from = (_text(content, *name) for name in (("data", "source"), ("train", "init_from")))
+    if source:
+        try:
+            read_source(Path(source))
+        except CCTError as error:
+            mistakes.append(str(error))
+    if init_from and not Path(init_from).is_file():
+        mistakes.append(f"{arguments.file}: train.init_from = {init_from!r}: there is no such file")
+    if mistakes:
+        raise params.ParamsError("\n".join(mistakes))
     print(f"{arguments.file}: {sum(len(s.model_fields_set) for s in sections.values())} parameters, no mistake")
+
+
+def _text(content: dict[str, Any], section: str, field: str) -> str | None:
+    values = content.get(section)
+    value = values.get(field) if isinstance(values, dict) else None
+    return value if isinstance(value, str) and value.isprintable() else None

@@ -34,8 +34,8 @@ def prepare_backend(runtime: RuntimeParams) -> None:
     chosen = os.environ.setdefault("KERAS_BACKEND", runtime.backend)
     if chosen != runtime.backend:
         raise CCTError(
-            f"KERAS_BACKEND is {chosen!r}, but runtime.backend is {runtime.backend!r}: unset the variable, or start "
-            "the stage with dvc repro, which sets it"
+            f"KERAS_BACKEND is {chosen!r}, but runtime.backend is {runtime.backend!r}: unset the "
+            "variable (dvc repro sets it for each stage)"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if runtime.device == "cpu":

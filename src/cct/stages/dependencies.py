@@ -5,6 +5,7 @@ would name the edited file beside a result of the old one. DVC also trusts its c
 checked out, and counts as up to date.
 """
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from cct.lockfile import dvc_digest, files_in, locked_stages, require_as_locked
 from cct.params import flatten, read_yaml
 from cct.paths import PARAMS
 from cct.pipeline import read_stages, stages_before
+
+log = logging.getLogger(__name__)
 
 Stat = list[tuple[str, int, int, int]]  # of each file: path, size, time of the last change in nanoseconds, inode
 
@@ -30,6 +33,7 @@ class Dependencies:
         self.values = self._values()
         self.stats = {path: _stat(path) for path in self.paths}
         self.digests = {path: dvc_digest(path) for path in self.paths}
+        log.debug("%s depends on %d files and folders, and on %s", stage, len(self.paths), ", ".join(self.sections))
 
     def require_made_by_stages(self) -> None:
         """Compare what the stages before wrote, and the parameters that they had, with `dvc.lock`.

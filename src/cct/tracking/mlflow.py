@@ -53,14 +53,16 @@ class MlflowTracker(Tracker):
         # As they are now: the server may not answer before they are edited for the next run.
         shutil.copy(PARAMS, self.started_with.name)
 
-        def open_run() -> None:
-            self._open(source, meta, model_sha256, run_id)
-            if on_start:
-                on_start(self.run_id)
+        self.delivery.put(lambda: self._open(source, meta, model_sha256, run_id, on_start or (lambda run_id: None)))
 
-        self.delivery.put(open_run)
-
-    def _open(self, source: Provenance, meta: Mapping[str, Any], sha256: str | None, run_id: str | None) -> None:
+    def _open(
+        self,
+        source: Provenance,
+        meta: Mapping[str, Any],
+        sha256: str | None,
+        run_id: str | None,
+        on_start: Callable[[str], None],
+    ) -> None:
         self.store, started = self.store or Store(), Path(self.started_with.name)
         tags, found = data_tags(meta), None
         if run_id:
@@ -75,10 +77,12 @@ class MlflowTracker(Tracker):
                 tags |= {"training": "restored"} | ({"trained_in": others[0].info.run_id} if others else {})
         if found:
             self.run_id = found.info.run_id
+            on_start(self.run_id)
             self.store.client.update_run(self.run_id, status="RUNNING")
         else:
             # A failed delivery is repeated, but not the creation of the run that it may have made.
             self.created = self.created or self.store.create(started, source, tags)
+            on_start(self.created)
             self.store.log_parameters(self.created, started)
             self.run_id = self.created
             if sha256:

@@ -19,7 +19,7 @@ def tracker_name() -> str:
     Raises:
         CCTError: CCT_TRACKER names none that is there.
     """
-    if os.environ.get("MLFLOW_TRACKING_URI") == "none":
+    if os.environ.get("MLFLOW_TRACKING_URI", "").lower() == "none":
         return "none"
     name = os.environ.get("CCT_TRACKER") or "mlflow"
     if name not in TRACKERS:

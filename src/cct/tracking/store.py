@@ -24,6 +24,8 @@ from cct.tracking.registry import require_tracking
 from cct.tracking.view import view_tags
 from cct.training.history import read_history
 
+log = logging.getLogger(__name__)
+
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes where something does not exist
 EXPERIMENT, DATABASE = "cct", "mlflow.db"
 # With a dead server MLflow itself is patient: seven retries, two minutes each. The delivery has a patience of its own.
@@ -145,7 +147,9 @@ class Store:
         """Make a run for the parameters in `folder`, which `log_parameters` logs next. Returns its identifier."""
         own = source._asdict() | {"command": reproduce_command(folder, source)} | dict(tags)
         named = {f"cct.{name}": value for name, value in own.items()} | {"mlflow.runName": source.name}
-        return self.client.create_run(self.experiment, tags=named, start_time=start).info.run_id
+        run_id = self.client.create_run(self.experiment, tags=named, start_time=start).info.run_id
+        log.debug("MLflow run %s for %s", run_id, source.name)
+        return run_id
 
     def name(self, run_id: str, source: Provenance) -> None:
         """Give a run another name and provenance."""

@@ -124,6 +124,7 @@ class CheckpointStore:
                 error.strerror,
             )
             return
+        log.debug("checkpoint %s, %.1f MB", self.folder / name, len(data) / 1e6)
         for path in self._files()[:-KEPT]:
             path.unlink(missing_ok=True)
 

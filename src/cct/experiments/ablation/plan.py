@@ -6,6 +6,7 @@ again, on whatever commit it was made.
 """
 
 import collections
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,7 +77,9 @@ class Plan(NamedTuple):
         known = [variant.name for variant in self.changes]
         unknown = [name for name in only if name not in known + self.idle]
         if unknown:
-            raise CCTError(f"no change {', '.join(map(repr, unknown))} in this ablation; there are: {', '.join(known)}")
+            near = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+            raise CCTError(f"no change {', '.join(map(repr, unknown))} in this ablation; {hint}")
         chosen = [variant for variant in self.variants() if not only or variant.name in ("base", *only)]
         return {name: content for variant in chosen for name, content in variant.experiments.items()}
 
