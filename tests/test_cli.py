@@ -41,10 +41,6 @@ def test_check_counts_and_refuses(tmp_path, capsys):
     assert cli.main(["check", str(tmp_path / "a.yaml")]) == 1
     said = capsys.readouterr().err  # all at once
     for mistake in ("cannot read data/sources/cifar11", "train.epochs = 0: must be", "none.keras': there is no"):
-        "cannot read data/sources/cifar11",
-        "train.epochs = 0: must be",
-        "pretrained/none.keras': there is no",
-    ):
         assert mistake in said
 
 

@@ -1,12 +1,14 @@
 """By which rule a model becomes champion, on runs and models in a real SQLite store."""
 
 import contextlib
+import sqlite3
 import threading
 
 import mlflow
 import pytest
 
 from cct.errors import CCTError
+from cct.repository import repository_root
 from cct.tracking import promote as promotion
 from cct.tracking.promote import promote
 from cct.tracking.store import Store
@@ -83,6 +85,17 @@ def test_what_cannot_be_compared_is_refused(store):
     by(store, a_run(store, "a", test__accuracy=0.5))
     with pytest.raises(CCTError, match=r"the champion \(version 1\) has no test/loss: compare by another metric"):
         by(store, a_run(store, "b", test__loss=0.5), "test/loss")
+
+
+def test_a_champion_whose_run_is_gone_gives_way_by_force_alone(store):
+    gone, other = a_run(store, "a", test__accuracy=0.5), a_run(store, "b", test__accuracy=0.9)
+    by(store, gone)
+    with sqlite3.connect(repository_root() / "mlflow.db") as database:  # as `mlflow gc` does
+        database.execute("PRAGMA foreign_keys = OFF")
+        database.execute("DELETE FROM runs WHERE run_uuid = ?", (gone,))
+    with pytest.raises(CCTError, match=r"the run of the champion \(version 1\) is gone, .*: --force makes this one"):
+        by(store, other)
+    assert "version 2" in by(store, other, force=True) and champion(store) == other
 
 
 def test_each_data_set_has_its_own_champion(store):

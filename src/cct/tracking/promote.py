@@ -99,7 +99,13 @@ def _champion(store: Store, registered: str) -> Any:
 
 def _require_better(store: Store, champion: Any, metric: str, value: float, *, force: bool) -> float | None:
     """The value that was passed; None where force alone decided."""
-    held, comparison = store.client.get_run(champion.run_id).data.metrics, comparable_metrics()[metric]
+    run, comparison = store.find(champion.run_id), comparable_metrics()[metric]
+    if run is None and not force:
+        raise CCTError(
+            f"the run of the champion (version {champion.version}) is gone, so nothing can be compared: --force makes "
+            "this one champion"
+        )
+    held = run.data.metrics if run else {}
     end = held.get(comparison.bound) if comparison.bound else None
     bound = held.get(metric) if end is None else end
     if force:
