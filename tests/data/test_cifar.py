@@ -215,16 +215,17 @@ def sparse(name: str, size: int) -> bytes:
 def test_a_sparse_member_of_a_terabyte_takes_no_memory(tmp_path):
     path = tmp_path / "archive.tar.gz"
     path.write_bytes(gzip.compress(sparse(TRAIN[0], 1 << 40) + bytes(1024)))
-    with pytest.raises(DataError, match=r"data_batch_1\.bin is not a plain file"):
+    with pytest.raises(DataError, match=r"data_batch_1\.bin (is not a plain file|would have)"):
         read_arrays(source(), path)
 
 
-def test_a_member_that_says_to_be_larger_than_the_archive_can_be_is_refused(tmp_path):
-    info = tarfile.TarInfo(TRAIN[0])
+@pytest.mark.parametrize("name", [TRAIN[0], "readme"])
+def test_a_member_that_says_to_be_larger_than_the_archive_can_be_is_refused(tmp_path, name):
+    info = tarfile.TarInfo(name)
     info.size = 1 << 40
     path = tmp_path / "archive.tar.gz"
     path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024)))
-    with pytest.raises(DataError, match=r"data_batch_1\.bin would have 1,099,511,627,776 bytes"):
+    with pytest.raises(DataError, match=rf"{name} would have 1,099,511,627,776 bytes"):
         read_arrays(source(), path)
 
 
@@ -242,8 +243,9 @@ def test_a_file_that_unpacks_without_end_is_left(tmp_path, monkeypatch, name):
     monkeypatch.setattr("cct.data.formats.gzipped.ALWAYS_ALLOWED", 1 << 20)
     path = tmp_path / "archive.tar.gz"
     info = tarfile.TarInfo("other.bin")
-    info.size = 100 << 20
-    content = info.tobuf(tarfile.GNU_FORMAT) + bytes(info.size) if name == "cifar10-binary" else b"1,2\n" * (2 << 20)
+    info.size = 1 << 19
+    endless = (info.tobuf(tarfile.GNU_FORMAT) + bytes(info.size)) * 100
+    content = endless if name == "cifar10-binary" else b"1,2\n" * (2 << 20)
     path.write_bytes(gzip.compress(content))
     with pytest.raises(DataError, match=r"unpacks to more than [\d,]+ bytes, as no data set of its size does"):
         read_arrays(source(name), path)

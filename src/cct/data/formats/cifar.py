@@ -62,12 +62,12 @@ def _read_batches(
         with BoundedGzipFile(path) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
+                    if member.size > stream.limit:  # also of one that is passed over: what it skips may have no end
+                        raise DataError(f"{path}: {member.name[:100]} would have {member.size:,} bytes")
                     if member.name not in wanted:
                         continue
                     if not member.isreg() or member.issparse():
                         raise DataError(f"{path}: {member.name} is not a plain file")
-                    if member.size > stream.limit:
-                        raise DataError(f"{path}: {member.name} would have {member.size:,} bytes")
                     if member.name in batches:
                         raise DataError(f"{path}: {member.name} is a duplicate")
                     content = archive.extractfile(member).read()
