@@ -12,7 +12,11 @@ class TableError(CCTError):
 
 
 def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and the rows with their line numbers."""
+    """The header, and the rows with their line numbers.
+
+    Raises:
+        TableError: the file cannot be read, has no rows, or has a row of another length than the header.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -29,6 +33,11 @@ def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def column_places(path: Path, header: list[str], wanted: Sequence[str] | Mapping[str, type]) -> dict[str, int]:
+    """The place of each wanted column, from 0.
+
+    Raises:
+        TableError: the header lacks some.
+    """
     missing = [name for name in wanted if name not in header]
     if missing:
         raise TableError(f"{path} has no column {', '.join(missing)}; it has: {', '.join(header)}")
@@ -36,6 +45,11 @@ def column_places(path: Path, header: list[str], wanted: Sequence[str] | Mapping
 
 
 def parse_number(path: Path, line: int, column: str, text: str, kind: type) -> int | float:
+    """The number that a field has, `int` or `float` by `kind`.
+
+    Raises:
+        TableError: it is none; file, line and column are named.
+    """
     try:
         return kind(text)
     except ValueError:

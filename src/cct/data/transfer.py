@@ -244,6 +244,7 @@ def mismatch(path: Path, source: Source) -> str | None:
 
 
 def length(path: Path) -> int:
+    """Bytes of a file, 0 where there is none."""
     return path.stat().st_size if path.exists() else 0
 
 

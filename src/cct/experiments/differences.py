@@ -24,6 +24,7 @@ class Difference(NamedTuple):
 
 
 def byte_differences(one: bytes, other: bytes) -> Iterator[Difference]:
+    """Where two unequal files begin to differ."""
     shorter = min(len(one), len(other))
     unequal = np.flatnonzero(np.frombuffer(one[:shorter], np.uint8) != np.frombuffer(other[:shorter], np.uint8))
     yield Difference(f"differs from byte {int(unequal[0]) if len(unequal) else shorter:,} on", math.inf)

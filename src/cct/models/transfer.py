@@ -72,6 +72,11 @@ def interpolate_positions(table_1nd: np.ndarray, target: tuple[int, int], *, cla
 
 
 def fit_positions(table_1nd: np.ndarray, architecture: Architecture, image_shape: tuple[int, ...]) -> np.ndarray:
+    """A table of positions (1, n, d) for images of another shape, interpolated.
+
+    Raises:
+        WeightsError: the table is of no square grid.
+    """
     target = token_grid(architecture, *image_shape[:2])[-1]
     return interpolate_positions(table_1nd, target, class_tokens=int(architecture.pooling == "class_token"))
 
