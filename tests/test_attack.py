@@ -145,3 +145,13 @@ def test_a_machine_that_cannot_hold_a_training_is_said_with_the_number(make_clon
         r"this training needs [\d,.]+ GiB of memory at the least, and this machine has [\d,.]+ GiB", output
     )
     assert "Traceback" not in output
+
+
+def test_two_set_ups_at_once_in_a_fresh_clone_make_one_environment_also_without_a_home(make_clone, tmp_path):
+    clone = make_clone()
+    runs = [Killable(clone, tmp_path / f"log{i}", "make", "setup", HOME="/proc/none") for i in (1, 2)]
+    for run in runs:
+        assert run.process.wait() == 0, run.log.read_text()
+    assert "no mistake" in clone.run(".venv/bin/cct", "check")
+    assert not (clone.path / ".venv/home").read_bytes().endswith(b"\n")
+    assert "up to date" in clone.run("make", "setup") or "Nothing to be done" in clone.run("make", "setup")

@@ -258,6 +258,11 @@ def test_unreadable_files_are_refused(tmp_path):
             read_yaml(path)
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 1000])
+def test_the_first_thing_that_is_changed_needs_no_other_change(tmp_path, epochs):
+    assert load(set_(tmp_path, "train.epochs", str(epochs)), "train").epochs == epochs
+
+
 def test_only_plain_files_of_some_size_are_read(tmp_path):
     """A device has no end, and a pipe waits for ever."""
     os.mkfifo(tmp_path / "pipe.yaml")

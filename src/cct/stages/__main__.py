@@ -27,7 +27,7 @@ from cct.tracking.base import finishing
 from cct.tracking.provenance import current_provenance, lock_digest
 from cct.tracking.registry import make_tracker
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("cct.stages")  # __name__ is "__main__" where this runs
 EARLIEST = 315_532_800  # 1980, in seconds since 1970: zip files, and so model files, know no date before
 
 
