@@ -154,8 +154,9 @@ def test_other_numbers_of_channels(channels):
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_the_smallest_images(size):
-    images = np.random.default_rng(3).integers(0, 256, (15, size, size, 3), dtype=np.uint8)
-    operation_n = np.arange(15)
+    count = len(policy_ops.OPERATIONS)
+    images = np.random.default_rng(3).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    operation_n = np.arange(count)
     argument_n = np.array(
         [ARGUMENTS.get(name, [0.0])[1 if name in ARGUMENTS else 0] for name in policy_ops.OPERATIONS], float
     )

@@ -113,7 +113,8 @@ def _arguments(
     strengths: dict[str, Strength], operation_nl: np.ndarray, magnitude_nl: np.ndarray, streams: Streams
 ) -> np.ndarray:
     """The arguments (n, l) of operations at their magnitudes."""
-    table = np.array([strengths[name] for name in OPERATIONS])
+    unused = Strength()  # of an operation that this policy does not have
+    table = np.array([strengths.get(name, unused) for name in OPERATIONS])
     span, base, sign, whole = np.moveaxis(table[operation_nl], -1, 0)
     change = span * magnitude_nl / 10
     change = np.where(whole, np.trunc(change), change)
@@ -122,7 +123,8 @@ def _arguments(
 
 def _randaugment(augment: "AugmentParams", streams: Streams, count: int) -> tuple[np.ndarray, np.ndarray]:
     shape = (count, augment.randaugment_num_ops)
-    operation_nl = streams(OPERATION).integers(0, len(OPERATIONS), shape)
+    own = np.array([place for place, name in enumerate(OPERATIONS) if name in RANDAUGMENT])
+    operation_nl = own[streams(OPERATION).integers(0, len(own), shape)]
     magnitude_nl = streams(MAGNITUDE).normal(augment.randaugment_magnitude, augment.randaugment_magnitude_std, shape)
     argument_nl = _arguments(RANDAUGMENT, operation_nl, np.clip(magnitude_nl, 0, 10), streams)
     applied_nl = streams(APPLIED).random(shape) < augment.randaugment_prob

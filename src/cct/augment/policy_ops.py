@@ -168,6 +168,8 @@ BLENDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "Color": lambda images_nhwc: grey(images_nhwc)[..., None],
     "Sharpness": _smooth,
 }
+# To add an operation, write its function and an entry in one of the three tables. A policy has it as soon as its own
+# table in `cct.augment.policies` names it; no other policy's numbers change.
 OPERATIONS = (*MATRICES, *TABLES, *BLENDS)
 
 
