@@ -113,6 +113,8 @@ def test_nohup_keeps_a_command_running():
 
 
 def test_addresses_lose_their_passwords():
+    assert redact("http:/me:word@host/x.yaml") == "http:/***@host/x.yaml"  # as a path shows an address
+    assert redact("http://host/x#access_token=s3 ?password='s3'") == "http://host/x#access_token=*** ?password=***'"
     for secret in ("me:word", "me:p@ss", "me:pa/ss", "token"):
         assert redact(f"at http://{secret}@host/x and https://a/b@c") == "at http://***@host/x and https://a/b@c"
 
@@ -185,7 +187,9 @@ def test_a_closed_output_is_no_error():
         assert subprocess.run([*words, *command], check=False).returncode == code
 
 
-@pytest.mark.parametrize("uri", ["http://[::1", "http://host:99999999/", "nonsense://x", "http://\udcff/x"])
+@pytest.mark.parametrize(
+    "uri", ["http://[::1", "http://host:99999999/", "nonsense://x", "sqlite://", "http://\udcff/x"]
+)
 def test_an_address_of_a_store_that_is_none_is_refused_in_words(monkeypatch, capsys, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert cli.main(["show", "abc"]) == 1

@@ -75,10 +75,10 @@ def require_as_locked(digests: Mapping[Path, str], top: Path = Path()) -> None:
 def is_committed(digests: Sequence[str]) -> bool:
     """Whether DVC holds outputs of these digests: its cache has them, and a `dvc.lock` names them.
 
-    The lock file may be that of the work tree, of the folder of this process, or of an experiment.
+    The lock file may be that of the work tree, of the folder of this process, or of a branch, tag or experiment.
     """
     named = [set(locked_outputs(folder).values()) for folder in {Path.cwd(), repository_root()}]
-    if not any(set(digests) <= values for values in named) and not _in_experiments(digests):
+    if not any(set(digests) <= values for values in named) and not _in_commits(digests):
         return False
     cache = cache_folder()
     return all(cached_file(cache, digest).is_file() for digest in digests)
@@ -116,9 +116,10 @@ def _remedy(path: Path, digest: str) -> str:
     )
 
 
-def _in_experiments(digests: Sequence[str]) -> bool:
+def _in_commits(digests: Sequence[str]) -> bool:
+    """Whether the `dvc.lock` of a branch, a tag or an experiment names them."""
     top = repository_root()
-    commits = git(top, "for-each-ref", "--format=%(objectname)", "refs/exps/").split()
+    commits = git(top, "for-each-ref", "--format=%(objectname)", "refs/exps/", "refs/heads/", "refs/tags/").split()
     found = (
         git(top, "grep", "--files-with-matches", "-F", digest, *commits, "--", str(DVC_LOCK)) for digest in digests
     )

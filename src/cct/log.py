@@ -18,7 +18,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but tabs and ends of lines
 # Parameters of a URL that are as good as a password.
 SECRET = re.compile(
-    r"(?i)([?&;][^=&;\s]*(?:token|secret|password|passwd|pwd|key|credential|signature|sig|x-amz-[^=&;\s]*)=)[^&;\s#'\"]*"
+    r"(?i)([?&;#][^=&;\s]*(?:token|secret|pass|pwd|key|credential|sig|auth|jwt|x-amz-)[^=&;\s]*=)['\"]?[^&;\s#'\"]*"
 )
 ROOT = "cct"  # the logger above all of this package's
 
@@ -98,5 +98,5 @@ def redact(text: str) -> str:
 
     A password is found also where it wrongly has a bare "/" or "#".
     """
-    text = re.sub(r"(?<=://)(?:[^/\s]*|[^/:@\s]*:(?!\d+(?:[/?#\s]|$))\S*)@", "***@", text)
+    text = re.sub(r"(?:(?<=://)|(?<=http:/)|(?<=https:/))(?:[^/\s]*|[^/:@\s]*:(?!\d+(?:[/?#\s]|$))\S*)@", "***@", text)
     return SECRET.sub(r"\1***", text)

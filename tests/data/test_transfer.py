@@ -163,7 +163,10 @@ def test_credentials_are_never_printed(server, capsys, url):
         assert "Ann" not in text and "s3" not in text and "cret" not in text
 
 
-@pytest.mark.parametrize("name", ["token", "access_token", "sig", "X-Amz-Signature", "X-Amz-Credential", "api_key"])
+@pytest.mark.parametrize(
+    "name",
+    ["token", "access_token", "sig", "X-Amz-Signature", "X-Amz-Credential", "api_key", "jwt", "passphrase", "auth"],
+)
 def test_tokens_in_a_query_are_never_printed(server, capsys, name):
     url = f"{server.url}/missing?a=1&{name}=s3cret%2Fx&b=2"
     with pytest.raises(DownloadError) as raised:

@@ -71,6 +71,13 @@ def test_more_accumulation_than_batches_is_refused():
         train(network(), epochs=2, gradient_accumulation_steps=15)
 
 
+def test_more_steps_than_rates_fit_into_memory_are_refused():
+    with pytest.raises(
+        TrainingError, match=r"epochs = 100000 of 1,000 batches are 100,000,000 steps, more than 50,000,"
+    ):
+        train(network(), epochs=100_000, batch_size=1, train_split=split(1000, 0))
+
+
 def test_labels_are_smoothed_in_training_and_not_in_what_is_reported():
     """Before the first update is felt: the loss of one batch, at a rate of next to nothing, by hand."""
     data, net = split(32, 0), network()

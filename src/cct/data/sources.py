@@ -13,7 +13,9 @@ from cct.params import Section, parse, read_yaml
 class DataParams(Section):
     """`data` in `params.yaml`."""
 
-    source: str = Field(min_length=1, description="path of a descriptor, such as data/sources/cifar10.yaml")
+    source: str = Field(
+        min_length=1, max_length=1000, description="path of a descriptor, such as data/sources/cifar10.yaml"
+    )
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -19,7 +19,8 @@ from cct.runtime.machine import METADATA_KEY
 
 def predict_logits(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: int) -> np.ndarray:
     """Logits of (n, classes), float32."""
-    parts = [
+    parts = [np.zeros((0, model.output_shape[-1]), "float32")]
+    parts += [
         ops.convert_to_numpy(model.predict_on_batch(np.asarray(images_nhwc[i : i + batch_size])))
         for i in range(0, len(images_nhwc), batch_size)
     ]

@@ -32,6 +32,7 @@ def apply_run(store: Store, run_id: str) -> str:
         CCTError: the work tree has changes that would be lost, or DVC does not have the files.
     """
     tags, top = describe_run(store, run_id), repository_root()
+    run_id = tags["run"]  # whole, where its beginning was given
     _require_nothing_to_lose(store, top)
     named = [e for e in list_experiments() if e.name == tags.get("experiment") and e.baseline == tags.get("commit")]
     if named:

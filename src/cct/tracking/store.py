@@ -48,6 +48,8 @@ def tracking_uri() -> str:
         uri.encode()
     except ValueError as error:
         raise CCTError(f"MLFLOW_TRACKING_URI is no address ({error}): {redact(ascii(uri))}") from error
+    if uri in ("sqlite://", "sqlite:///:memory:"):
+        raise CCTError(f"MLFLOW_TRACKING_URI = {uri!r} is a store in memory, which ends with each stage: name a file")
     relative = re.fullmatch(r"sqlite:///(?![/:])(.+)", uri)
     return f"sqlite:///{repository_root() / relative[1]}" if relative else uri
 

@@ -19,6 +19,8 @@ from cct.training.params import TrainParams
 from cct.training.resume import CheckpointCallback, Progress, RestoreMetrics, restore
 from cct.training.schedules import learning_rates
 
+MOST_STEPS = 50_000_000  # each has its learning rate in memory
+
 
 def train_model(
     model: keras.Model,
@@ -53,6 +55,11 @@ def train_model(
     """
     classes, batch_size = model.output_shape[-1], config.batch_size
     steps = math.ceil(len(training.labels) / batch_size)
+    if steps * config.epochs > MOST_STEPS:
+        raise TrainingError(
+            f"train.epochs = {config.epochs} of {steps:,} batches are {steps * config.epochs:,} steps, more than "
+            f"{MOST_STEPS:,}: lower train.epochs, or raise train.batch_size"
+        )
     rates = learning_rates(config, steps_per_epoch=steps)
     _compile(model, config, rates, jit_compile=jit_compile)
     val_batches = EvalBatches(validation, batch_size=batch_size, classes=classes)

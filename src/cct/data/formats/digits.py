@@ -1,6 +1,7 @@
 """Handwritten digits as scikit-learn carries them."""
 
 import io
+import warnings
 import zlib
 from pathlib import Path
 
@@ -21,7 +22,12 @@ def read_digits(path: Path, classes: int) -> Arrays:
         DataError: it is damaged, or has pixels or labels out of range.
     """
     try:
-        with BoundedGzipFile(path) as file, io.TextIOWrapper(file, encoding="ascii") as lines:
+        with (
+            warnings.catch_warnings(),
+            BoundedGzipFile(path) as file,
+            io.TextIOWrapper(file, encoding="ascii") as lines,
+        ):
+            warnings.simplefilter("ignore")  # of an empty table, which is refused below
             table = np.loadtxt(lines, delimiter=",", ndmin=2, dtype=np.int64)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise DataError(f"{path}: damaged or not a gzipped table of numbers: {error}") from error
