@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from clones import Clone
@@ -69,6 +71,22 @@ def finished(undisturbed, tmp_path_factory) -> Clone:
     base = tmp_path_factory.mktemp("finished")
     shutil.copytree(undisturbed[0].path, base / "repository", symlinks=True)
     return Clone(base / "repository", base / "home")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that makes a file system of so many kilobytes, or changes its size. Only root can."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def resize(kilobytes: int) -> Path:
+        words = ["mount", "-t", "tmpfs", "-o", f"{'remount,' * folder.is_mount()}size={kilobytes}k", "tmpfs", folder]
+        if subprocess.run(words, capture_output=True, check=False).returncode:
+            pytest.skip("mount needs root")
+        return folder
+
+    yield resize
+    subprocess.run(["umount", "-l", folder], capture_output=True, check=False)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

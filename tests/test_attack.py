@@ -34,22 +34,6 @@ def test_two_demos_at_once_are_two_experiments_each_with_its_own_result(make_clo
     assert len(set(names)) == 2 and set(names) == set(listed)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A function that makes a file system of so many kilobytes, or changes its size. Only root can."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-
-    def resize(kilobytes: int) -> Path:
-        words = ["mount", "-t", "tmpfs", "-o", f"{'remount,' * folder.is_mount()}size={kilobytes}k", "tmpfs", folder]
-        if subprocess.run(words, capture_output=True, check=False).returncode:
-            pytest.skip("mount needs root")
-        return folder
-
-    yield resize
-    subprocess.run(["umount", "-l", folder], capture_output=True, check=False)
-
-
 def whole(compiled: Path) -> bool:
     try:
         marshal.loads(compiled.read_bytes()[16:])

@@ -48,21 +48,26 @@ def locked_stages(top: Path = Path()) -> dict[str, Any]:
 
 def locked_outputs(top: Path = Path()) -> dict[str, str]:
     """The digest of each output, by its path, as `dvc.lock` has it."""
-    outs = (out for stage in locked_stages(top).values() for out in stage.get("outs", []))
+    return output_digests(locked_stages(top))
+
+
+def output_digests(stages: Mapping[str, Any]) -> dict[str, str]:
+    """The digest of each output, by its path, from the stages of a `dvc.lock`."""
+    outs = (out for stage in stages.values() for out in stage.get("outs", []))
     return {out["path"]: out["md5"] for out in outs if "md5" in out}
 
 
-def require_as_locked(digests: Mapping[Path, str], top: Path = Path()) -> None:
+def require_as_locked(digests: Mapping[Path, str], locked: Mapping[str, str], top: Path = Path()) -> None:
     """Refuse files that are not what the stages wrote.
 
     Args:
-        digests: by path, relative to `top`. Those that `dvc.lock` does not name are not compared.
+        digests: by path, relative to `top`. Those that `locked` does not name are not compared.
+        locked: as `locked_outputs` returns them.
         top: the folder of `dvc.lock`.
 
     Raises:
         CCTError: one is another; it names the first, and what to do.
     """
-    locked = locked_outputs(top)
     for path, found in digests.items():
         written = locked.get(str(path), found)
         if found != written:
@@ -108,7 +113,7 @@ def _remedy(path: Path, digest: str) -> str:
     damaged = [copy for copy, md5 in copies.items() if copy.is_file() and dvc_digest(copy) != md5]
     whole = not damaged and all(copy.is_file() for copy in copies)
     if whole:
-        return f"dvc checkout {shlex.quote(str(path))} brings it back; dvc commit keeps what is there"
+        return f"Run dvc checkout {shlex.quote(str(path))} to restore it, or dvc commit to accept the change"
     why = "DVC's cache is damaged" if damaged else "DVC's cache does not have it"
     return (
         f"{why}: make it anew, with dvc pull (where there is a remote) or dvc repro, after: rm -rf "

@@ -8,10 +8,9 @@ checked out, and counts as up to date.
 import logging
 import re
 from pathlib import Path
-from typing import Any
 
 from cct.errors import CCTError
-from cct.lockfile import dvc_digest, files_in, locked_stages, require_as_locked
+from cct.lockfile import dvc_digest, files_in, locked_stages, output_digests, require_as_locked
 from cct.params import flatten, read_yaml
 from cct.paths import PARAMS
 from cct.pipeline import read_stages, stages_before
@@ -25,12 +24,12 @@ class Dependencies:
     """The files and parameters that a stage depends on, as they are when this object is made."""
 
     def __init__(self, stage: str) -> None:
-        self.stage, entry, values = stage, read_stages()[stage], flatten(read_yaml(PARAMS))
+        self.stage, entry, self.params = stage, read_stages()[stage], read_yaml(PARAMS)
+        values = flatten(self.params)
         # DVC puts values of params.yaml into paths: ${data.source}.
         names = [re.sub(r"\$\{([\w.]+)\}", lambda name: str(values[name[1]]), dep) for dep in entry["deps"]]
         self.paths = [path for path in map(Path, names) if path.exists()]
         self.sections = entry.get("params", [])
-        self.values = self._values()
         self.stats = {path: _stat(path) for path in self.paths}
         self.digests = {path: dvc_digest(path) for path in self.paths}
         log.debug("%s depends on %d files and folders, and on %s", stage, len(self.paths), ", ".join(self.sections))
@@ -41,11 +40,11 @@ class Dependencies:
         Raises:
             CCTError: a file is not what was written, or was made with other parameters than the present ones.
         """
-        require_as_locked(self.digests)
-        locked, present = locked_stages(), read_yaml(PARAMS)
+        locked = locked_stages()
+        require_as_locked(self.digests, output_digests(locked))
         for stage in stages_before(self.stage):
             had = locked.get(stage, {}).get("params", {}).get(str(PARAMS), {})
-            differ = [section for section, values in had.items() if present.get(section) != values]
+            differ = [section for section, values in had.items() if self.params.get(section) != values]
             if differ:
                 raise CCTError(
                     f"{stage} ran with other values of {', '.join(differ)} than {PARAMS} has now: run dvc repro, which "
@@ -64,20 +63,20 @@ class Dependencies:
             for path in self.paths
             if (stat := _stat(path)) != self.stats[path] and (not stat or dvc_digest(path) != self.digests[path])
         ]
-        changed += [] if self._values() == self.values else [f"{PARAMS} ({', '.join(self.sections)})"]
+        changed += [f"{PARAMS} ({', '.join(self.sections)})"] if self._params_changed() else []
         if changed:
             raise CCTError(
                 f"{', '.join(changed)} changed while {self.stage} ran, so what it made is not recorded. Run dvc repro "
                 "again; or undo the change first, and a training resumes from its last checkpoint"
             )
 
-    def _values(self) -> dict[str, Any] | None:
-        """The values of the sections that the stage depends on; None where they cannot be read."""
+    def _params_changed(self) -> bool:
+        """Whether a section that the stage depends on has other values now, or cannot be read."""
         try:
-            content = read_yaml(PARAMS)
+            present = read_yaml(PARAMS)
         except CCTError:
-            return None
-        return {section: content.get(section) for section in self.sections}
+            return True
+        return any(present.get(section) != self.params.get(section) for section in self.sections)
 
 
 def _stat(path: Path) -> Stat:

@@ -9,7 +9,7 @@ from cct.data.store import read_meta
 from cct.dvc import Experiment, fetch_files, list_experiments, require_up_to_date
 from cct.errors import CCTError
 from cct.files import sha256_of_file
-from cct.lockfile import dvc_digest, require_as_locked
+from cct.lockfile import dvc_digest, locked_outputs, require_as_locked
 from cct.repository import CODE_PATHSPEC, git, repository_root
 from cct.tracking.names import data_tags
 from cct.tracking.provenance import Provenance, current_provenance, lock_digest, logged_parameters
@@ -92,7 +92,8 @@ def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> s
     if missing:
         raise CCTError(f"{source.name}: {', '.join(missing)} not there: run dvc repro (or dvc checkout) first")
     outputs = (*paths.RUN_FILES, paths.FIGURES)
-    require_as_locked({path: dvc_digest(folder / path) for path in outputs if (folder / path).exists()}, folder)
+    digests = {path: dvc_digest(folder / path) for path in outputs if (folder / path).exists()}
+    require_as_locked(digests, locked_outputs(folder), folder)
     meta = read_meta(folder / paths.PROCESSED)
     lock = lock_digest((folder / "dvc.lock").read_text(encoding="utf-8"))
     sha256 = sha256_of_file(folder / paths.MODEL)
