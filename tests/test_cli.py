@@ -18,6 +18,7 @@ from cct.errors import CCTError
 from cct.experiments.presets import preset_names
 from cct.log import redact
 from cct.stages import __main__ as stages
+from cct.tracking.view import view_path
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +118,13 @@ def test_addresses_lose_their_passwords():
     assert redact("http://host/x#access_token=s3 ?password='s3'") == "http://host/x#access_token=*** ?password=***'"
     for secret in ("me:word", "me:p@ss", "me:pa/ss", "token"):
         assert redact(f"at http://{secret}@host/x and https://a/b@c") == "at http://***@host/x and https://a/b@c"
+
+
+def test_the_address_of_the_table_of_runs_is_logged_whole():
+    """Its parameter has "Key" in its name, as secrets have."""
+    address = f"http://127.0.0.1:5000{view_path('1')}"
+    assert redact(f"MLflow UI on {address} in a few seconds") == f"MLflow UI on {address} in a few seconds"
+    assert redact(f"{address}&key=s3") == f"{address}&key=***"
 
 
 def test_a_child_process_of_dvc_finds_python_and_an_author(tmp_path, monkeypatch):

@@ -16,9 +16,10 @@ from cct.errors import CCTError
 VARIABLE, DEBUG = "CCT_LOG_LEVEL", "CCT_DEBUG"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but tabs and ends of lines
-# Parameters of a URL that are as good as a password.
+# Parameters of a URL that are as good as a password. `viewStateShareKey` names a view of the MLflow UI.
 SECRET = re.compile(
-    r"(?i)([?&;#][^=&;\s]*(?:token|secret|pass|pwd|key|credential|sig|auth|jwt|x-amz-)[^=&;\s]*=)['\"]?[^&;\s#'\"]*"
+    r"(?i)([?&;#](?!viewStateShareKey=)[^=&;?#\s]*(?:token|secret|pass|pwd|key|credential|sig|auth|jwt|x-amz-)"
+    r"[^=&;?#\s]*=)['\"]?[^&;\s#'\"]*"
 )
 ROOT = "cct"  # the logger above all of this package's
 

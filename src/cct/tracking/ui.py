@@ -13,7 +13,7 @@ from cct.repository import repository_root
 from cct.tracking.registry import require_tracking
 from cct.tracking.store import DATABASE, Store, explained_errors, tracking_uri
 from cct.tracking.sync import track_experiment, untracked_experiments
-from cct.tracking.view import NAME
+from cct.tracking.view import view_path
 from cct.training.checkpoints import CHECKPOINTS, abandoned_runs
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def serve_ui(port: int) -> int:
         raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({redact(uri)})")
     _require_free(port)
     if uri == f"sqlite:///{repository_root() / DATABASE}":
-        address += f"/#/experiments/{_bring_in_experiments()}/runs?viewStateShareKey={NAME}"
+        address += view_path(_bring_in_experiments())
     log.info("MLflow UI on %s in a few seconds (Ctrl-C ends it)", address)
     environment = {
         # Without the job runner the server starts in a quarter of the time. This project does not use it.

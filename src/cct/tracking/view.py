@@ -13,6 +13,11 @@ COLUMNS = {
 }
 
 
+def view_path(experiment: str) -> str:
+    """The path of this table in the UI, for an address that ends with the server's port."""
+    return f"/#/experiments/{experiment}/runs?viewStateShareKey={NAME}"
+
+
 def view_tags() -> dict[str, str]:
     """Tags of an experiment that give its page in the UI a table of the main columns, under Views and by address.
 
