@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro test test-services test-attack test-variants lint deps bench results ablate ui lock clean
+.PHONY: help setup demo repro test test-services test-attack test-variants lint deps params bench results ablate ui lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ lint: $(READY) ## Check the code
 deps: $(READY) ## Write the stages' source files into dvc.yaml, from the code's imports
 	$(BIN)/python scripts/dvc_deps.py
 
+params: $(READY) ## Write the comments of params.yaml and the page of parameters, from the schemas
+	$(BIN)/python scripts/param_docs.py
+
 bench: $(READY) ## Time training steps against the Keras example and vit-pytorch, and augmentation (TORCH_PYTHON= one that has it)
 	$(BIN)/python benchmarks/speed.py $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON)) $(ARGS)
 
@@ -57,7 +60,7 @@ ui: $(READY) ## Open the MLflow UI on http://127.0.0.1:5000 (PORT=5001 for anoth
 
 lock: $(READY) ## Pin the newest allowed versions in the lock files
 	$(BIN)/uv pip compile $(COMPILE) --upgrade -o requirements.lock
-	for extra in gpu jax torch server services; do $(BIN)/uv pip compile $(COMPILE) --extra $$extra -c requirements.lock \
+	for extra in gpu jax torch server services docs; do $(BIN)/uv pip compile $(COMPILE) --extra $$extra -c requirements.lock \
 	  $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock | sort -u) \
 	  -o requirements-$$extra.lock || exit; done
 COMPILE := pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from clones import DEFAULTS
 from dvc.utils.serialize import parse_yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
-ROOT = Path(__file__).parents[1]
 
 
 @given(st.text(st.sampled_from("ab01.-+eE_:,[]{}#&*!|>'\"%@` \n\t~=<?\\xuU"), max_size=40))
@@ -52,7 +52,7 @@ def test_any_descriptor_is_valid_or_refused_with_its_mistakes(changes):
         assert found.model_dump() == GOOD | changes
 
 
-PARAMS = read_yaml(ROOT / "params.yaml")
+PARAMS = read_yaml(DEFAULTS)
 FIELDS = [(section, field) for section, fields in PARAMS.items() for field in fields]
 
 

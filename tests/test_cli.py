@@ -9,7 +9,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from clones import ROOT
+from clones import DEFAULTS, ROOT
 
 from cct import cli
 from cct.dvc import child_environment
@@ -30,7 +30,7 @@ def _root(monkeypatch):
 def test_check_counts_and_refuses(tmp_path, capsys):
     assert cli.main(["check"]) == 0
     assert capsys.readouterr().out.startswith("params.yaml: ")
-    text = (ROOT / "params.yaml").read_text()
+    text = (DEFAULTS).read_text()
     (tmp_path / "a.yaml").write_text(text.replace("epochs: 30", "epochs: 0"))
     assert cli.main(["check", str(tmp_path / "a.yaml")]) == 1
     assert "train.epochs = 0: must be" in capsys.readouterr().err

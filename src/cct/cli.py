@@ -19,6 +19,7 @@ ANYWHERE = ("models", "import-checkpoint")
 # What each does, in a line; its module has the same text and its arguments. Only the module of the command is imported.
 COMMANDS = {
     "check": "check a parameter file and its data source, without running anything",
+    "params": "explain parameters: their meaning, the allowed values and the value in params.yaml",
     "preset": "print a preset as arguments of dvc exp run, or list the presets",
     "models": "print every named model with its parameters, multiply-adds and published accuracy",
     "import-checkpoint": "turn an official PyTorch checkpoint into a .keras model",

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from clones import ROOT
+from clones import DEFAULTS, ROOT
 
 SMALL = """\
 base:
@@ -22,7 +22,8 @@ changes:
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """What a plan is made from: parameters, pipeline, sources and descriptors."""
-    for name in ("params.yaml", "dvc.yaml", "src", "data/sources"):
+    shutil.copyfile(DEFAULTS, tmp_path / "params.yaml")
+    for name in ("dvc.yaml", "src", "data/sources"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         (tmp_path / name).parent.mkdir(exist_ok=True)
         copy(ROOT / name, tmp_path / name)

@@ -5,7 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from clones import ROOT
+from clones import DEFAULTS, ROOT
 from runs import SEED_SHIFT
 
 from cct.experiments.presets import preset_names, preset_title, read_preset
@@ -42,16 +42,14 @@ def test_nothing_of_an_earlier_recipe_is_left(name):
         idle |= {"augment.mix_prob", "augment.mix_switch_prob", "augment.mix_epochs"}
     if said["train.schedule"] != "step":
         idle |= {"train.step_epochs", "train.step_factor"}
-    recipe = {
-        path for path in flatten(read_yaml(ROOT / "params.yaml")) if path.startswith(("model", "augment", "train"))
-    }
+    recipe = {path for path in flatten(read_yaml(DEFAULTS)) if path.startswith(("model", "augment", "train"))}
     assert recipe | {"runtime.precision"} == {path for path in said if path != "data.source"} | idle
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_it_trains(name):
     """As it says, but for its length and the number of layers."""
-    sections = load(ROOT / "params.yaml")
+    sections = load(DEFAULTS)
     for section, values in read_yaml(ROOT / f"presets/{name}.yaml").items():
         sections[section] = type(sections[section]).model_validate(sections[section].model_dump() | values)
     assert sections.keys() == SECTIONS.keys()

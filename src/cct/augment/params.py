@@ -9,7 +9,7 @@ from cct.params import Section
 
 
 class AugmentParams(Section):
-    """`augment` in `params.yaml`."""
+    """How training images are changed at random. Each image of each epoch gets its own changes."""
 
     renamed: ClassVar[dict[str, str]] = {
         "randaugment_layers": "randaugment_num_ops",
@@ -23,27 +23,31 @@ class AugmentParams(Section):
     }
 
     crop_padding: int = Field(
-        ge=0, le=64, description="black pixels on every side before a random crop, 0 to 64; 0 crops nothing"
+        ge=0, le=64, description="black pixels added on every side before a random crop; 0: no crop"
     )
     resized_crop: float | None = Field(
-        gt=0, le=1, description="instead: crop at least this share of the area and resize it to the whole; null: off"
+        gt=0,
+        le=1,
+        description="smallest area of a random crop, which is then resized to the whole image; null: off",
     )
-    horizontal_flip: bool = Field(description="true: flip every second image, at random")
-    policy: Literal[*POLICIES] = Field(description="operations of a published policy")
-    randaugment_num_ops: int = Field(ge=1, le=16, description="for randaugment: operations an image, 1 to 16")
-    randaugment_magnitude: float = Field(ge=0, le=10, description="for randaugment: their strength, 0 to 10")
-    randaugment_magnitude_std: float = Field(
-        ge=0, le=10, description="for randaugment: standard deviation of the strength, 0 to 10"
-    )
-    randaugment_prob: float = Field(ge=0, le=1, description="for randaugment: probability of each operation, 0 to 1")
+    horizontal_flip: bool = Field(description="true: flip each image with probability 0.5")
+    policy: Literal[*POLICIES] = Field(description="published policy of operations on each image")
+    randaugment_num_ops: int = Field(ge=1, le=16, description="randaugment: operations for each image")
+    randaugment_magnitude: float = Field(ge=0, le=10, description="randaugment: strength of the operations")
+    randaugment_magnitude_std: float = Field(ge=0, le=10, description="randaugment: standard deviation of the strength")
+    randaugment_prob: float = Field(ge=0, le=1, description="randaugment: probability of each operation")
     random_erasing_prob: float = Field(
-        ge=0, le=1, description="probability that a rectangle of an image becomes noise, 0 to 1; 0: off"
+        ge=0, le=1, description="probability that 2 to 33 % of an image, a rectangle, become noise"
     )
-    mixup_alpha: float = Field(ge=0, le=100, description="alpha of MixUp, 0 to 100; 0: off; the paper: 0.8")
-    cutmix_alpha: float = Field(ge=0, le=100, description="alpha of CutMix, 0 to 100; 0: off; the paper: 1.0")
-    mix_prob: float = Field(ge=0, le=1, description="probability that an image is mixed with another, 0 to 1")
-    mix_switch_prob: float = Field(ge=0, le=1, description="share of CutMix where MixUp is on too, 0 to 1")
-    mix_epochs: int | None = Field(ge=0, description="epochs with mixing, from the first; null: all")
+    mixup_alpha: float = Field(
+        ge=0, le=100, description="alpha of MixUp's Beta distribution; 0: off; the paper has 0.8"
+    )
+    cutmix_alpha: float = Field(
+        ge=0, le=100, description="alpha of CutMix's Beta distribution; 0: off; the paper has 1.0"
+    )
+    mix_prob: float = Field(ge=0, le=1, description="probability that an image is mixed with another of its batch")
+    mix_switch_prob: float = Field(ge=0, le=1, description="share of CutMix where MixUp and CutMix are both on")
+    mix_epochs: int | None = Field(ge=0, description="number of first epochs with mixing; null: all epochs")
 
     @field_validator("resized_crop")
     @classmethod

@@ -11,10 +11,12 @@ from cct.params import Section, parse, read_yaml
 
 
 class DataParams(Section):
-    """`data` in `params.yaml`."""
+    """Which data set is used."""
 
     source: str = Field(
-        min_length=1, max_length=1000, description="path of a descriptor, such as data/sources/cifar10.yaml"
+        min_length=1,
+        max_length=1000,
+        description="path of a descriptor: data/sources/cifar10.yaml, cifar100.yaml, digits.yaml, or your own",
     )
 
 

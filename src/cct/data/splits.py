@@ -8,15 +8,17 @@ from cct.params import Section
 
 
 class PreprocessParams(Section):
-    """`preprocess` in `params.yaml`."""
+    """Which examples train and which validate."""
 
     train_fraction: float = Field(
         gt=0,
         le=1,
-        description="share of the training examples, of each class, that is used; all of the test split is",
+        description="share of each class's training examples that is used; the test split stays whole",
     )
-    validation_fraction: float = Field(gt=0, lt=1, description="share of those, of each class, between 0 and 1")
-    seed: int = Field(ge=0, lt=2**32, description="seed of both choices")
+    validation_fraction: float = Field(
+        gt=0, lt=1, description="share of each class's used examples that is held out for validation"
+    )
+    seed: int = Field(ge=0, lt=2**32, description="seed that chooses the examples of both shares")
 
 
 def stratified_split(

@@ -83,7 +83,7 @@ class Architecture(BaseModel):
 
 
 class ModelParams(Section):
-    """`model` in `params.yaml`: a name, and the fields of the architecture that differ from it."""
+    """The model. Null leaves a field as the name says; a value changes it. The name custom needs every field."""
 
     renamed: ClassVar[dict[str, str]] = {
         "layers": "num_layers",
@@ -100,47 +100,51 @@ class ModelParams(Section):
         "epsilon": "layer_norm_epsilon",
     }
 
-    name: str = Field(description="one of: " + ", ".join(MODEL_NAMES))
+    name: str = Field(
+        description="a name that cct models lists, such as cct_7_3x1, cvt_7_4, vit_lite_7_4 or keras_example; or custom"
+    )
     num_layers: Count | None = Field(None, validate_default=True, description="encoder layers")
     num_heads: Count | None = Field(
-        None, validate_default=True, description="attention heads; they divide embed_dim unless head_dim is given"
+        None, validate_default=True, description="attention heads; must divide embed_dim unless head_dim is given"
     )
     embed_dim: Width | None = Field(None, validate_default=True, description="width of a token")
     head_dim: Width | None = Field(
-        None, validate_default=True, description="width of one head; embed_dim / num_heads if null"
+        None, validate_default=True, description="width of one head, otherwise embed_dim / num_heads"
     )
     mlp_ratio: Annotated[float, Field(gt=0, le=64)] | None = Field(
-        None, validate_default=True, description="hidden width of the MLP / embed_dim"
+        None, validate_default=True, description="hidden width of the MLP divided by embed_dim"
     )
     mlp_output: Literal["linear", "gelu"] | None = Field(
-        None, description="what ends the MLP: a linear or a GELU layer"
+        None, description="activation of the MLP's last layer; the Keras example has gelu"
     )
     norm: Literal["stream", "pre"] | None = Field(
-        None, description="second norm on the stream itself (the authors' code), or on the MLP's input only (pre-norm)"
+        None, description="place of the second norm: the residual stream (authors' code) or before the MLP"
     )
-    qkv_bias: bool | None = Field(None, description="biases in the projection to query, key and value")
+    qkv_bias: bool | None = Field(None, description="whether the projection to query, key and value has biases")
     tokenizer: Literal["conv", "patch"] | None = Field(
-        None, validate_default=True, description="how images become tokens"
+        None, validate_default=True, description="how images become tokens: by convolutions or by patches"
     )
-    patch_size: Count | None = Field(
-        None, validate_default=True, description="side of a square patch in pixels, for tokenizer patch"
-    )
-    num_conv_layers: Count | None = Field(
-        None, validate_default=True, description="convolution blocks, for tokenizer conv"
-    )
+    patch_size: Count | None = Field(None, validate_default=True, description="patch: side of a square patch in pixels")
+    num_conv_layers: Count | None = Field(None, validate_default=True, description="conv: number of convolution blocks")
     kernel_size: Kernel | None = Field(
-        None, validate_default=True, description="size of the convolutions, odd; their stride follows from it"
+        None, validate_default=True, description="conv: odd size of the kernels; the stride follows from it"
     )
-    conv_channels: Width | None = Field(None, description="channels of all convolutions but the last")
-    conv_bias: bool | None = Field(None, description="biases in the convolutions")
-    pooling: Literal["sequence", "class_token", "mean"] | None = Field(None, description="from tokens to one vector")
+    conv_channels: Width | None = Field(None, description="conv: channels of all convolutions but the last")
+    conv_bias: bool | None = Field(None, description="conv: whether the convolutions have biases")
+    pooling: Literal["sequence", "class_token", "mean"] | None = Field(
+        None, description="how tokens become one vector; sequence pooling has learned weights"
+    )
     positional_embedding: Literal["learnable", "sinusoidal", "none"] | None = Field(
         None, description="position embeddings"
     )
-    dropout: Rate | None = Field(None, description="after positions, attention and MLP layers, from 0 to 0.99")
-    attention_dropout: Rate | None = Field(None, description="of attention weights, from 0 to 0.99")
-    stochastic_depth: Rate | None = Field(None, description="rate of the last layer, rising linearly from 0")
-    layer_norm_epsilon: Annotated[float, Field(ge=1e-12, le=1)] | None = Field(None, description="of the layer norms")
+    dropout: Rate | None = Field(None, description="dropout rate after positions, attention and MLP layers")
+    attention_dropout: Rate | None = Field(None, description="dropout rate of attention weights")
+    stochastic_depth: Rate | None = Field(
+        None, description="rate at the last layer; it rises linearly from 0 at the first"
+    )
+    layer_norm_epsilon: Annotated[float, Field(ge=1e-12, le=1)] | None = Field(
+        None, description="epsilon of the layer norms"
+    )
 
     @field_validator("name")
     @classmethod

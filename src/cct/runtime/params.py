@@ -8,15 +8,17 @@ from cct.params import Section
 
 
 class RuntimeParams(Section):
-    """`runtime` in `params.yaml`."""
+    """Where and how the numbers are computed."""
 
-    backend: Literal["tensorflow", "jax", "torch"] = Field(description="the library that Keras computes with")
-    device: Literal["auto", "cpu", "gpu"] = Field(description="auto: a GPU if the backend sees one; gpu: fail without")
+    backend: Literal["tensorflow", "jax", "torch"] = Field(description="library that Keras computes with")
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        description="auto: a GPU if the backend sees one; gpu: fail without one"
+    )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        description="mixed_*: 16-bit arithmetic over 32-bit weights"
+        description="mixed: 16-bit arithmetic with 32-bit weights"
     )
     deterministic: bool = Field(description="true: equal runs give equal bytes; false may be faster")
-    threads: int | None = Field(ge=1, le=1024, description="CPU threads; null: one a core")
+    threads: int | None = Field(ge=1, le=1024, description="CPU threads; null: one for each core")
 
 
 PLAIN = RuntimeParams(backend="tensorflow", device="cpu", precision="float32", deterministic=True, threads=None)

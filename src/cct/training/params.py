@@ -11,7 +11,7 @@ from cct.training.schedules import SCHEDULES, default_warmup
 
 
 class TrainParams(Section):
-    """`train` in `params.yaml`."""
+    """How the model is trained."""
 
     renamed: ClassVar[dict[str, str]] = {
         "minimum_learning_rate": "min_learning_rate",
@@ -20,38 +20,44 @@ class TrainParams(Section):
         "early_stopping": "early_stopping_patience",
     }
 
-    epochs: int = Field(ge=1, le=100_000, description="passes over the training split, 1 or more")
-    batch_size: int = Field(ge=1, le=65_536, description="examples a step, 1 to 65,536")
+    epochs: int = Field(ge=1, le=100_000, description="passes over the training split")
+    batch_size: int = Field(ge=1, le=65_536, description="examples in each step")
     optimizer: Literal[*OPTIMIZERS] = Field(
-        description="adamw, or muon for the encoder's matrices and AdamW for all else"
+        description="muon updates the encoder's matrices, and AdamW all other weights"
     )
-    learning_rate: float = Field(ge=1e-12, le=10, description="the highest learning rate, at most 10")
-    schedule: Literal[*SCHEDULES] = Field(description="the learning rate after the warm-up")
+    learning_rate: float = Field(ge=1e-12, le=10, description="highest learning rate, after the warm-up")
+    schedule: Literal[*SCHEDULES] = Field(description="how the learning rate falls after the warm-up")
     min_learning_rate: float = Field(
-        ge=0, le=10, description="the lowest learning rate, where the warm-up begins and schedules end"
+        ge=0,
+        le=10,
+        description="rate where the warm-up begins and the schedule ends; at most learning_rate",
     )
     warmup_epochs: float | None = Field(
-        ge=0, description="epochs of linear warm-up, below epochs; null: a fifteenth of the epochs, at most 10"
+        ge=0, description="epochs of linear warm-up, below epochs; null: epochs / 15, at most 10"
     )
-    cooldown_epochs: float = Field(ge=0, description="last epochs, at min_learning_rate")
-    step_epochs: float = Field(ge=0.01, description="for schedule step: epochs between two steps")
-    step_factor: float = Field(gt=0, le=1, description="for schedule step: each step multiplies the rate by it")
-    weight_decay: float = Field(ge=0, lt=1, description="decoupled weight decay, times the learning rate at every step")
-    decay_norm_and_bias: bool = Field(description="true: decay norms, biases, positions and the class token too")
+    cooldown_epochs: float = Field(ge=0, description="last epochs, which stay at min_learning_rate")
+    step_epochs: float = Field(ge=0.01, description="step: epochs between two steps of the rate")
+    step_factor: float = Field(gt=0, le=1, description="step: factor of the rate at each step")
+    weight_decay: float = Field(
+        ge=0, lt=1, description="decoupled weight decay; each step multiplies it by the learning rate"
+    )
+    decay_norm_and_bias: bool = Field(description="true: decay also norms, biases, positions and the class token")
     clip_norm: float | None = Field(ge=1e-6, description="largest norm of all gradients together; null: no limit")
     gradient_accumulation_steps: int = Field(
-        ge=1, le=65_536, description="batches whose mean gradient makes one update, 1 to 65,536"
+        ge=1, le=65_536, description="batches whose mean gradient makes one update"
     )
     ema_decay: float | None = Field(
-        gt=0, le=0.999999, description="decay of the moving average of the weights, at each update; null: no average"
+        gt=0,
+        le=0.999999,
+        description="decay of a moving average of the weights, saved where it is better; null: none",
     )
-    label_smoothing: float = Field(ge=0, le=0.99, description="label smoothing, 0 to 0.99")
+    label_smoothing: float = Field(ge=0, le=0.99, description="label smoothing of the training loss")
     early_stopping_patience: int | None = Field(
-        ge=1, description="stop after so many epochs without a better validation accuracy; null: never"
+        ge=1, description="epochs without a better validation accuracy before training stops; null: never"
     )
     init_from: str | None = Field(
         pattern=r"^pretrained/[^/]+\.keras$",
-        description="pretrained/NAME.keras, a model to start from; null: random weights",
+        description="pretrained/NAME.keras, a model to fine-tune; null: random weights",
     )
     seed: int = Field(ge=0, lt=2**32, description="seed of initial weights, order, augmentation and dropout")
 

@@ -8,9 +8,9 @@ from cct.params import Section
 
 
 class PlotParams(Section):
-    """`plot` in `params.yaml`."""
+    """How figures are drawn."""
 
     renamed: ClassVar[dict[str, str]] = {"mistakes": "top_errors"}
 
-    dpi: int = Field(ge=50, le=600, description="pixels per inch of the figures, 50 to 600; 100 makes them 800 wide")
-    top_errors: int = Field(ge=1, le=100, description="how many of the most confident errors are shown, 1 to 100")
+    dpi: int = Field(ge=50, le=600, description="pixels per inch; 100 makes figures 800 pixels wide")
+    top_errors: int = Field(ge=1, le=100, description="number of most confident errors in their figure")
