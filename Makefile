@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro test test-services test-attack test-variants lint deps params bench results ablate ui lock clean
+.PHONY: help setup demo repro test test-services test-attack test-docs test-variants lint deps params docs docs-serve bench results ablate ui lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ test-services: $(READY) .venv/ready-jax .venv/ready-services ## Run those that n
 test-attack: $(READY) ## Run those that kill, fill, damage and edit what real commands use
 	$(BIN)/pytest -m attack -rs $(ARGS)
 
+test-docs: $(READY) .venv/ready-docs ## Build the documentation, and run every command of README and docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	$(BIN)/pytest -n2 -m docs -rs $(ARGS)
+
 test-variants: $(READY) ## Run the tests without oneDNN, with one and two threads, other seeds, in random order, each file alone (an hour)
 	scripts/test_variants.sh
 
@@ -42,6 +46,12 @@ lint: $(READY) ## Check the code
 
 deps: $(READY) ## Write the stages' source files into dvc.yaml, from the code's imports
 	$(BIN)/python scripts/dvc_deps.py
+
+docs: $(READY) .venv/ready-docs ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+docs-serve: $(READY) .venv/ready-docs ## Show the documentation on http://127.0.0.1:8000 while you write it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 params: $(READY) ## Write the comments of params.yaml and the page of parameters, from the schemas
 	$(BIN)/python scripts/param_docs.py

@@ -1,4 +1,4 @@
-"""Makes the README's tables, and the figure of the ablation, from `benchmarks/results/*.json`.
+"""Makes the tables and figures of README and docs from `benchmarks/results/*.json`, for `make results`.
 
     python benchmarks/table.py [--check]
 
@@ -11,22 +11,34 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from cct.entry import entry_point
 from cct.errors import CCTError
-from cct.evaluation.figures.style import save_figure
+from cct.evaluation.figures.style import BLUE, GREY, WIDTH, save_figure, styled
 from cct.experiments.ablation.figure import plot_ablation
 from cct.experiments.ablation.table import ablation_table
+from cct.markers import fill_markers
 from cct.params import Section, parse
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 HERE = Path(__file__).parent
-RESULTS, README, FIGURE = HERE / "results", HERE.parent / "README.md", HERE.parent / "docs/ablation.png"
-BEGIN, END = "<!-- {}: made by benchmarks/table.py -->", "<!-- end -->"
+ROOT, RESULTS = HERE.parent, HERE / "results"
+IMAGES = ROOT / "docs/images"
+# The tables of each page, by their names in its markers.
+PAGES = {
+    "README.md": ("results",),
+    "docs/results.md": ("results", "commands"),
+    "docs/ablation.md": ("ablation",),
+    "docs/speed.md": ("steps", "augmentation"),
+}
+DRAWN = "CIFAR-10, JPEG copy"  # the data of the figure of results
 COLUMNS = (
-    "data", "model, recipe", "parameters", "epochs", "seeds", "test accuracy", "time an epoch", "images/s", "machine",
+    "data", "model", "parameters", "epochs", "test accuracy", "time an epoch", "images/s", "machine",
 )  # fmt: skip
 TITLES = {  # of what `contender.AUGMENTATIONS` names
     "default": "`params.yaml`: crop and flip",
@@ -130,7 +142,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _cells(result: Result) -> list[str]:
     seeds, first = len(result.runs), result.runs[0]
     if seeds > 1:
-        accuracy = f"{100 * result.accuracy.mean:.2f} ± {100 * result.accuracy.sd:.2f} %"
+        accuracy = f"{100 * result.accuracy.mean:.2f} ± {100 * result.accuracy.sd:.2f} % ({seeds} seeds)"
     else:
         accuracy = f"{first.accuracy:.2%}".replace("%", " %")
         if first.accuracy_low is not None and first.accuracy_high is not None:
@@ -143,10 +155,9 @@ def _cells(result: Result) -> list[str]:
         time = ""
     return [
         result.data.title,
-        result.title + (f", `{result.recipe}`" if result.recipe else ""),
+        result.title,
         f"{result.model_parameters:,}",
         f"{result.epochs:,}",
-        str(seeds),
         accuracy,
         time,
         "" if result.images_per_second is None else f"{result.images_per_second:,.0f}",
@@ -157,6 +168,27 @@ def _cells(result: Result) -> list[str]:
 def _place(machine: Machine) -> str:
     gpus = (machine.kind or {}).get("gpus")
     return ", ".join(gpus) if gpus else f"{machine.cores or '?'} cores of {machine.cpu or 'an unknown CPU'}"
+
+
+def commands(results: Sequence[Result]) -> str:
+    """The command of every result that has one, without data and seed."""
+    return "\n".join(
+        f"- {result.title}, {result.epochs:,} epochs: `{result.recipe}`" for result in results if result.recipe
+    )
+
+
+def steps(speed: Mapping[str, Any]) -> str:
+    """Training steps against those of others, by `speed.json`."""
+    lines = []
+    for pair in speed["pairs"]:
+        (ours, others), (median, low, high) = pair["images_per_second"], pair["ratio"]
+        _, model, precision = pair["ours"].split()
+        lines.append(
+            [f"`{model}`", f"`{precision}`", str(ours), pair["against"], str(others), f"{median} ({low} to {high})"]
+        )
+    table = _table(["model", "precision", "images/s", "against", "images/s", "ratio"], lines)
+    versions = ", ".join(f"{name} {version}" for name, version in speed["versions"].items())
+    return f"{table}\n\nMachine: {speed['cpu']}, shared. Versions: Python {speed['python']}, {versions}."
 
 
 def augmentation(speed: Mapping[str, Any]) -> str:
@@ -181,42 +213,55 @@ def augmentation(speed: Mapping[str, Any]) -> str:
 
 
 def tables(folder: Path) -> dict[str, str]:
-    """Every table of the README by the name in its markers.
+    """Every table by its name.
 
     Raises:
         CCTError: a file is not what it must be.
     """
-
-    def content(name: str) -> dict[str, Any]:
-        return json.loads((folder / name).read_text(encoding="utf-8"))
-
-    _, _, compared = ablation_table(content("ablation.json")).partition("\n\n")  # without its heading
+    _, _, compared = ablation_table(_content(folder / "ablation.json")).partition("\n\n")  # without its heading
     return {
         "results": markdown(read(folder)),
+        "commands": commands(read(folder)),
         "ablation": compared.rstrip(),
-        "augmentation": augmentation(content("speed.json")),
+        "steps": steps(_content(folder / "speed.json")),
+        "augmentation": augmentation(_content(folder / "speed.json")),
     }
 
 
-def inserted(text: str, name: str, table: str) -> str:
-    """The README with this table between its markers.
-
-    Raises:
-        CCTError: the markers are not there, once each and in order.
-    """
-    marker = BEGIN.format(name)
-    before, begin, rest = text.partition(f"{marker}\n")
-    _, end, after = rest.partition(END)
-    if not end or marker in rest:
-        raise CCTError(f"README.md must have the lines {marker} and {END} once, around the table")
-    return f"{before}{begin}{table}\n{end}{after}"
+def _content(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def filled(text: str, folder: Path) -> str:
-    """The README with all its tables."""
-    for name, table in tables(folder).items():
-        text = inserted(text, name, table)
-    return text
+@styled
+def plot_results(results: Sequence[Result]) -> "Figure":
+    """The test accuracies of one data set, with the interval of a single run or the deviation of several."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.42 * len(results)), layout="constrained")
+    axes = figure.subplots()
+    for row, result in enumerate(results):
+        first, mean = result.runs[0], 100 * result.accuracy.mean
+        if len(result.runs) > 1:
+            error = [[100 * result.accuracy.sd], [100 * result.accuracy.sd]]
+        else:
+            error = [[mean - 100 * first.accuracy_low], [100 * first.accuracy_high - mean]]
+        colour = GREY if result.recipe is None else BLUE
+        axes.errorbar(mean, row, xerr=error, fmt="o", color=colour, capsize=3)
+        axes.annotate(f"{mean:.2f} %", (mean, row), (0, 6), textcoords="offset points", ha="center", fontsize=9)
+    names = [f"{result.title.replace('`', '')}, {result.epochs} epochs" for result in results]
+    axes.set_yticks(range(len(results)), names)
+    axes.set_ylim(-0.5, len(results) - 0.3)
+    axes.set_xlabel(f"test accuracy, % ({results[0].data.title})")
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+def pages(folder: Path) -> dict[Path, str]:
+    """The text of each page with its tables."""
+    made = tables(folder)
+    return {
+        ROOT / path: fill_markers(ROOT / path, {name: made[name] for name in names}) for path, names in PAGES.items()
+    }
 
 
 @entry_point
@@ -224,14 +269,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a table is not up to date")
     arguments = parser.parse_args()
-    text = README.read_text(encoding="utf-8")
-    made = filled(text, RESULTS)
+    made = pages(RESULTS)
     if arguments.check:
-        if made != text:
-            raise CCTError("the tables in README.md are not up to date: run python benchmarks/table.py")
+        stale = [str(path.relative_to(ROOT)) for path, text in made.items() if path.read_text("utf-8") != text]
+        if stale:
+            raise CCTError(f"the tables in {', '.join(stale)} are not up to date: run make results")
         return 0
-    README.write_text(made, encoding="utf-8")
-    save_figure(plot_ablation(json.loads((RESULTS / "ablation.json").read_text(encoding="utf-8"))), FIGURE, dpi=100)
+    for path, text in made.items():
+        path.write_text(text, encoding="utf-8")
+    drawn = [result for result in read(RESULTS) if result.data.title == DRAWN]
+    save_figure(plot_results(drawn), IMAGES / "results.png", dpi=100)
+    save_figure(plot_ablation(_content(RESULTS / "ablation.json")), IMAGES / "ablation.png", dpi=100)
     return 0
 
 

@@ -3,6 +3,8 @@
 Needs Python alone. Of several at once one works and the others wait. What failed is done again by the next.
 """
 
+from __future__ import annotations  # Python 3.8 and older must reach the check of the version
+
 import fcntl
 import os
 import re
@@ -20,7 +22,7 @@ def main(extras: list[str]) -> None:
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         sys.exit(
             f"error: {sys.executable} is Python {sys.version.split()[0]}; 3.11 to 3.13 is needed: "
-            "make PYTHON=/path/to/python3.12"
+            "make setup PYTHON=/path/to/python3.12"
         )
     try:
         import ensurepip  # noqa: F401

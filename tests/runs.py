@@ -2,6 +2,7 @@
 
 import os
 import re
+from typing import Any
 
 from clones import ROOT, Clone
 
@@ -63,8 +64,13 @@ OVERRIDES = [word for name, value in SEEDED.items() for word in ("-S", f"{name}=
 
 
 def set_parameters(clone: Clone) -> None:
+    set_values(clone, SEEDED)
+
+
+def set_values(clone: Clone, values: dict[str, Any]) -> None:
+    """Write values into params.yaml by their full names; its comments stay."""
     text = (clone.path / "params.yaml").read_text()
-    for name, value in SEEDED.items():
+    for name, value in values.items():
         section, field = name.split(".")
         text, count = re.subn(
             rf"(?ms)^({section}:.*?^  {field}: )[^\s]+", lambda found, value=value: found[1] + str(value), text, count=1

@@ -18,7 +18,6 @@ import gpu
 import record
 import table
 
-README = table.README.read_text()
 COMMITTED = {"data.source": "cifar10.yaml", "model.name": "cct_2_3x2", "train.epochs": 30, "train.seed": 0}
 PRESETS = {"fast": {"model.name": "cct_4_3x2", "train.epochs": 60}, "slow": {"train.epochs": 300}}
 
@@ -41,8 +40,24 @@ def test_every_result_is_whole():
             assert (run.experiment is None) <= (result.note is not None), "by hand, and does not say so"
 
 
-def test_the_readme_has_the_tables():
-    assert table.filled(README, table.RESULTS) == README
+def test_the_pages_have_the_tables():
+    for path, text in table.pages(table.RESULTS).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is not up to date: run make results"
+
+
+def test_the_figure_has_every_result_with_its_interval():
+    results = [result for result in table.read(table.RESULTS) if result.data.title == table.DRAWN]
+    (axes,) = table.plot_results(results).axes
+    assert [f"{100 * result.accuracy.mean:.2f} %" for result in results] == [text.get_text() for text in axes.texts]
+    for bars, result in zip(axes.containers, results, strict=True):
+        ((low, _), (high, _)) = bars.lines[2][0].get_segments()[0]
+        run, mean = result.runs[0], result.accuracy.mean
+        spread = (
+            (run.accuracy_low, run.accuracy_high)
+            if len(result.runs) == 1
+            else (mean - result.accuracy.sd, mean + result.accuracy.sd)
+        )
+        assert (low, high) == pytest.approx([100 * value for value in spread])
 
 
 def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
@@ -57,22 +72,11 @@ def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
     (tmp_path / "other.json").write_text('{"kind": "speed"}')
     lines = table.markdown(table.read(tmp_path)).splitlines()
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
-    assert "| 30 | 2 | 76.45 ± 0.12 % | 111 s |" in lines[2]
+    assert "| 30 | 76.45 ± 0.12 % (2 seeds) | 111 s |" in lines[2]
     del content["epochs"]
     (tmp_path / "one.json").write_text(json.dumps(content | {"epoch": 30}))
     with pytest.raises(CCTError, match=r"epochs is missing[\s\S]*epoch = 30: unknown name; did you mean epochs"):
         table.read(tmp_path)
-
-
-def test_the_table_goes_between_its_markers():
-    one, other = (table.BEGIN.format(name) for name in ("one", "other"))
-    text = f"a\n{one}\nold\n{table.END}\nb\n{other}\nold\n{table.END}\n"
-    made = table.inserted(text, "other", "new")
-    assert made == f"a\n{one}\nold\n{table.END}\nb\n{other}\nnew\n{table.END}\n"
-    assert table.inserted(made, "other", "new") == made
-    for wrong in ("a\n", f"{one}\n", f"{table.END}\n{one}\n", text + text):
-        with pytest.raises(CCTError, match="must have the lines"):
-            table.inserted(wrong, "one", "new")
 
 
 @pytest.mark.parametrize(

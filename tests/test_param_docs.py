@@ -106,3 +106,13 @@ def test_markers_that_are_not_there_are_refused(text, tmp_path):
     (tmp_path / "a.md").write_text(text)
     with pytest.raises(CCTError, match=r"a\.md must have the lines <!-- a: made by"):
         fill_markers(tmp_path / "a.md", {"a": "text"})
+
+
+def test_content_goes_between_its_markers(tmp_path):
+    one, other = (f"<!-- {name}: made by x -->" for name in ("one", "other"))
+    page = tmp_path / "a.md"
+    page.write_text(f"a\n{one}\nold\n<!-- end -->\nb\n{other}\nold\n<!-- end -->\n")
+    made = fill_markers(page, {"other": "new"})
+    assert made == f"a\n{one}\nold\n<!-- end -->\nb\n{other}\n\nnew\n\n<!-- end -->\n"
+    page.write_text(made)
+    assert fill_markers(page, {"other": "new"}) == made

@@ -126,12 +126,12 @@ TRAIN = (
         (
             "train.warmup_epochs",
             "30",
-            "train.warmup_epochs = 30: must be below train.epochs = 30 (null: a share of them)",
+            "train.warmup_epochs = 30: must be below train.epochs = 30 (null: epochs / 15, at most 10)",
         ),
         (
             "train.min_learning_rate",
             "0.1",
-            "train.min_learning_rate = 0.1: must not be above train.learning_rate = 0.001",
+            "train.min_learning_rate = 0.1: must be at most train.learning_rate = 0.001",
         ),
         ("augment.horizontal_flip", "yes", "augment.horizontal_flip = 'yes': must be a boolean"),
         ("augment.horizontal_flip", "1", "augment.horizontal_flip = 1: must be a boolean"),
@@ -268,7 +268,7 @@ def test_only_plain_files_of_some_size_are_read(tmp_path):
         with pytest.raises(ParamsError, match=r"is not a plain file: give the path of a YAML file$"):
             read_yaml(path)
     (tmp_path / "large.yaml").write_text("a: 1\n" + "#" * 1_000_000)
-    with pytest.raises(ParamsError, match="has more than 1,000,000 bytes"):
+    with pytest.raises(ParamsError, match=r"has more than 1,000,000 bytes: .*, so check the path$"):
         read_yaml(tmp_path / "large.yaml")
 
 

@@ -1,3 +1,3 @@
 """Compact Convolutional Transformers as a reproducible pipeline (see README.md)."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

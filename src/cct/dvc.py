@@ -41,7 +41,7 @@ def child_environment() -> dict[str, str]:
 
 
 def run_dvc(*words: str, folder: Path | None = None) -> None:
-    """Run DVC and print what it prints, but for its warnings that a first run has no outputs yet.
+    """Run DVC and print its output, except its warnings that a first run has no outputs yet.
 
     Args:
         words: the command.
@@ -72,7 +72,7 @@ def run_dvc(*words: str, folder: Path | None = None) -> None:
     if interrupted:
         raise KeyboardInterrupt
     if process.returncode:
-        raise CCTError(f"dvc {' '.join(words[:2])} ended with exit code {process.returncode}")
+        raise CCTError(f"dvc {' '.join(words[:2])} failed with exit code {process.returncode}; its message is above")
 
 
 def fetch_files(top: Path, revision: str, names: Sequence[Path | str], folder: Path) -> None:
@@ -151,5 +151,5 @@ def find_experiment(name: str) -> Experiment:
     """
     found = next((experiment for experiment in list_experiments() if experiment.name == name), None)
     if not found:
-        raise CCTError(f"no experiment {name!r} (dvc exp list)")
+        raise CCTError(f"no experiment {name!r}: dvc exp list --all-commits shows them all")
     return found

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wrap a command: it logs, and an error of the user's becomes its message on stderr and exit code 1.
+    """Wrap a command: it logs, and a user's error becomes its message on stderr and exit code 1.
 
     Files that cannot be read or written are such errors too. Ctrl-C, SIGTERM and a closed terminal end with 130. With
     CCT_DEBUG=1 (`--debug`) a message comes with its traceback.
@@ -35,7 +35,7 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
         try:
             configure_logging()
             return main(*args, **kwargs) or 0
-        except BrokenPipeError:  # `cct models | head`: nobody reads on
+        except BrokenPipeError:  # `cct models | head`: nobody reads the rest
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except (CCTError, OSError) as error:
@@ -45,7 +45,9 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
             if "marshal" not in str(error):
                 raise
             _remove_compiled_files()
-            log.error("a full disk had cut compiled Python files short. They are removed now: give the command again")
+            log.error(
+                "a full disk damaged compiled Python files. They are removed: free space and run the command again"
+            )
             return 1
         except KeyboardInterrupt as error:
             print(f"interrupted {error}".strip(), file=sys.stderr)

@@ -35,7 +35,7 @@ def dvc_digest(path: Path) -> str:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """All files in a folder but those that DVC ignores."""
+    """All files in a folder except those that DVC ignores."""
     rules = Path(".dvcignore")
     ignored = GitIgnoreSpec.from_lines(rules.read_text("utf-8").splitlines() if rules.is_file() else [])
     return (file for file in folder.rglob("*") if file.is_file() and not ignored.match_file(file))
@@ -66,7 +66,7 @@ def require_as_locked(digests: Mapping[Path, str], locked: Mapping[str, str], to
         top: the folder of `dvc.lock`.
 
     Raises:
-        CCTError: one is another; it names the first, and what to do.
+        CCTError: a file differs; the message names the first one, and what to do.
     """
     for path, found in digests.items():
         written = locked.get(str(path), found)
@@ -113,10 +113,10 @@ def _remedy(path: Path, digest: str) -> str:
     damaged = [copy for copy, md5 in copies.items() if copy.is_file() and dvc_digest(copy) != md5]
     whole = not damaged and all(copy.is_file() for copy in copies)
     if whole:
-        return f"Run dvc checkout {shlex.quote(str(path))} to restore it, or dvc commit to accept the change"
+        return f"Run dvc checkout --force {shlex.quote(str(path))} to restore it, or dvc commit to accept the change"
     why = "DVC's cache is damaged" if damaged else "DVC's cache does not have it"
     return (
-        f"{why}: make it anew, with dvc pull (where there is a remote) or dvc repro, after: rm -rf "
+        f"{why}. Run this, then dvc pull (where there is a remote) or dvc repro: rm -rf "
         f"{shlex.join(map(str, (path, *damaged)))}"
     )
 

@@ -62,7 +62,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise ParamsError(f"{path} has more than {MAX_BYTES:,} bytes: it is no YAML file of this project")
+            raise ParamsError(
+                f"{path} has more than {MAX_BYTES:,} bytes: no YAML file of this project is that large, so check the "
+                "path"
+            )
         text = content.decode("utf-8")
     except (OSError, ValueError) as error:
         raise ParamsError(f"cannot read {path}: {error}") from error
@@ -127,7 +130,7 @@ def _joined(*parts: Any) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """A value as people write it, cut where it is long: Python's form, but for three words."""
+    """A value as people write it, cut where it is long: Python's form, except three words."""
     text = repr(value)
     text = text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
     return {"True": "true", "False": "false", "None": "null"}.get(text, text)

@@ -170,7 +170,7 @@ def _plain(node: yaml.ScalarNode) -> Any:
         raise StrictYAMLError(problem, node.start_mark)
     if INT.fullmatch(text):
         if len(text) > MAX_DIGITS:
-            raise StrictYAMLError("a number with too many digits", node.start_mark)
+            raise StrictYAMLError(f"a number may have at most {MAX_DIGITS} digits: quote it", node.start_mark)
         return int(text, 0 if DVC_BASED_INT.fullmatch(text) else 10)
     if number:
         return float(text)

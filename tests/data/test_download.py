@@ -30,7 +30,7 @@ def test_total_failure_names_every_url_with_its_reason_and_what_to_do_next(serve
         f"{server.url}/missing": "HTTP 404 Not Found",
         f"https://127.0.0.1:{server.server_port}/honest": "TLS: ",
         f"http://127.0.0.1:{free_port()}/honest": "Connection refused, 4 times",
-        "http://": "it, or one that it redirects to, or that of the proxy is not a valid http(s) URL",
+        "http://": "the address, a redirect or the proxy is not a valid http(s) URL: check urls and HTTPS_PROXY",
         "ftp://host/file": "unknown kind of address ftp://; valid: http://, https://, file://, package: or a path",
         "absent.gz": f"{tmp_path / 'absent.gz'} does not exist",
     }
@@ -114,9 +114,9 @@ def test_a_file_in_a_package_is_found_without_importing_it(cache, package, capsy
         ("cct_test_package", "must be package:"),
         ("cct_test_package.data/digits.csv.gz", "must be package:"),
         ("cct_test_package/data/absent.gz", "absent.gz does not exist"),
-        ("cct_no_such_package/data", "no Python package cct_no_such_package is installed"),
-        ("__main__/data", "no Python package __main__ is installed"),
-        ("random/data", "no Python package random is installed"),
+        ("cct_no_such_package/data", "the Python package cct_no_such_package is not installed"),
+        ("__main__/data", "the Python package __main__ is not installed"),
+        ("random/data", "the Python package random is not installed"),
     ],
 )
 def test_a_wrong_package_address_is_refused(package, address, reason):

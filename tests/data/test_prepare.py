@@ -110,7 +110,7 @@ def test_a_class_without_images_is_refused(arrays, tmp_path):
 def test_a_constant_channel_is_refused(arrays, tmp_path):
     images = arrays.train_inputs.copy()
     images[..., 1] = 7
-    with pytest.raises(DataError, match=r"^small: a channel has one value in all training images$"):
+    with pytest.raises(DataError, match=r"^small: a channel has one value in all training images: check the archive"):
         write_processed(tmp_path / "out", source(classes=3), arrays._replace(train_inputs=images), PREPROCESS, **IMAGES)
     assert not (tmp_path / "out").exists()
 

@@ -75,7 +75,7 @@ def test_a_server_that_has_the_file_gives_it(server, cache, monkeypatch, behavio
         ("loop", 31, "Exceeded 30 redirects"),
         ("claims_a_number_without_end", 1, "says that the file has '99999999999999999999' bytes"),
         ("claims_in_other_digits", 1, "says that the file has '1\\xb2' bytes"),
-        ("range_without_end", 4, "answered with another range than asked for, from byte 0, 4 times"),
+        ("range_without_end", 4, "sent another range than the requested one from byte 0, 4 times"),
     ],
 )
 def test_a_server_that_has_it_not_is_left_for_the_next(server, cache, monkeypatch, capsys, behaviour, requests, reason):

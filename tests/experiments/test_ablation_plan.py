@@ -88,7 +88,7 @@ def test_all_mistakes_are_said_at_once(repository):
         ("seeds: [0]\n", "seeds: []\n", "seeds = []: must have"),
         ("base_seeds: [0, 1]", "base_seeds: [0, 0]", "a seed is a duplicate"),
         ("constant-rate", "constant rate", "constant rate"),
-        ("1-layer", "constant-rate", "constant-rate: a duplicate"),
+        ("1-layer", "constant-rate", "constant-rate: a change has this name already, or it is 'base': rename it"),
         ("{num_layers: 1}", "{}", "changes.model.1-layer.model = {}: must have"),
         ("base_seeds", "base_seed", "did you mean base_seeds?"),
     ],
@@ -123,6 +123,11 @@ def test_a_file_whose_name_no_experiment_can_have_is_refused(repository):
     Path("small.yaml").rename("my file.yaml")
     with pytest.raises(ParamsError, match=r"my file.yaml: its name is a part of every experiment's"):
         make_plan(Path("my file.yaml"))
+
+
+def test_a_folder_without_a_commit_is_refused(repository):
+    with pytest.raises(CCTError, match=rf"^git finds no commit in {repository}: commit the files first, or see git st"):
+        require_fit(plan().experiments().values())
 
 
 def test_a_model_that_experiments_would_not_find_is_refused(repository):

@@ -84,7 +84,7 @@ def test_the_summary_has_every_number_and_says_what_is_missing(results):
     assert second["points"] == -0.5
     assert json.loads(json.dumps(summary)) == summary
     other = list(results.values())[-1]
-    with pytest.raises(CCTError, match="have different test examples"):
+    with pytest.raises(CCTError, match=r"have different test examples: use one data\.source for all"):
         summarize(whole, {**results, other.experiment.name: other._replace(example_n=np.arange(1000))}, seconds={})
 
 

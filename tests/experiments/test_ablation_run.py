@@ -23,8 +23,8 @@ base_seeds: [{SEED_SHIFT}]
 seeds: [{SEED_SHIFT}]
 changes:
   model:
-    without-dropout: {{model: {{dropout: 0.0}}}}
-"""
+    without-dropout: {{model: {{dropout: 0.0}}, train: {{epochs: 100}}}}
+"""  # so many epochs that it cannot end before it is interrupted
 UNFIT = "    unfit: {model: {tokenizer: patch, patch_size: 7}}\n"
 
 
@@ -66,7 +66,7 @@ def test_an_interrupted_ablation_resumes_and_a_finished_one_does_nothing(make_cl
     assert not {"Queued", "Running", "Failed"} & set(clone.run("dvc", "queue", "status").split())
     clone.run("git", "diff", "--exit-code", "HEAD")
 
-    # What fails is named, and the others are in the table all the same.
+    # What fails is named, and the others are in the table nevertheless.
     (clone.path / "queued.yaml").write_text(QUEUED + UNFIT)
     said = clone.run(*words, code=1)
     assert "3 experiments, 1 of them are finished" in said and "2 to run" in said

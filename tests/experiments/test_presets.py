@@ -15,8 +15,8 @@ from cct.training.batches import Examples
 from cct.training.loop import train_model
 
 
-def test_the_readme_lists_every_preset():
-    rows = re.findall(r"^\| (`.*`) \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
+def test_the_page_of_recipes_lists_every_preset():
+    rows = re.findall(r"^\| (`.*`) \| ", (ROOT / "docs/recipes.md").read_text(), re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert {"demo", "fast", "keras_example"} <= {*preset_names()} <= listed
 

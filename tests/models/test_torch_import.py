@@ -165,7 +165,10 @@ def test_every_weight_has_a_key_and_every_key_a_weight():
         (lambda t: t.pop("classifier.fc.bias"), "missing in the checkpoint: classifier.fc.bias"),
         (lambda t: t.update(extra=np.zeros((2, 3))), r"left over in the checkpoint: extra \(2, 3\)"),
         (lambda t: t.update({"classifier.fc.bias": np.zeros(7)}), r"shapes differ: classifier.fc.bias \(7,\)"),
-        (lambda t: t.update({"classifier.positional_emb": np.zeros((1, 60, 128))}), "no square grid"),
+        (
+            lambda t: t.update({"classifier.positional_emb": np.zeros((1, 60, 128))}),
+            "not a square grid .*: the checkpoint is of another model, or of images that are not square",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named_and_nothing_is_changed(change, message):
@@ -203,7 +206,7 @@ def test_sinusoidal_tables_are_checked_not_taken():
     built, a = network("cct_2_3x2", positional_embedding="sinusoidal")
     tensors["classifier.positional_emb"] = sinusoidal_table(64, 128)
     import_weights(tensors, built, a, image_shape=(32, 32, 3))
-    with pytest.raises(WeightsError, match="no table of sinusoids"):
+    with pytest.raises(WeightsError, match="has learned positions: use --positional-embedding learnable"):
         import_weights(
             tensors | {"classifier.positional_emb": sinusoidal_table(64, 128) + 1}, built, a, image_shape=(32, 32, 3)
         )
@@ -283,7 +286,7 @@ class TestFiles:
                 return os.mkdir, (str(tmp_path / "executed"),)
 
         self.torch.save({"a": Evil()}, tmp_path / "evil.pth")
-        with pytest.raises(WeightsError, match="not a checkpoint"):
+        with pytest.raises(WeightsError, match=r"holds more than tensors: save model\.state_dict\(\)\. "):
             read_torch(tmp_path / "evil.pth")
         assert not (tmp_path / "executed").exists()
 
@@ -295,7 +298,7 @@ class TestFiles:
                 file.writestr("a", "b")
         elif content is not None:
             path.write_bytes(content)
-        with pytest.raises(WeightsError, match=r"a\.pth: not a checkpoint"):
+        with pytest.raises(WeightsError, match=r"pth (cannot be read safely|is damaged or holds more than tensors): "):
             read_torch(path)
 
     def test_the_command_makes_a_model_of_a_file(self, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cct.errors import CCTError
-from cct.runtime.backend import describe_platform, determinism_explained
+from cct.runtime.backend import _missing_backend_explained, describe_platform, determinism_explained, prepare_backend
 from cct.runtime.machine import KERNEL_FLAGS, cpu_info, machine_record
 from cct.runtime.params import PLAIN
 
@@ -47,6 +47,28 @@ def test_what_an_operation_cannot_do_deterministically_is_said_clearly():
         unseeded()
     with pytest.raises(ValueError, match="mine"), determinism_explained(PLAIN):
         raise ValueError("mine")
+
+
+def test_another_backend_in_the_environment_is_refused(monkeypatch):
+    """Whatever params.yaml says: a command such as `import-checkpoint` does not read it."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(CCTError, match=r"^KERAS_BACKEND is 'jax', but this command computes with 'tensorflow': unset "):
+        prepare_backend(PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("backend", "remedy"),
+    [
+        ("tensorflow", "^tf is not installed, so the environment is incomplete: run make clean setup$"),
+        ("jax", "tf is not installed: make setup EXTRA=jax, or set runtime.backend to tensorflow$"),
+    ],
+)
+def test_an_absent_backend_comes_with_the_command_that_installs_it(backend, remedy):
+    with (
+        pytest.raises(CCTError, match=remedy),
+        _missing_backend_explained(PLAIN.model_copy(update={"backend": backend})),
+    ):
+        raise ModuleNotFoundError("No module named 'tf'", name="tf")
 
 
 def test_a_kind_has_what_decides_the_bits():

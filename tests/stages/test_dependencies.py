@@ -66,9 +66,9 @@ def test_a_file_that_was_changed_comes_back_from_a_whole_cache(inside):
         path.unlink()
         path.write_bytes(content)
         said = inside.run("python", "-m", "cct.stages", "evaluate", code=1, PYTHONPATH="src")
-        advice = r"dvc\.lock\. Run (dvc checkout \S+) to restore it, or dvc commit to accept the change\n$"
+        advice = r"dvc\.lock\. Run (dvc checkout --force \S+) to restore it, or dvc commit to accept the change\n$"
         command = re.search(advice, said)[1]
-        inside.run(*command.split(), "--force")
+        inside.run(*command.split())
     assert model.read_bytes() == whole
     Dependencies("evaluate").require_made_by_stages()
 
@@ -155,7 +155,7 @@ def test_a_file_that_is_damaged_in_dvcs_cache_is_not_used_and_comes_back(inside,
     where = re.search(rf"error: {output} is not what its stage wrote: .* {whole} in dvc\.lock.*", said)
     assert where, said
     params.write_text(text)
-    command = where[0].partition("after: ")[2]
+    command = where[0].partition("or dvc repro: ")[2]
     assert len(shlex.split(command)) == 4  # rm, -rf, the output, the damaged file
     inside.run("sh", "-c", command)
     inside.run("dvc", "repro")

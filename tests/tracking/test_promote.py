@@ -144,6 +144,6 @@ def test_a_promotion_on_another_machine_meanwhile_is_noticed(store, monkeypatch)
         return version
 
     monkeypatch.setattr(promotion, "_register", meanwhile)
-    with pytest.raises(CCTError, match=r"has got another champion meanwhile \(version 3\): promote again"):
+    with pytest.raises(CCTError, match=r"got another champion in the meantime \(version 3\): run cct promote again"):
         by(store, mine)
     assert champion(store) == better

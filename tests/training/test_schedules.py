@@ -131,9 +131,9 @@ def test_any_schedule_rises_to_its_peak_falls_to_its_floor_and_stays_between(
     [
         (
             {"warmup_epochs": 10},
-            "warmup_epochs = 10: must be below train.epochs = 10 (null: a share of them)",
+            "warmup_epochs = 10: must be below train.epochs = 10 (null: epochs / 15, at most 10)",
         ),
-        ({"min_learning_rate": 1.5}, "min_learning_rate = 1.5: must not be above train.learning_rate = 1.0"),
+        ({"min_learning_rate": 1.5}, "min_learning_rate = 1.5: must be at most train.learning_rate = 1.0"),
         ({"cooldown_epochs": 8}, "cooldown_epochs = 8: must be below train.epochs - train.warmup_epochs = 8"),
         ({"step_factor": 0}, "step_factor = 0: must be greater than 0"),
         ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps = 0: must be greater than or equal to 1"),

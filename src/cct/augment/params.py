@@ -53,5 +53,5 @@ class AugmentParams(Section):
     @classmethod
     def _one_crop(cls, share: float | None, info: ValidationInfo) -> float | None:
         if share is not None and (padding := info.data.get("crop_padding", 0)):
-            raise ValueError(f"there is one crop, not two: set this to null, or augment.crop_padding = {padding} to 0")
+            raise ValueError(f"only one crop is possible: set this to null, or augment.crop_padding = {padding} to 0")
         return share

@@ -28,13 +28,13 @@ def file_path(text: str) -> Path:
 
 
 def tolerance(text: str) -> float:
-    """A finite number from 0 on."""
+    """A finite number, 0 or more."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number, 0 or more")
     return value
 
 
@@ -55,5 +55,5 @@ def add_set_param(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_id(parser: argparse.ArgumentParser) -> None:
-    """A run of MLflow's."""
+    """A run in MLflow."""
     parser.add_argument("id", metavar="RUN_ID", help="as the MLflow UI shows it")

@@ -1,6 +1,6 @@
 """Fetching the one file of a data source: from the cache, the network, a mirror on disk or a Python package.
 
-The cache is `$CCT_CACHE`, or else a folder of the user's outside every clone. What is fetched is stored there as
+The cache is `$CCT_CACHE`, or else the user's cache folder, outside every clone. What is fetched is stored there as
 `<first 12 digits of its sha256>/<file>`, so that two descriptors whose files share a name do not fight. A file put
 there by hand counts, and so does one put at plain `<file>`. Nothing is returned whose size and sha256 are not right.
 """
@@ -83,7 +83,7 @@ def fetch_source(source: Source, *, base: Path) -> Path:
 def _fetch(source: Source, *, base: Path, stored: Path, by_hand: Path) -> Path:
     if os.path.lexists(stored):
         if not (why := mismatch(stored, source)):
-            log.info(f"{source.file}: found in the cache ({stored})")  # by another process, meanwhile
+            log.info(f"{source.file}: found in the cache ({stored})")  # by another process, since the first check
             return stored
         aside = stored.with_name(f"{source.file}.rejected-{sha256_of_file(stored)[:8]}")
         os.replace(stored, aside)
@@ -156,7 +156,7 @@ def _local(url: str, base: Path) -> Path:
     if mark:
         host, _, path = rest.partition("/")
         if host not in ("", "localhost"):
-            raise Failed("names a host; a path on this machine is written file:///path")
+            raise Failed("has a host name: write file:///path for a file on this machine")
         return Path(url2pathname(f"/{path}"))
     try:
         return (base / Path(url).expanduser()).absolute()
@@ -174,7 +174,7 @@ def _in_package(address: str) -> Path:
     except ValueError:  # a module that is loaded without a spec
         spec = None
     if spec is None or spec.submodule_search_locations is None:
-        raise Failed(f"no Python package {name} is installed")
+        raise Failed(f"the Python package {name} is not installed")
     paths = [Path(folder).joinpath(*parts) for folder in spec.submodule_search_locations]
     return next((path for path in paths if path.is_file()), Path(*paths[:1]))
 

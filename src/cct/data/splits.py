@@ -22,14 +22,18 @@ class PreprocessParams(Section):
 
 
 def stratified_split(
-    labels: np.ndarray, fraction: float, *, seed: int, name: str = "validation_fraction"
+    labels: np.ndarray,
+    fraction: float,
+    *,
+    seed: int,
+    remedy: str = "choose another preprocess.validation_fraction",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose `fraction` of each class at random.
 
     Args:
         labels: (n,).
         fraction: between 0 and 1; of each class, to the nearest example.
-        name: of the parameter in `preprocess`, for the error.
+        remedy: what the user can do about a class that would be empty, for the error.
 
     Returns:
         The indices of the rest and of the chosen, both ascending.
@@ -45,7 +49,7 @@ def stratified_split(
         if not 0 < count < len(members):
             raise DataError(
                 f"a fraction of {fraction} takes {count} of the {len(members)} examples with label {label}: "
-                f"each class needs at least one on both sides; choose another preprocess.{name}"
+                f"each class needs at least one on both sides; {remedy}"
             )
         picked.append(generator.permutation(members)[:count])
     chosen = np.sort(np.concatenate(picked))
@@ -56,6 +60,7 @@ def train_and_validation(labels: np.ndarray, preprocess: PreprocessParams) -> tu
     """Indices of the training and the validation examples, ascending."""
     used = np.arange(len(labels))
     if preprocess.train_fraction < 1:
-        _, used = stratified_split(labels, preprocess.train_fraction, seed=preprocess.seed, name="train_fraction")
+        remedy = "choose another preprocess.train_fraction"
+        _, used = stratified_split(labels, preprocess.train_fraction, seed=preprocess.seed, remedy=remedy)
     train, val = stratified_split(labels[used], preprocess.validation_fraction, seed=preprocess.seed)
     return used[train], used[val]

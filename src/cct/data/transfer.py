@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without one byte
 ATTEMPTS = 4  # at one URL, in a row, each bringing less than PROGRESS
-PROGRESS = 0.01  # share of the file: a line that often breaks is borne, a server that sends a byte a time is not
+PROGRESS = 0.01  # share of the file: a connection may break often, but a server must not send a byte at a time
 BACKOFF_S, BACKOFF_MAX_S = 1.0, 30.0  # doubled from the first to the second
 RETRY_AFTER_MAX_S = 60.0  # however long a server asks for
 LINE_S, LINE_SHARE = 10.0, 0.1  # a line of progress where there is no terminal
@@ -122,7 +122,9 @@ class _Transfer:
             unknown = isinstance(_innermost(error), socket.gaierror) and not self.answered
             raise (Failed if unknown else Transient)(_why(error)) from error
         except ValueError as error:  # whose text may be a part of the URL, of its password too
-            raise Failed("it, or one that it redirects to, or that of the proxy is not a valid http(s) URL") from error
+            raise Failed(
+                "the address, a redirect or the proxy is not a valid http(s) URL: check urls and HTTPS_PROXY"
+            ) from error
         except (requests.RequestException, HTTPError) as error:
             raise Failed(_why(error)) from error
         self.answered = True
@@ -139,7 +141,7 @@ class _Transfer:
             raise Transient(_http(response), _retry_after(response))
         if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             self.ranged = False
-            raise Transient(f"{_http(response)} when asked to go on from byte {have:,}")
+            raise Transient(f"{_http(response)} when asked to resume from byte {have:,}")
         if status == HTTPStatus.PARTIAL_CONTENT:
             answered = re.fullmatch(
                 r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip()
@@ -155,7 +157,7 @@ class _Transfer:
             raise Failed(f"offers {int(total):,} bytes, expected {self.source.size:,}")
         if start not in (0, have) or (start == 0 and have and status == HTTPStatus.PARTIAL_CONTENT):
             self.ranged = False
-            raise Transient(f"answered with another range than asked for, from byte {have:,}")
+            raise Transient(f"sent another range than the requested one from byte {have:,}")
         return start
 
 

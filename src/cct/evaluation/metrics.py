@@ -194,7 +194,7 @@ def compute_metrics(logits_nk: np.ndarray, labels_n: np.ndarray, classes: int, *
     """
     examples, outputs = logits_nk.shape
     if not examples:
-        raise MetricsError("the test split has no example, so there is nothing to measure")
+        raise MetricsError("the test split is empty: check the archive")
     if outputs != classes:
         raise MetricsError(f"the model has {outputs} outputs but the data has {classes} classes; train again")
     scores = Scores(logits_nk, softmax(logits_nk), labels_n)

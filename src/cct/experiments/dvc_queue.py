@@ -70,7 +70,7 @@ class Queue:
             experiments: parameters, each as `train.epochs=3`, by name. What the queue has of that name is waited for;
                 what failed of it before is dropped.
             jobs: workers.
-            ended: told the name of each that has ended, well or not.
+            ended: called with the name of each experiment that has ended, successful or not.
 
         Raises:
             CCTError, KeyboardInterrupt: DVC refused one, `ended` raised, Ctrl-C: what ran was interrupted, and what did
@@ -102,15 +102,15 @@ class Queue:
         self._remove([done.entry.stash_rev for done in self._queue.iter_failed() if done.entry.name in experiments])
         for name, settings in experiments.items():
             if name not in here:
-                # DVC stashes the work tree and takes it back meanwhile.
+                # DVC stashes the work tree at its start, and restores it at its end.
                 with _uninterrupted(), _explained():
                     self.repository.experiments.run(queue=True, name=name, params=list(settings))
 
     def _stop(self, names: set[str]) -> None:
-        print("\nstopping: what runs writes its state first", flush=True)
+        print("\nstopping: running trainings write a checkpoint first", flush=True)
         # What waits goes first: a worker that is told to end takes another task before it does, and forgets it.
         self._remove([task for name, task in self.waiting().items() if name in names])
-        with contextlib.suppress(CCTError):  # one has ended meanwhile
+        with contextlib.suppress(CCTError):  # a task has just ended
             self._end([task for name, task in self.running().items() if name in names])
         until = time.monotonic() + PATIENCE
         while names & self.running().keys() and time.monotonic() < until:
@@ -151,7 +151,7 @@ def _dvc(*words: str) -> None:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """What DVC says is kept to itself, and what it throws becomes an error of the user's."""
+    """What DVC says is kept to itself, and what it throws becomes a user's error."""
     from dvc.exceptions import DvcException
     from scmrepo.exceptions import SCMError
 

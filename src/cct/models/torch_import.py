@@ -34,9 +34,11 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path}: not a checkpoint that can be read safely: {_first_line(error)}") from error
+        raise WeightsError(f"{path} cannot be read safely: {_first_line(error)}") from error
     except Exception as error:  # pickle.UnpicklingError and whatever else a crafted file provokes
-        raise WeightsError(f"{path}: not a checkpoint of tensors alone: {_first_line(error)}") from error
+        raise WeightsError(
+            f"{path} is damaged or holds more than tensors: save model.state_dict(). {_first_line(error)}"
+        ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -106,7 +108,7 @@ def import_weights(
     if architecture.positional_embedding == "sinusoidal" and "classifier.positional_emb" in left:
         table = left.pop("classifier.positional_emb")  # not trained there, and computed here
         if not np.allclose(table, sinusoidal_table(*table.shape[1:]), atol=1e-4):
-            problems.append("classifier.positional_emb is no table of sinusoids: use positions learnable")
+            problems.append("classifier.positional_emb has learned positions: use --positional-embedding learnable")
     for variable in network.trainable_variables:
         path = variable.path.removeprefix(f"{network.name}/")
         key = keys[path]

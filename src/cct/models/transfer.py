@@ -60,12 +60,15 @@ def interpolate_positions(table_1nd: np.ndarray, target: tuple[int, int], *, cla
         (1, class_tokens + rows * columns, d), float32.
 
     Raises:
-        WeightsError: the table is of no square grid.
+        WeightsError: the table is not of a square grid.
     """
     first, grid_nd = table_1nd[0, :class_tokens], table_1nd[0, class_tokens:]
     side = round(len(grid_nd) ** 0.5)
     if side * side != len(grid_nd):
-        raise WeightsError(f"positions of {len(grid_nd)} tokens are no square grid and cannot be interpolated")
+        raise WeightsError(
+            f"positions of {len(grid_nd)} tokens are not a square grid and cannot be interpolated: the checkpoint is "
+            "of another model, or of images that are not square"
+        )
     rows, columns = (_bilinear(side, count) for count in target)
     resized = np.einsum("rs,sqd,cq->rcd", rows, grid_nd.reshape(side, side, -1), columns)
     return np.concatenate([first, resized.reshape(target[0] * target[1], -1)])[None].astype("float32")
@@ -75,7 +78,7 @@ def fit_positions(table_1nd: np.ndarray, architecture: Architecture, image_shape
     """A table of positions (1, n, d) for images of another shape, interpolated.
 
     Raises:
-        WeightsError: the table is of no square grid.
+        WeightsError: the table is not of a square grid.
     """
     target = token_grid(architecture, *image_shape[:2])[-1]
     return interpolate_positions(table_1nd, target, class_tokens=int(architecture.pooling == "class_token"))

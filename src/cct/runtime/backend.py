@@ -34,8 +34,8 @@ def prepare_backend(runtime: RuntimeParams) -> None:
     chosen = os.environ.setdefault("KERAS_BACKEND", runtime.backend)
     if chosen != runtime.backend:
         raise CCTError(
-            f"KERAS_BACKEND is {chosen!r}, but runtime.backend is {runtime.backend!r}: unset the "
-            "variable (dvc repro sets it for each stage)"
+            f"KERAS_BACKEND is {chosen!r}, but this command computes with {runtime.backend!r}: unset the variable "
+            "(dvc repro sets it for each stage)"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if runtime.device == "cpu":
@@ -67,8 +67,8 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
         gpus = BACKENDS[runtime.backend](runtime, threads)
     if runtime.device == "gpu" and not gpus:
         raise CCTError(
-            f"runtime.device = 'gpu', but {runtime.backend} sees no GPU. Install its CUDA libraries (README, On a "
-            "GPU) and check nvidia-smi, or set runtime.device to auto or cpu."
+            f"runtime.device = 'gpu', but {runtime.backend} sees no GPU. Install its CUDA libraries (docs/gpu.md) and "
+            "check nvidia-smi, or set runtime.device to auto or cpu."
         )
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(runtime.precision)
@@ -163,6 +163,10 @@ def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        if runtime.backend == "tensorflow":  # it has no extra
+            raise CCTError(
+                f"{error.name} is not installed, so the environment is incomplete: run make clean setup"
+            ) from error
         raise CCTError(
             f"runtime.backend = '{runtime.backend}', but {error.name} is not installed: make setup "
             f"EXTRA={runtime.backend}, or set runtime.backend to tensorflow"

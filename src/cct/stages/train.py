@@ -85,7 +85,9 @@ def _announce_resume(checkpoints: CheckpointStore, epochs: int, fingerprint: dic
         )  # fmt: skip
         if fingerprint not in platforms:
             changes = "\n".join(platform_differences(platforms[-1], fingerprint))
-            log.warning("this run began on another platform, so its bits will be those of neither:\n%s", changes)
+            log.warning(
+                "this run began on another platform, so its bytes will equal those of neither platform:\n%s", changes
+            )
     checkpoints.notes["platforms"] = [*(p for p in platforms if p != fingerprint), fingerprint]
 
 

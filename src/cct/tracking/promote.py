@@ -77,10 +77,12 @@ def _promote(store: Store, run: Any, model_id: str, registered: str, *, metric: 
         return f"{registered} version {champion.version} is this model already"
     bound = _require_better(store, champion, metric, value, force=force) if champion else None
     version = _register(store, registered, run.info.run_id, model_id, sha256)
-    # Somebody on another machine may have promoted between the look and now. A server has no lock for this.
+    # Another machine may have promoted a model since the comparison. A server has no lock for this.
     present = _champion(store, registered)
     if (present.version if present else None) != (champion.version if champion else None):
-        raise CCTError(f"{registered} has got another champion meanwhile (version {present.version}): promote again")
+        raise CCTError(
+            f"{registered} got another champion in the meantime (version {present.version}): run cct promote again"
+        )
     store.client.set_registered_model_alias(registered, CHAMPION, version)
     before = f", in place of version {champion.version} ({bound:.4f} at best)" if bound is not None else ""
     return f"models:/{registered}@{CHAMPION} is version {version}, {metric} = {value:.4f}{before}"
@@ -117,7 +119,7 @@ def _require_better(store: Store, champion: Any, metric: str, value: float, *, f
         side = "above" if comparison.higher_is_better else "below"
         raise CCTError(
             f"{metric} = {value:.4f} is not {side} {bound:.4f}, which the champion (version {champion.version}) "
-            f"{'has' if end is None else 'could have reached by chance'}; --force makes it champion all the same"
+            f"{'has' if end is None else 'could have reached by chance'}; --force promotes it anyway"
         )
     return bound
 

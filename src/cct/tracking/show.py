@@ -60,4 +60,6 @@ def _require_nothing_to_lose(store: Store, top: Path) -> None:
     if lock.is_file() and not git(top, "ls-files", "dvc.lock"):
         known = lock_digest(lock.read_text(encoding="utf-8"))
         if not store.runs(lock_digest=known):
-            raise CCTError("dvc.lock here is in no commit and no run, and would be lost: git add and commit it first")
+            raise CCTError(
+                "dvc.lock here is in no commit and no MLflow run, so it would be lost: git add and commit it first"
+            )

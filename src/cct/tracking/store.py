@@ -47,7 +47,10 @@ def tracking_uri() -> str:
         urlsplit(uri)
         uri.encode()
     except ValueError as error:
-        raise CCTError(f"MLFLOW_TRACKING_URI is no address ({error}): {redact(ascii(uri))}") from error
+        raise CCTError(
+            f"MLFLOW_TRACKING_URI = {redact(ascii(uri))} is not an address ({error}): unset it, or write "
+            f"sqlite:///{DATABASE}"
+        ) from error
     if uri in ("sqlite://", "sqlite:///:memory:"):
         raise CCTError(f"MLFLOW_TRACKING_URI = {uri!r} is a store in memory, which ends with each stage: name a file")
     relative = re.fullmatch(r"sqlite:///(?![/:])(.+)", uri)
@@ -141,8 +144,10 @@ class Store:
         run = self.find(run_id)
         found = [run] if run else [run for run in self._search() if run.info.run_id.startswith(run_id)]
         if len(found) != 1:
-            which = f"{len(found)} runs begin with" if found else "no run"
-            raise CCTError(f"{which} {run_id} in {redact(tracking_uri())}")
+            where = redact(tracking_uri())
+            if found:
+                raise CCTError(f"{len(found)} runs begin with {run_id} in {where}: give more of the identifier")
+            raise CCTError(f"no run {run_id} in {where}: check MLFLOW_TRACKING_URI")
         return found[0]
 
     def create(self, folder: Path, source: Provenance, tags: Mapping[str, str], start: int | None = None) -> str:

@@ -90,7 +90,7 @@ def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> s
     """
     missing = [str(name) for name in paths.RUN_FILES if not (folder / name).is_file()]
     if missing:
-        raise CCTError(f"{source.name}: {', '.join(missing)} not there: run dvc repro (or dvc checkout) first")
+        raise CCTError(f"{source.name}: {', '.join(missing)} not there: run dvc checkout, or dvc repro")
     outputs = (*paths.RUN_FILES, paths.FIGURES)
     digests = {path: dvc_digest(folder / path) for path in outputs if (folder / path).exists()}
     require_as_locked(digests, locked_outputs(folder), folder)

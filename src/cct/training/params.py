@@ -67,14 +67,14 @@ class TrainParams(Section):
     @classmethod
     def _not_above_peak(cls, rate: float, info: ValidationInfo) -> float:
         if rate > (peak := info.data.get("learning_rate", rate)):
-            raise ValueError(f"must not be above train.learning_rate = {peak}")
+            raise ValueError(f"must be at most train.learning_rate = {peak}")
         return rate
 
     @field_validator("warmup_epochs")
     @classmethod
     def _below_epochs(cls, warmup: float | None, info: ValidationInfo) -> float | None:
         if warmup is not None and warmup >= (epochs := info.data.get("epochs", math.inf)):
-            raise ValueError(f"must be below train.epochs = {epochs} (null: a share of them)")
+            raise ValueError(f"must be below train.epochs = {epochs} (null: epochs / 15, at most 10)")
         return warmup
 
     @field_validator("cooldown_epochs")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cct.data.arrays import Arrays, DataError
-from cct.data.formats.gzipped import BoundedGzipFile
+from cct.data.formats.gzipped import BoundedGzipFile, require_readable
 
 
 class Layout(NamedTuple):
@@ -63,7 +63,10 @@ def _read_batches(
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
                     if member.size > stream.limit:  # also of one that is passed over: what it skips may have no end
-                        raise DataError(f"{path}: {member.name[:100]} would have {member.size:,} bytes")
+                        raise DataError(
+                            f"{path}: {member.name[:100]} has {member.size:,} bytes, more than the limit of "
+                            f"{stream.limit:,}: the archive is damaged"
+                        )
                     if member.name not in wanted:
                         continue
                     if not member.isreg() or member.issparse():
@@ -75,6 +78,7 @@ def _read_batches(
             while stream.read(1 << 20):
                 pass
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:
+        require_readable(path, error)
         done = f" after {', '.join(batches)}" if batches else ""
         raise DataError(f"{path}: damaged or not a .tar.gz archive{done}: {error}") from error
     missing = sorted(wanted - batches.keys())

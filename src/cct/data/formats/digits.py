@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cct.data.arrays import Arrays, DataError
-from cct.data.formats.gzipped import BoundedGzipFile
+from cct.data.formats.gzipped import BoundedGzipFile, require_readable
 from cct.data.splits import stratified_split
 
 # The file has no test split. This one belongs to the data set, not to an experiment.
@@ -30,6 +30,7 @@ def read_digits(path: Path, classes: int) -> Arrays:
             warnings.simplefilter("ignore")  # of an empty table, which is refused below
             table = np.loadtxt(lines, delimiter=",", ndmin=2, dtype=np.int64)
     except (OSError, EOFError, zlib.error, ValueError) as error:
+        require_readable(path, error)
         raise DataError(f"{path}: damaged or not a gzipped table of numbers: {error}") from error
     if table.shape[1:] != (65,) or not len(table) or table[:, :64].min() < 0 or table[:, :64].max() > 16:
         raise DataError(f"{path}: expected rows of 64 pixels from 0 to 16 and a label, found a table of {table.shape}")
@@ -37,5 +38,9 @@ def read_digits(path: Path, classes: int) -> Arrays:
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(f"{path}: labels from {labels.min()} to {labels.max()}, but there are {classes} classes")
     images = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    train, test = stratified_split(labels, TEST_FRACTION, seed=TEST_SEED)
+    remedy = f"the test split takes {100 * TEST_FRACTION:.0f} % of each class, so add examples with this label"
+    try:
+        train, test = stratified_split(labels, TEST_FRACTION, seed=TEST_SEED, remedy=remedy)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     return Arrays(images[train], labels[train], images[test], labels[test])

@@ -8,8 +8,18 @@ from cct.data.arrays import DataError
 ALWAYS_ALLOWED, LARGEST_RATIO = 512 << 20, 20  # bytes; unpacked bytes for each packed one, which no images reach
 
 
+def require_readable(path: Path, error: Exception) -> None:
+    """Tell an error of the operating system, such as a missing permission, from damage of the file.
+
+    Raises:
+        DataError: `error` has a number of the operating system; gzip's own errors have none.
+    """
+    if isinstance(error, OSError) and error.errno:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
 class BoundedGzipFile(gzip.GzipFile):
-    """Reads a gzipped file, and raises DataError where it unpacks to more than any data set of its size does.
+    """Reads a gzipped file, and raises DataError where it unpacks to more than its limit.
 
     Attributes:
         limit: bytes that it may unpack to.
@@ -29,5 +39,8 @@ class BoundedGzipFile(gzip.GzipFile):
     def _counted(self, chunk: bytes) -> bytes:
         self.unpacked += len(chunk)
         if self.unpacked > self.limit:
-            raise DataError(f"{self.path}: unpacks to more than {self.limit:,} bytes, as no data set of its size does")
+            raise DataError(
+                f"{self.path}: unpacks to more than {self.limit:,} bytes, the larger of {ALWAYS_ALLOWED >> 20} MiB and "
+                f"{LARGEST_RATIO} times its size: the file is damaged"
+            )
         return chunk

@@ -139,7 +139,11 @@ def _all_mistakes(
     known = _mistakes(base)
     mistakes = [f"base: {mistake}" for mistake in known]
     names = collections.Counter(["base", *(name for group in given.changes.values() for name in group)])
-    mistakes += [f"{name}: a duplicate, or the base's own name" for name, count in names.items() if count > 1]
+    mistakes += [
+        f"{name}: a change has this name already, or it is 'base': rename it"
+        for name, count in names.items()
+        if count > 1
+    ]
     for name, change in changes.items():
         mistakes += [f"{name}: {mistake}" for mistake in _mistakes(change.content) if mistake not in known]
     sets = {"base": overrides} | {name: change.overrides for name, change in changes.items()}

@@ -86,7 +86,10 @@ def summarize(plan: Plan, results: Mapping[str, Result], *, seconds: Mapping[str
     first = there["base"][0]
     for result in results.values():
         if not np.array_equal(result.example_n, first.example_n):
-            raise CCTError(f"{result.experiment.name} and {first.experiment.name} have different test examples")
+            raise CCTError(
+                f"{result.experiment.name} and {first.experiment.name} have different test examples: use one "
+                "data.source for all"
+            )
     correct = {name: np.array([r.correct_n for r in group]) for name, group in there.items() if group}
     deviation = seed_deviation([correct_sn.mean(axis=1).tolist() for correct_sn in correct.values()])
     degrees = sum(len(correct_sn) - 1 for correct_sn in correct.values())

@@ -43,7 +43,7 @@ def run_ablation(file: Path, *, settings: Sequence[str], seeds: Sequence[int], o
         failed = _run_missing(plan, missing, jobs=jobs, done=len(wanted) - len(missing))
     results = {name: read_result(experiment) for name, experiment in finished_experiments(plan).items()}
     if not any(name in results for name in plan.base.experiments):
-        raise CCTError("the base has no result, so there is nothing to compare with")
+        raise CCTError("the base has no result, so there is nothing to compare with: read the logs named above")
     store, children, seconds = tracked_runs([result.experiment for result in results.values()])
     summary = summarize(plan, results, seconds=seconds)
     write_reports(summary, plan.title)
@@ -100,7 +100,7 @@ def _run_missing(plan: Plan, missing: dict[str, dict[str, Any]], *, jobs: int, d
                 "first (dvc queue start, dvc queue status), or take them out (dvc queue remove, dvc queue kill)"
             )
         progress = _Progress(plan, work, done=done, log_of=queue.log)
-        log.info("%d to run, %d at a time; Ctrl-C stops, and the same command continues", len(missing), jobs)
+        log.info("%d to run, %d at a time; Ctrl-C stops, and the same command resumes", len(missing), jobs)
         queue.work(settings, jobs=jobs, ended=progress.ended)
     return progress.failed
 
@@ -113,7 +113,7 @@ def require_fit(contents: Sequence[Mapping[str, Any]]) -> None:
     """
     top = repository_root()
     if not git(top, "rev-parse", "HEAD"):
-        raise CCTError(f"{top} has no git commit, and a DVC experiment needs one")
+        raise CCTError(f"git finds no commit in {top}: commit the files first, or see git status")
     changed = git(top, "diff", "--name-only", "HEAD", *CODE_PATHSPEC).splitlines()
     if changed:
         raise CCTError(

@@ -80,8 +80,8 @@ def _interval_line(summary: Mapping[str, Any]) -> str:
     chance = round((1 - summary["confidence"]) * changes, 1)
     base = f" Training the base takes {_seconds(summary['base'])}." if _seconds(summary["base"]) else ""
     return (
-        f"{sources} Bold: it excludes 0. Of {changes} changes without an effect about {chance:g} would be bold by "
-        f"chance, several at once or none, because all are compared with the same base.{base}"
+        f"{sources} Bold: it excludes 0. Of {changes} changes without an effect, about {chance:g} would be bold by "
+        f"chance. All are compared with one base, so several can be at once, or none.{base}"
     )
 
 

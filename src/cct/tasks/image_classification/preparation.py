@@ -19,7 +19,7 @@ def describe(images_nhwc: np.ndarray) -> dict[str, Any]:
     """
     mean, std = channel_statistics(images_nhwc)
     if min(std) == 0:
-        raise DataError("a channel has one value in all training images")
+        raise DataError("a channel has one value in all training images: check the archive, or use more images")
     return {"image_shape": list(images_nhwc.shape[1:]), "mean": mean, "std": std}
 
 

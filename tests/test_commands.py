@@ -1,0 +1,88 @@
+"""The commands of README and docs run as they stand (make test-docs).
+
+Each page has a clone of its own, in which a small training on digits has ended. Blocks that need a network, a server,
+hours or something of the user's are marked in the page. `REASONS` lists them.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from clones import ROOT, Clone
+from filelock import FileLock
+from pages import PAGES, blocks
+from runs import set_values
+
+pytestmark = pytest.mark.docs
+# As small as can be; a page's commands change what they say.
+SMALL = {
+    "data.source": "data/sources/digits.yaml",
+    "preprocess.train_fraction": 0.1,
+    "model.name": "cct_2_3x1",
+    "train.epochs": 2,
+    "runtime.threads": 1,
+}
+REASONS = {
+    "installs packages",
+    "names an archive that you have",
+    "needs a checkpoint of the authors",
+    "needs a GPU",
+    "needs a server",
+    "needs root and a server",
+    "needs the identifier of a run",
+    "serves until Ctrl-C",
+    "takes an hour",
+    "takes hours",
+    "takes minutes",
+    "takes twenty minutes, and the second needs PyTorch",
+}
+RUN = [path for path in PAGES if any(block.not_run is None for block in blocks(path))]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A folder with a clone in which `dvc repro` has run: made once for all processes."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with FileLock(base / "trained.lock"):
+        if not (base / "trained/ready").exists():
+            (base / "trained").mkdir()
+            clone = Clone(base / "trained/repository", base / "trained/home")
+            set_values(clone, SMALL)
+            clone.run("git", "commit", "-qam", "small")
+            clone.run("dvc", "repro")
+            clone.run("git", "add", "-A")
+            clone.run("git", "commit", "-qm", "trained")
+            (base / "trained/ready").touch()
+    return base / "trained"
+
+
+@pytest.fixture
+def clone(trained, tmp_path) -> Clone:
+    """A copy of it, whose environment is the one that runs the tests."""
+    shutil.copytree(trained, tmp_path / "copy", symlinks=True)
+    made = Clone(tmp_path / "copy/repository", tmp_path / "copy/home")
+    environment = made.path / ".venv"
+    environment.mkdir()
+    (environment / "bin").symlink_to(ROOT / ".venv/bin")
+    (environment / "home").write_text(str(made.path))
+    (environment / "ready").touch()  # newer than the lock files, so `make` installs nothing
+    return made
+
+
+@pytest.mark.parametrize("path", RUN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_commands_of_a_page_run(path, clone):
+    commands = [command for block in blocks(path) if block.not_run is None for command in block.commands]
+    script = "\n".join(["set -eo pipefail", *(f"echo '@@' {command!a}\n{command}" for command in commands)])
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=clone.path, env=clone.environment, capture_output=True, text=True, timeout=560
+    )
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+
+
+def test_what_is_not_run_has_a_reason_of_the_list():
+    found = {block.not_run for path in PAGES for block in blocks(path) if block.not_run}
+    assert found == REASONS
+    assert len(RUN) > 10
