@@ -77,7 +77,8 @@ class _Progress:
         rest = sum(self.left.values())
         seconds = rest / max(self.work - rest, 1e-9) * (time.monotonic() - self.start)
         remaining = f"; about {math.ceil(seconds / 60)} min left" if self.left else ""
-        log.info("[%d/%d] %s: %s%s", self.total - len(self.left), self.total, name, text, remaining)
+        level = logging.INFO if finished else logging.ERROR
+        log.log(level, "[%d/%d] %s: %s%s", self.total - len(self.left), self.total, name, text, remaining)
 
 
 def _run_missing(plan: Plan, missing: dict[str, dict[str, Any]], *, jobs: int, done: int) -> list[str]:
