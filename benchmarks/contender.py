@@ -1,9 +1,9 @@
-"""Times the training steps of one contender and prints them as JSON: `speed.py` starts one process for each turn.
+"""Times the training steps of one contender and prints JSON. `speed.py` starts one process for each turn.
 
     python benchmarks/contender.py KIND MODEL PRECISION BATCH STEPS
 
-KIND: ours-tensorflow, ours-jax, ours-torch; example-tensorflow, example-jax; vit-pytorch; matmul (GFLOP/s instead);
-augmentation-tensorflow, -jax, -torch (what making a batch costs, and steps with a constant and with real batches).
+KIND: ours-tensorflow, ours-jax, ours-torch; example-tensorflow, example-jax; vit-pytorch; matmul (GFLOP and seconds);
+augmentation-tensorflow, -jax, -torch (the cost of making a batch, and steps with one repeated batch and real batches).
 """
 
 import importlib.util
@@ -20,8 +20,8 @@ from pathlib import Path
 
 WARMUP = 4
 PACKAGES = ("tensorflow", "keras", "jax", "torch", "vit_pytorch", "numpy")
-IMAGES, MADE = 45_000, 60  # of CIFAR-10's training split; batches that are timed
-# Beside what params.yaml says.
+IMAGES, MADE = 45_000, 60  # images in CIFAR-10's training split; timed batches
+# Changes to the section `augment` of params.yaml.
 AUGMENTATIONS = {
     "default": {},
     "randaugment": {"policy": "randaugment"},
@@ -37,7 +37,7 @@ AUGMENTATIONS = {
 
 
 def build(kind, name, precision):
-    """A compiled network, on the backend that its kind ends with."""
+    """A compiled network on the backend at the end of `kind`."""
     from cct.runtime.backend import configure_backend, jit_compile
     from cct.runtime.params import RuntimeParams
 
@@ -66,7 +66,7 @@ def build(kind, name, precision):
 
 
 def fit(network, stream, steps):
-    """Seconds of each step of `fit`, as users train, and not of a bare step: what Keras spends around it they spend."""
+    """Seconds of each step of `fit`. Users train with `fit`, so Keras's own work around a step counts, too."""
     import keras
 
     ends = []
@@ -96,15 +96,15 @@ def keras_steps(kind, name, precision, batch, steps):
 
 
 def again(batch):
-    """The same batch for ever: a generator, because `fit` takes no other iterator."""
+    """Yield the same batch for ever. This is a generator, because `fit` takes no other iterator."""
     while True:
         yield batch
 
 
 def augmentation(kind, name, precision, batch, steps):
-    """Of each of `AUGMENTATIONS`: processor seconds of making a batch, seconds of steps with one batch and real ones.
+    """For each of `AUGMENTATIONS`: processor seconds to make a batch, seconds of steps with one batch and real ones.
 
-    What an epoch draws at its beginning is spread over its steps.
+    The sampling at the start of an epoch is spread over its steps.
     """
     from cct import params
 
@@ -137,7 +137,7 @@ def augmentation(kind, name, precision, batch, steps):
 def torch_steps(name, precision, batch, steps):
     import torch
 
-    # The package imports torchvision, which has no CPU build everywhere; its cct.py needs none of that.
+    # The package imports torchvision, which lacks a CPU build on some platforms. Its cct.py does not need torchvision.
     folder = Path(importlib.util.find_spec("vit_pytorch").submodule_search_locations[0])
     package = types.ModuleType("vit_pytorch")
     package.__path__ = [str(folder)]
@@ -171,7 +171,7 @@ def torch_steps(name, precision, batch, steps):
 
 
 def matmul_rate(precision):
-    """GFLOP/s of a 2048-cubed product in TensorFlow: the machine's practical ceiling."""
+    """GFLOP of a 2048-cubed product in TensorFlow, and its seconds: the machine's practical ceiling."""
     import tensorflow as tf
 
     dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32

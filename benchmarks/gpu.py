@@ -1,10 +1,11 @@
-"""Checks, times and trains on a GPU that is lent for minutes, on JAX; DVC, MLflow and TensorFlow are not needed.
+"""Checks, times and trains on a GPU lent for minutes, with JAX. DVC, MLflow and TensorFlow are not needed.
 
     python benchmarks/gpu.py check steps fast paper_300 --data FOLDER --out "$OUT" --seconds 540
 
-The parts, in the order given, until the time is up: `check` (the loss falls, the GPU's logits are the CPU's), `steps`
-(their time, and vit-pytorch's where it is installed), and presets, which are trained and tested. gpu.json is written
-after each part, row and epoch. An unfinished training leaves its checkpoint; a later call resumes there (`--resume`).
+The parts run in the given order until the time is up. `check`: the loss falls, and GPU and CPU give the same logits.
+`steps`: the time of training steps, and vit-pytorch's if it is installed. A preset is trained and tested. gpu.json is
+written after each part, row and epoch. An unfinished training leaves its checkpoint; a later call resumes from it
+(`--resume`).
 """
 
 import argparse
@@ -38,8 +39,8 @@ from cct.runtime.machine import cpu_cores, cpu_info, installed_packages
 from cct.training.checkpoints import CheckpointStore, run_digest
 
 PRECISIONS, BATCHES, TOLERANCE = ("float32", "mixed_bfloat16"), (128, 512, 1024), 1e-3
-PIECE = 15 << 20  # bytes: files of more than 16 MiB do not come back from a lent machine
-RESERVE, PACKED = 20, 60  # seconds: kept for the end of a training, and between two copies of its state
+PIECE = 15 << 20  # bytes: a lent machine does not return files of more than 16 MiB
+RESERVE, PACKED = 20, 60  # seconds: reserved for the end of a training; between two copies of its checkpoint
 SMALL = {
     "model": {"num_layers": 1, "embed_dim": 32},
     "train": {"epochs": 3, "batch_size": 32, "warmup_epochs": 0, "cooldown_epochs": 0},
@@ -47,7 +48,7 @@ SMALL = {
 
 
 class Job:
-    """One call: its options, data, report, and the time that it has left."""
+    """One call: its options, data, report and remaining time."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.end = options, time.monotonic() + options.seconds
@@ -64,7 +65,7 @@ class Job:
 
 
 def check(job: Job) -> None:
-    """Train some steps in float32, and compare the logits of test images.
+    """Train some steps in float32, and compare the logits of test images on GPU and CPU.
 
     Raises:
         CCTError: the loss does not fall, or the logits differ.
@@ -90,7 +91,7 @@ def check(job: Job) -> None:
             return np.asarray(network.stateless_call(*placed, jax.device_put(images, device))[0])
 
     expected = logits(jax.devices("cpu")[0], "highest")
-    # What a GPU does by default with float32 is TF32, whose 10 bits are not what is compared here.
+    # By default a GPU computes float32 as TF32, with 10 bits. The tolerance applies to full float32.
     largest = {p: float(abs(logits(jax.devices()[0], p) - expected).max()) for p in ("highest", "default")}
     job.report["check"] = {"losses": losses, "largest_difference_of_logits": largest}
     print(f"loss {losses[0]:.3f} to {losses[-1]:.3f}, logits differ by at most {largest}")
@@ -100,7 +101,7 @@ def check(job: Job) -> None:
 
 
 def steps(job: Job) -> None:
-    """Time the training steps of each model, precision and batch, ours and then vit-pytorch's."""
+    """Time the training steps of each model, precision and batch: first ours, then vit-pytorch's."""
     rows = job.report["steps"] = []
     theirs = all(map(importlib.util.find_spec, ("torch", "vit_pytorch")))
     job.report["steps_note"] = None if theirs else "vit-pytorch is not installed here"
@@ -124,24 +125,24 @@ def steps(job: Job) -> None:
 
 
 def sections(preset: str, *, small: bool) -> dict[str, Any]:
-    """`params.yaml` with a preset over it, what decides a training."""
+    """The sections of `params.yaml` that decide a training, with a preset over them."""
     content = params.read_yaml(repository_root() / "params.yaml")
     for name, value in read_preset(preset).items():
         section, _, field = name.partition(".")
         content[section][field] = value
-    # Such a GPU is not to be had again at will, so nothing is lost by kernels that are faster and not repeatable.
+    # Kernels are faster if they need not be repeatable. That loses nothing: the same GPU is rarely available again.
     content["runtime"] |= {"backend": "jax", "deterministic": False}
     for section, fields in SMALL.items() if small else ():
         content[section] |= fields
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        json.dump(content, file)  # which is YAML, too
+        json.dump(content, file)  # JSON is YAML, too
         file.flush()
         loaded = params.load(Path(file.name))
     return {name: loaded[name] for name in ("model", "augment", "train", "runtime")}
 
 
 def train(job: Job, preset: str) -> None:
-    """Train a preset, from its checkpoint if there is one, as far as the time goes, and test what is finished."""
+    """Train a preset, from its checkpoint if there is one, until the time is up. Test a finished training."""
     chosen, options = sections(preset, small=job.options.rehearse), job.options
     kind = configure_backend(chosen["runtime"], seed=chosen["train"].seed)
     from cct.models.build import build_model
@@ -207,7 +208,7 @@ def _tested(job: Job, network: Any) -> dict[str, Any]:
 
 
 def pack(folder: Path, out: Path) -> None:
-    """Copy the latest checkpoint of a run into `out` in pieces and remove older ones; a finished run has none."""
+    """Copy the latest checkpoint of a run into `out` in pieces, and remove older ones. A finished run has none."""
     latest = max(folder.glob("*-*-*.npz"), default=None)
     content = latest.read_bytes() if latest else b""
     packed = set()
@@ -241,7 +242,7 @@ def main() -> None:
     options = parser.parse_args()
     for part in options.parts:
         if part not in PARTS:
-            sections(part, small=options.rehearse)  # a misspelt one is refused before anything is begun
+            sections(part, small=options.rehearse)  # refuses a misspelt preset before any work
     job = Job(options)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory, too
     for part in options.parts:

@@ -1,6 +1,6 @@
-"""The Keras example's model as the example writes it: `keras.layers.MultiHeadAttention` and plain layers.
+"""The model of the Keras example, written as in the example: `keras.layers.MultiHeadAttention` and plain layers.
 
-The contender of `speed.py` on the same backend; 416,331 parameters, like `keras_example` of this project.
+It is a contender of `speed.py`, on the same backend. It has 416,331 parameters, as this project's `keras_example` has.
 Source of the architecture: https://keras.io/examples/vision/cct/.
 """
 

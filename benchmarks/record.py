@@ -1,9 +1,9 @@
-"""Writes what finished experiments of DVC's reached as one result of the README's table (`benchmarks/table.py`).
+"""Writes finished DVC experiments as one result of the README's table (`benchmarks/table.py`).
 
     python benchmarks/record.py NAME... --out benchmarks/results/X.json
 
-Several experiments are seeds of one recipe. All is read by revision from what DVC holds, so the work tree may be on
-anything else by now; how long the training took only MLflow knows.
+Several experiments are seeds of one recipe. Files are read by revision from DVC's cache or remote, so the work tree may
+differ. The time of the training comes from MLflow.
 """
 
 import argparse
@@ -43,27 +43,27 @@ class Run(NamedTuple):
 
     experiment: Experiment
     parameters: dict[str, Any]  # all of params.yaml, by full name
-    dependencies: dict[str, str]  # code and data that decided it, by path: their digests
+    dependencies: dict[str, str]  # digests of the code and data that decided it, by path
     meta: dict[str, Any]
     metrics: dict[str, Any]
     history: list[dict[str, float]]
-    kinds: list[dict[str, Any]]  # of machine, that it was trained on
+    kinds: list[dict[str, Any]]  # platform fingerprints of the machines that trained it
 
 
 class Times(NamedTuple):
-    """What MLflow knows of a training, as far as it knows it."""
+    """MLflow's facts about a training, as far as they are known."""
 
-    epochs: list[float]  # seconds of each epoch but the first, validation included
+    epochs: list[float]  # seconds of each epoch except the first, validation included
     total: float | None  # seconds
     cpu: str | None
     cores: int | None
 
 
 def choose(names: Sequence[str]) -> list[Experiment]:
-    """Experiments by name, or by commit where a name is another baseline's too.
+    """Experiments by name, or by commit if several baselines have the name.
 
     Raises:
-        CCTError: there is none, or there are several.
+        CCTError: a name fits no experiment, or several.
     """
     known, chosen = list_experiments(), []
     for name in names:
@@ -85,7 +85,7 @@ def read(experiment: Experiment, folder: Path) -> Run:
     """Fetch the files of an experiment into `folder` and read them.
 
     Raises:
-        CCTError: it has not run to the end with its parameters, or DVC does not have its files.
+        CCTError: the experiment is not finished with its parameters, or DVC does not have its files.
     """
     fetch_files(repository_root(), experiment.commit, ["params.yaml", "dvc.lock"], folder)
     parameters, stages = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.lock").get("stages", {})
@@ -111,10 +111,10 @@ def read(experiment: Experiment, folder: Path) -> Run:
 
 
 def must_be_seeds(found: Sequence[Run]) -> None:
-    """Refuse runs that are not the same recipe with other seeds.
+    """Refuse runs that are not one recipe with different seeds.
 
     Raises:
-        CCTError: something else differs, or the seeds do not.
+        CCTError: something else differs, or two seeds are equal.
     """
     first = found[0]
     for other in found[1:]:
@@ -138,9 +138,9 @@ def _differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
 def recipe(
     parameters: dict[str, Any], committed: dict[str, Any], presets: dict[str, dict[str, Any]], *, aside: Sequence[str]
 ) -> str:
-    """The command that makes these parameters of the committed ones, but for those that are said aside.
+    """The command that turns the committed parameters into `parameters`, except those in `aside`.
 
-    It names the preset that leaves the least to say, so that a reader sees a recipe and not twenty numbers.
+    It names the preset with the fewest further options, so that a reader sees a recipe and not twenty numbers.
     """
 
     def rest(preset: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def recipe(
 
 
 def times(store: Store, run: Run) -> Times:
-    """How long the training took, and on what, by the MLflow run that it logged into."""
+    """The time and machine of the training, from its MLflow run."""
     experiment = run.experiment
     sha256 = run.metrics["model"]["sha256"]
     logged = store.runs(experiment=experiment.name, commit=experiment.baseline, model_sha256=sha256)
@@ -168,7 +168,7 @@ def times(store: Store, run: Run) -> Times:
             record = json.loads(Path(path).read_text(encoding="utf-8"))
         cpu, cores = record["cpu"], record["cores"]
     seconds = epoch_seconds(store, run_id)
-    if not seconds or len(seconds) < len(run.history) - 1:  # not all of it was watched
+    if not seconds or len(seconds) < len(run.history) - 1:  # MLflow has not recorded every epoch
         return Times([], None, cpu, cores)
     return Times(seconds, training_seconds(seconds), cpu, cores)
 
@@ -176,14 +176,14 @@ def times(store: Store, run: Run) -> Times:
 def result(
     found: Sequence[Run], timed: Sequence[Times], baseline: Path, *, title: str | None, data: str | None
 ) -> dict[str, Any]:
-    """The result as it is written.
+    """The content of the result's file.
 
     Args:
-        found: seeds of one recipe.
-        timed: of each.
-        baseline: folder with `params.yaml` and `presets/` of the first one's baseline.
-        title: what it is called; the model's name where not given.
-        data: what the data set is called; its own name where not given.
+        found: runs of one recipe with different seeds.
+        timed: times of each run.
+        baseline: folder with `params.yaml` and `presets/` of the first run's baseline.
+        title: title of the result. None: the model's name.
+        data: title of the data set. None: its own name.
     """
     first, experiment = found[0], found[0].experiment
     committed = flatten(read_yaml(baseline / "params.yaml"))

@@ -1,9 +1,9 @@
-"""Training speed against the Keras example and vit-pytorch, and what augmentation costs of it: `make bench`.
+"""Training speed against the Keras example and vit-pytorch, and the cost of augmentation: `make bench`.
 
-Every contender is a process of its own; turns alternate, so that a machine whose speed drifts is fair to all. A turn's
-figure is the median of its steps; what is compared are pairs of the same turn, quoted as median (lowest to highest).
-Augmentation is measured twice: the processor time of making a batch, alone, as a share of a step; and how much longer
-`fit` takes with real batches, made on a thread beside the step, than with one batch again and again.
+Every contender runs in its own process. Turns alternate, so that a drift of the machine's speed affects all alike. A
+turn's figure is the median of its steps. Pairs of the same turn are compared, and quoted as median (lowest to highest).
+Augmentation is measured twice. First: the processor time to make a batch, alone, as a share of a step. Second: the time
+of `fit` with real batches, made on a thread beside the step, over its time with one repeated batch.
 """
 
 import argparse
@@ -19,19 +19,19 @@ from cct.runtime.machine import cpu_cores, cpu_info
 
 HERE = Path(__file__).parent
 OURS, BF16 = "ours-tensorflow", "mixed_bfloat16"
-# What is compared: a title, then (kind, model, precision) twice; the ratio is the second's time over the first's.
+# Comparisons: a title, then (kind, model, precision) twice. The ratio is the second's time over the first's.
 PAIRS = [
     ("the Keras example", (OURS, "keras_example", "float32"), ("example-tensorflow", "keras_example", "float32")),
     ("vit-pytorch, cct_2_3x2", (OURS, "cct_2_3x2", "float32"), ("vit-pytorch", "cct_2_3x2", "float32")),
     ("our own float32, cct_2_3x2", (OURS, "cct_2_3x2", BF16), (OURS, "cct_2_3x2", "float32")),
 ]
-# Largest share of a step that each of `contender.AUGMENTATIONS` is meant to take.
+# Target for each of `contender.AUGMENTATIONS`: its largest share of a step.
 TARGETS = {"default": 0.15, "randaugment": 0.30, "all": None}
 PRECISIONS = ("float32", BF16)
 
 
 def ask(contender: tuple[str, str, str], *, batch: int, steps: int, python: str) -> dict:
-    """One process, and what it says."""
+    """Run one process of `contender.py`, and return its JSON."""
     kind, name, precision = contender
     words = [python if kind == "vit-pytorch" else sys.executable, str(HERE / "contender.py"), kind, name, precision]
     done = subprocess.run([*words, str(batch), str(steps)], capture_output=True, text=True, check=False)
@@ -41,13 +41,13 @@ def ask(contender: tuple[str, str, str], *, batch: int, steps: int, python: str)
 
 
 def turn(contender: tuple[str, str, str], **options) -> dict:
-    """One process: its number of parameters, the median seconds of a step, and its packages."""
+    """Run one process: its number of parameters, median seconds of a step, and package versions."""
     result = ask(contender, **options)
     return result | {"seconds": statistics.median(result["seconds"])}
 
 
 def here() -> dict:
-    """Where this was measured."""
+    """The machine, Python version and commit of this measurement."""
     words = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     commit = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
     cpu = f"{cpu_cores()} cores of {cpu_info()['model']}"
@@ -61,7 +61,7 @@ def spread(values: Iterable[float]) -> list[float]:
 
 
 def steps(turns: int, options: dict) -> dict:
-    """What `PAIRS` compare."""
+    """Measure the `PAIRS`."""
     rate = turn(("matmul", "-", "float32"), **options)
     report = here() | {"matmul_gflops": round(rate["size"] / rate["seconds"]), "batch": options["batch"], "pairs": []}
     for title, first, second in PAIRS:
@@ -83,7 +83,7 @@ def steps(turns: int, options: dict) -> dict:
 
 
 def augmentation(turns: int, options: dict) -> dict:
-    """What making batches costs, beside the steps of cct_2_3x2."""
+    """Measure the cost of making batches, as a share of the steps of cct_2_3x2."""
     report = here() | {"model": "cct_2_3x2", "batch": options["batch"], "rows": []}
     said = {p: [] for p in PRECISIONS}
     for _ in range(turns):

@@ -2,8 +2,8 @@
 
     python benchmarks/table.py [--check]
 
-Accuracies are written by `record.py`; those older than it were written by hand, and say so in their note. `speed.json`
-is `speed.py`'s and `ablation.json` is a copy of what `make ablate` leaves in `reports/ablation/`.
+`record.py` writes accuracies. Older ones were written by hand, and their notes say so. `speed.py` writes `speed.json`.
+`ablation.json` is a copy of the file that `make ablate` leaves in `reports/ablation/`.
 """
 
 import argparse
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ROOT, RESULTS = HERE.parent, HERE / "results"
 IMAGES = ROOT / "docs/images"
-# The tables of each page, by their names in its markers.
+# The tables of each page, by the names in its markers.
 PAGES = {
     "README.md": ("results",),
     "docs/results.md": ("results", "commands"),
     "docs/ablation.md": ("ablation",),
     "docs/speed.md": ("steps", "augmentation"),
 }
-DRAWN = "CIFAR-10, JPEG copy"  # the data of the figure of results
+DRAWN = "CIFAR-10, JPEG copy"  # the data set in the figure of results
 COLUMNS = (
     "data", "model", "parameters", "epochs", "test accuracy", "time an epoch", "images/s", "machine",
 )  # fmt: skip
-TITLES = {  # of what `contender.AUGMENTATIONS` names
+TITLES = {  # titles of `contender.AUGMENTATIONS`
     "default": "`params.yaml`: crop and flip",
     "randaugment": "crop, flip, RandAugment",
     "all": "resized crop, flip, RandAugment, erasing, MixUp, CutMix",
@@ -48,7 +48,7 @@ TITLES = {  # of what `contender.AUGMENTATIONS` names
 
 
 class Data(Section):
-    """What was trained and tested on."""
+    """The data set of training and test."""
 
     title: str = Field(description="for people")
     name: str = Field(description="as in meta.json")
@@ -57,14 +57,14 @@ class Data(Section):
 
 
 class Accuracy(Section):
-    """Over the seeds."""
+    """Accuracy over the seeds."""
 
     mean: float = Field(ge=0, le=1)
     sd: float | None = Field(ge=0, le=1, description="of the sample; null of one seed")
 
 
 class Run(Section):
-    """One seed. Null is what is not known."""
+    """The run of one seed. Unknown values are null."""
 
     experiment: str | None
     seed: int
@@ -81,7 +81,7 @@ class Run(Section):
 
 
 class Machine(Section):
-    """Where it was trained."""
+    """The machine of a training."""
 
     cpu: str | None
     cores: int | None
@@ -116,7 +116,7 @@ def read(folder: Path) -> list[Result]:
     """Results of the kind "accuracy", in the order of the table: by data, then by accuracy.
 
     Raises:
-        CCTError: a file is not what it must be.
+        CCTError: a file is not valid.
     """
     found = []
     for path in sorted(folder.glob("*.json")):
@@ -130,7 +130,7 @@ def read(folder: Path) -> list[Result]:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """The table."""
+    """The table of results."""
     return _table(COLUMNS, map(_cells, results))
 
 
@@ -178,7 +178,7 @@ def commands(results: Sequence[Result]) -> str:
 
 
 def steps(speed: Mapping[str, Any]) -> str:
-    """Training steps against those of others, by `speed.json`."""
+    """The table of training steps against other projects, from `speed.json`."""
     lines = []
     for pair in speed["pairs"]:
         (ours, others), (median, low, high) = pair["images_per_second"], pair["ratio"]
@@ -192,7 +192,7 @@ def steps(speed: Mapping[str, Any]) -> str:
 
 
 def augmentation(speed: Mapping[str, Any]) -> str:
-    """What augmentation costs, by `speed.json`."""
+    """The table of augmentation's cost, from `speed.json`."""
     rows = {(row["augmentation"], row["precision"]): row for row in speed["augmentation"]["rows"]}
     precisions = list(dict.fromkeys(precision for _, precision in rows))
     columns = ["augmentation", "ms a batch"]
@@ -216,7 +216,7 @@ def tables(folder: Path) -> dict[str, str]:
     """Every table by its name.
 
     Raises:
-        CCTError: a file is not what it must be.
+        CCTError: a file is not valid.
     """
     _, _, compared = ablation_table(_content(folder / "ablation.json")).partition("\n\n")  # without its heading
     return {

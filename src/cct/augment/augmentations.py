@@ -1,7 +1,7 @@
-"""The augmentations of images, in the order in which they are applied: one table, `AUGMENTATIONS`.
+"""The table of image augmentations, `AUGMENTATIONS`. Its order is the order of application.
 
-To add one, write its functions and an entry here, and its parameters in `cct.augment.params`. Use new purposes for its
-random numbers (`cct.augment.streams`), so that those of the others stay as they are.
+To add an augmentation, write its functions and an entry here, and its parameters in `cct.augment.params`. Give it new
+purposes for its random numbers (`cct.augment.streams`). Then the random numbers of the others do not change.
 """
 
 from collections.abc import Callable
@@ -32,13 +32,13 @@ from cct.augment.streams import (
     Streams,
 )
 
-ASPECTS = (3 / 4, 4 / 3)  # width / height of a resized crop, as torchvision's RandomResizedCrop
-# Of random erasing (arXiv:1708.04896) as timm has it: the paper's areas go up to 0.4, its aspects are not logarithmic.
+ASPECTS = (3 / 4, 4 / 3)  # width / height of a resized crop, as in torchvision's RandomResizedCrop
+# Random erasing (arXiv:1708.04896) with timm's ranges. In the paper, areas reach 0.4 and aspects are not log-uniform.
 HOLE_AREAS, HOLE_ASPECTS = (0.02, 1 / 3), (0.3, 1 / 0.3)
-NOISE_BYTES = 2**20  # the noise of all erased rectangles; each begins at another place in it
+NOISE_BYTES = 2**20  # all erased rectangles share this noise; each starts at its own place in it
 
 Shape = tuple[int, int, int, int]  # n, height, width, channels
-Sampled = dict[str, np.ndarray]  # arrays by name, an entry for each image
+Sampled = dict[str, np.ndarray]  # arrays by name, with an entry for each image
 Batch = tuple[np.ndarray, np.ndarray]  # images and targets
 
 
@@ -46,12 +46,13 @@ class Augmentation(NamedTuple):
     """One augmentation.
 
     Attributes:
-        sample: from the parameters, random numbers, the shape of all images and the epoch to the arrays that say what
-            happens to each image; empty if it is off.
-        apply: from images (n, h, w, c), targets (n, k) and their sampled arrays to new ones.
-        off: the values of its parameters that turn it off.
-        alone: for the preview of images of some height: parameters that show it by itself, by a title.
-        names: what of it is on, for the title of the preview.
+        sample: takes the parameters, random numbers, the shape of all images and the epoch. Returns the arrays that say
+            what happens to each image; empty if the augmentation is off.
+        apply: takes images (n, h, w, c), targets (n, k) and their sampled arrays. Returns new images and targets.
+        off: parameter values that turn it off.
+        alone: for the preview. Takes the parameters and the height of the images. Returns, by title, the parameters
+            that show this augmentation alone.
+        names: names of its enabled parts, for the title of the preview.
         shared: names of sampled arrays that all images share.
     """
 
@@ -80,7 +81,7 @@ def _crop_alone(augment: AugmentParams, height: int) -> dict[str, dict[str, Any]
 
 
 def _sample_resized_crop(augment: AugmentParams, streams: Streams, shape: Shape, epoch: int) -> Sampled:
-    """As torchvision's RandomResizedCrop: where nothing fits, the largest middle part whose aspect is in range."""
+    """Sample as torchvision's RandomResizedCrop. If no box fits, take the largest middle box with an allowed aspect."""
     if augment.resized_crop is None:
         return {}
     count, height, width, _ = shape
@@ -138,8 +139,8 @@ def _sample_erasing(augment: AugmentParams, streams: Streams, shape: Shape, epoc
     size = {"count": count, "height": height, "width": width}
     hole_n4 = sample_rectangles(HOLE_AREAS, HOLE_ASPECTS, streams(HOLE), streams(HOLE_PLACE), **size)
     return {
-        "hole_n4": hole_n4 * (streams(ERASED).random((count, 1)) < augment.random_erasing_prob),  # or a height of 0
-        "start_n": streams(NOISE_START).integers(0, NOISE_BYTES, count),  # in the noise
+        "hole_n4": hole_n4 * (streams(ERASED).random((count, 1)) < augment.random_erasing_prob),  # height 0: not erased
+        "start_n": streams(NOISE_START).integers(0, NOISE_BYTES, count),  # place in the noise
         "noise": streams(NOISE).integers(0, 256, NOISE_BYTES + height * width * channels, np.uint8),
     }
 
@@ -149,7 +150,7 @@ def _apply_erasing(images: np.ndarray, targets: np.ndarray, sampled: Sampled) ->
 
 
 def _sample_mixing(augment: AugmentParams, streams: Streams, shape: Shape, epoch: int) -> Sampled:
-    """MixUp's weights and CutMix's boxes, as far as each is on. An image gets one of the two or neither."""
+    """Sample MixUp's weights and CutMix's boxes, each if it is on. An image gets MixUp, CutMix or neither."""
     on = augment.mixup_alpha or augment.cutmix_alpha
     if not on or (augment.mix_epochs is not None and epoch >= augment.mix_epochs):
         return {}
@@ -160,16 +161,16 @@ def _sample_mixing(augment: AugmentParams, streams: Streams, shape: Shape, epoch
     sampled = {}
     if augment.mixup_alpha:
         weight_n = np.rint(256 * streams(MIXUP).beta(augment.mixup_alpha, augment.mixup_alpha, count)).astype(np.int64)
-        sampled["mixup_weight_n"] = np.where(mixed_n & ~cut_n, weight_n, 256)  # of the image itself, in 1/256
+        sampled["mixup_weight_n"] = np.where(mixed_n & ~cut_n, weight_n, 256)  # weight of the image itself, in 1/256
     if augment.cutmix_alpha:
-        # The box has the sampled share of the area and its middle anywhere; the image's edges cut it off, as in the
-        # paper's code.
+        # The box covers the sampled share of the area, and its centre is anywhere in the image. The image's edges cut
+        # it off, as in the paper's code.
         side_n1 = np.sqrt(1 - streams(CUTMIX).beta(augment.cutmix_alpha, augment.cutmix_alpha, (count, 1)))
         half_n2 = (side_n1 * [height, width]).astype(np.int64) // 2
         middle_n2 = streams(CUTMIX_PLACE).integers(0, [height, width], (count, 2))
         start_n2, end_n2 = np.maximum(middle_n2 - half_n2, 0), np.minimum(middle_n2 + half_n2, [height, width])
         box_n4 = np.concatenate([start_n2, end_n2 - start_n2], axis=1)
-        sampled["cutmix_box_n4"] = box_n4 * (mixed_n & cut_n)[:, None]  # taken from the other, or a height of 0
+        sampled["cutmix_box_n4"] = box_n4 * (mixed_n & cut_n)[:, None]  # box from the other image; height 0: none
     return sampled
 
 
@@ -189,7 +190,7 @@ def _mixing_alone(augment: AugmentParams, height: int) -> dict[str, dict[str, An
 def _mixing_names(augment: AugmentParams) -> list[str]:
     if not augment.mix_prob or augment.mix_epochs == 0:
         return []
-    # The switch has an effect only where both are on.
+    # mix_switch_prob has an effect only if both are on.
     mixup = augment.mixup_alpha * (1 - augment.mix_switch_prob if augment.cutmix_alpha else 1)
     cutmix = augment.cutmix_alpha * (augment.mix_switch_prob if augment.mixup_alpha else 1)
     return [name for name, strength in {"MixUp": mixup, "CutMix": cutmix}.items() if strength]

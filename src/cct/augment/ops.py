@@ -1,11 +1,11 @@
-"""What augmentation does to pixels: functions from uint8 images (n, h, w, c) to new ones, with arguments for each."""
+"""Pixel operations of augmentation: functions from uint8 images (n, h, w, c) to new ones, with arguments per image."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 
 def crop(images_nhwc: np.ndarray, row_n: np.ndarray, column_n: np.ndarray) -> np.ndarray:
-    """As large a part of each image as itself, from a row and a column that may be below 0; black outside."""
+    """Crop each image to its own size, from a row and a column. They may be negative; pixels outside are black."""
     n, height, width, channels = images_nhwc.shape
     margin = max(np.abs(row_n).max(initial=0), np.abs(column_n).max(initial=0))
     padded = np.zeros((n, height + 2 * margin, (width + 2 * margin) * channels), np.uint8)
@@ -16,9 +16,9 @@ def crop(images_nhwc: np.ndarray, row_n: np.ndarray, column_n: np.ndarray) -> np
 
 
 def resized_crop(images_nhwc: np.ndarray, box_n4: np.ndarray) -> np.ndarray:
-    """A box of each image (top, left, height, width, in whole pixels), enlarged to the whole, bilinear.
+    """Enlarge a box of each image (top, left, height, width, in whole pixels) to the image's size, bilinearly.
 
-    As Pillow's `resize(size, BILINEAR, box=...)`: neighbours just outside the box count at its border.
+    The bytes equal Pillow's `resize(size, BILINEAR, box=...)`: at the border of the box, pixels just outside it count.
     """
     n, height, width, channels = images_nhwc.shape
     top_n, left_n, rows_n, columns_n = box_n4.T
@@ -35,11 +35,11 @@ def resized_crop(images_nhwc: np.ndarray, box_n4: np.ndarray) -> np.ndarray:
     return _between(across[each, first_nh], across[each, second_nh], share_nh[:, :, None, None])
 
 
-BITS = 22  # of Pillow's weights
+BITS = 22  # fixed-point bits of Pillow's weights
 
 
 def _neighbours(start_n: np.ndarray, length_n: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each of `size` places along a part: the two pixels around it, and the share of the second in 1/2^BITS."""
+    """The two pixels around each of `size` places along a part, and the share of the second pixel in 1/2^BITS."""
     centre_ns = start_n[:, None] + (np.arange(size) + 0.5) * (length_n[:, None] / size) - 0.5
     first_ns = np.floor(centre_ns).astype(np.int64)
     share_ns = np.floor((centre_ns - first_ns) * 2**BITS + 0.5).astype(np.int32)
@@ -55,7 +55,7 @@ def _between(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.nda
 
 
 def flip(images_nhwc: np.ndarray, flip_n: np.ndarray) -> np.ndarray:
-    """The chosen images left to right."""
+    """Flip the chosen images left to right."""
     n, height, width, channels = images_nhwc.shape
     out = images_nhwc.copy()
     lines = images_nhwc.reshape(n, height, -1)
@@ -65,20 +65,20 @@ def flip(images_nhwc: np.ndarray, flip_n: np.ndarray) -> np.ndarray:
 
 
 def inside(box_n4: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Where in images of (height, width) their boxes (top, left, height, width) are: (n, h, w) bool."""
+    """Mask (n, h, w), bool: the pixels of images of (height, width) in their boxes (top, left, height, width)."""
     top_n, left_n, rows_n, columns_n = box_n4.T[:, :, None]
     row_nh, column_nw = np.arange(height) - top_n, np.arange(width) - left_n
     return ((row_nh >= 0) & (row_nh < rows_n))[:, :, None] & ((column_nw >= 0) & (column_nw < columns_n))[:, None]
 
 
 def erase(images_nhwc: np.ndarray, box_n4: np.ndarray, *, noise: np.ndarray, start_n: np.ndarray) -> np.ndarray:
-    """Put noise into a box of each image (none where its height is 0).
+    """Put noise into a box of each image. A box of height 0 changes nothing.
 
     Args:
         images_nhwc: images.
         box_n4: top, left, height, width.
-        noise: a row of bytes, of which each image uses as many as it has, from its own start.
-        start_n: where that is.
+        noise: bytes (m,). Each image uses height * width * channels of them, from its own start.
+        start_n: place in `noise` where each image starts.
     """
     _, height, width, channels = images_nhwc.shape
     out, chosen = images_nhwc.copy(), np.flatnonzero(box_n4[:, 2])
@@ -90,13 +90,15 @@ def erase(images_nhwc: np.ndarray, box_n4: np.ndarray, *, noise: np.ndarray, sta
 def mix(
     images_nhwc: np.ndarray, targets_nk: np.ndarray, *, weight_n: np.ndarray | None, box_n4: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """MixUp (arXiv:1710.09412) and CutMix (arXiv:1905.04899) with the image at the mirrored place of the batch.
+    """Mix each image by MixUp (arXiv:1710.09412) or CutMix (arXiv:1905.04899) with its partner.
+
+    The partner is the image at the mirrored place of the batch.
 
     Args:
         images_nhwc: images.
-        targets_nk: float32, their labels or shares of labels.
-        weight_n: how much of itself an image keeps, in 1/256, so that pixels and targets are mixed alike; None: all.
-        box_n4: top, left, height, width of what it takes from the other; None: nothing.
+        targets_nk: float32, one-hot labels or shares of labels.
+        weight_n: MixUp's weight of the image itself, in 1/256, so that pixels and targets mix alike. None: no MixUp.
+        box_n4: CutMix's box (top, left, height, width), which an image takes from its partner. None: no CutMix.
 
     Returns:
         Images and targets.
@@ -106,7 +108,7 @@ def mix(
     if weight_n is not None:
         chosen = np.flatnonzero(weight_n < 256)
         own = weight_n[chosen, None, None, None].astype(np.uint16)
-        out[chosen] = (images_nhwc[chosen] * own + others_nhwc[chosen] * (256 - own) + 128) >> 8  # below 2^16
+        out[chosen] = (images_nhwc[chosen] * own + others_nhwc[chosen] * (256 - own) + 128) >> 8  # fits: below 2^16
         kept_n = weight_n / 256
     if box_n4 is not None:
         chosen = np.flatnonzero(box_n4[:, 2])

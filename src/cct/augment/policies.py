@@ -18,12 +18,12 @@ class Strength(NamedTuple):
 
     span: float = 0.0
     base: float = 0.0
-    sign: int = 1  # 0: one of the two, at random
-    whole: bool = False  # span * m / 10 is cut to a whole number
+    sign: int = 1  # 0 means 1 or -1, at random
+    whole: bool = False  # span * m / 10 is truncated to a whole number
 
 
-# timm's "rand-m9-mstd0.5-inc1", which the paper's authors used; Posterize at magnitude 10 leaves black, as there. But
-# what is moved takes the nearest pixels and leaves grey, where timm interpolates and fills with the mean colour.
+# timm's "rand-m9-mstd0.5-inc1", which the paper's authors used. As in timm, Posterize at magnitude 10 gives black.
+# Moved images take the nearest pixels and leave grey. timm, however, interpolates and fills with the mean colour.
 RANDAUGMENT = {
     "AutoContrast": Strength(),
     "Equalize": Strength(),
@@ -41,7 +41,7 @@ RANDAUGMENT = {
     "TranslateX": Strength(0.45, sign=0),
     "TranslateY": Strength(0.45, sign=0),
 }
-# AutoAugment's code, whose translations are up to 10 pixels of 32.
+# As in AutoAugment's code, whose largest translation is 10 of 32 pixels.
 AUTOAUGMENT = RANDAUGMENT | {
     "Color": Strength(1.8, base=0.1),
     "Contrast": Strength(1.8, base=0.1),
@@ -50,7 +50,7 @@ AUTOAUGMENT = RANDAUGMENT | {
     "TranslateX": Strength(10 / 32, sign=0),
     "TranslateY": Strength(10 / 32, sign=0),
 }
-# The appendix of AutoAugment (arXiv:1805.09501): two operations, each with its probability and magnitude.
+# From the appendix of AutoAugment (arXiv:1805.09501). Each line is two operations with probability and magnitude.
 SUBPOLICIES = {
     "autoaugment_cifar10": (
         (("Invert", 0.1, 7), ("Contrast", 0.2, 6)),
@@ -113,7 +113,7 @@ def _arguments(
     strengths: dict[str, Strength], operation_nl: np.ndarray, magnitude_nl: np.ndarray, streams: Streams
 ) -> np.ndarray:
     """The arguments (n, l) of operations at their magnitudes."""
-    unused = Strength()  # of an operation that this policy does not have
+    unused = Strength()  # for operations that this policy does not have
     table = np.array([strengths.get(name, unused) for name in OPERATIONS])
     span, base, sign, whole = np.moveaxis(table[operation_nl], -1, 0)
     change = span * magnitude_nl / 10
@@ -148,8 +148,9 @@ class Policy(NamedTuple):
     """How a policy chooses operations.
 
     Attributes:
-        title: for the figure.
-        sample: for n images their operations (n, l) as places in `OPERATIONS`, or -1 for none, and their arguments.
+        title: title in the figure.
+        sample: samples for n images. Returns their operations (n, l), as places in `OPERATIONS` or -1 for none, and
+            the arguments (n, l).
     """
 
     title: str

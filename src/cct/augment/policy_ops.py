@@ -1,14 +1,14 @@
-"""The operations of AutoAugment and RandAugment: the bytes that Pillow gives, for any number of channels."""
+"""The operations of AutoAugment and RandAugment. They give the same bytes as Pillow, for any number of channels."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-FILL = 128  # what a moved image leaves behind, in all channels; in AutoAugment's code it is the mean colour
+FILL = 128  # fills the gap behind a moved image, in all channels; AutoAugment's code fills with the mean colour
 
 
 def grey(images_nhwc: np.ndarray) -> np.ndarray:
-    """Brightness (n, h, w): Pillow's (ITU-R 601-2) of three channels, otherwise the mean of the channels, rounded."""
+    """Brightness (n, h, w): Pillow's (ITU-R 601-2) for three channels, otherwise the rounded mean of the channels."""
     if (channels := images_nhwc.shape[-1]) != 3:
         return ((2 * images_nhwc.sum(axis=-1, dtype=np.int32) + channels) // (2 * channels)).astype(np.uint8)
     red, green, blue = np.moveaxis(images_nhwc.astype(np.int32), -1, 0)
@@ -16,9 +16,9 @@ def grey(images_nhwc: np.ndarray) -> np.ndarray:
 
 
 def affine(images_nhwc: np.ndarray, matrix_n6: np.ndarray) -> np.ndarray:
-    """Each pixel (x, y) from the nearest of (a x + b y + c, d x + e y + f), grey where that is outside the image.
+    """Set each pixel (x, y) to the nearest of (a x + b y + c, d x + e y + f). Outside the image it becomes grey.
 
-    In fixed point of 16 bits, as in Pillow's `transform(size, AFFINE, (a, b, c, d, e, f), NEAREST)`.
+    The arithmetic is 16-bit fixed point, as in Pillow's `transform(size, AFFINE, (a, b, c, d, e, f), NEAREST)`.
     """
     n, height, width, channels = images_nhwc.shape
     a, b, c, d, e, f = matrix_n6.T
@@ -27,7 +27,7 @@ def affine(images_nhwc: np.ndarray, matrix_n6: np.ndarray) -> np.ndarray:
     x, y = np.arange(width), np.arange(height)
     column_nhw = ((b * y + c)[:, :, None] + (a * x)[:, None]) >> 16
     row_nhw = ((e * y + f)[:, :, None] + (d * x)[:, None]) >> 16
-    # As unsigned numbers those below 0 are large.
+    # Negative numbers become large unsigned numbers.
     outside_nhw = (column_nhw.view(np.uint64) >= width) | (row_nhw.view(np.uint64) >= height)
     place_nhw = (np.arange(n)[:, None, None] * height + row_nhw) * width + column_nhw
     place_nhw[outside_nhw] = 0
@@ -37,7 +37,7 @@ def affine(images_nhwc: np.ndarray, matrix_n6: np.ndarray) -> np.ndarray:
 
 
 def look_up(images_nhwc: np.ndarray, table_nck: np.ndarray) -> np.ndarray:
-    """Each value replaced by what the table of its image and channel has for it: tables (n, c, 256)."""
+    """Replace each value by its entry in the table of its image and channel. The tables are (n, c, 256)."""
     n, height, width, channels = images_nhwc.shape
     start_nc = np.arange(n * channels).reshape(n, 1, channels) * 256
     place = images_nhwc.reshape(n, height, -1) + np.tile(start_nc, (1, 1, width))
@@ -45,12 +45,12 @@ def look_up(images_nhwc: np.ndarray, table_nck: np.ndarray) -> np.ndarray:
 
 
 def blend(first: np.ndarray, second: np.ndarray, share_n: np.ndarray) -> np.ndarray:
-    """`first + share * (second - first)`, cut to whole numbers from 0 to 255, in float32 as Pillow does it.
+    """`first + share * (second - first)` in float32, clipped to 0..255 and truncated, as in Pillow.
 
     Args:
         first: (n, ...), values from 0 to 255.
-        second: such as broadcast with them.
-        share_n: of the second; beyond 0 and 1 it leads beyond the two.
+        second: values that broadcast with `first`.
+        share_n: share of `second`. Below 0 and above 1 it extrapolates.
     """
     share = share_n.astype(np.float32).reshape(-1, *[1] * (first.ndim - 1))
     first, second = first.astype(np.float32), second.astype(np.float32)
@@ -65,7 +65,7 @@ def _invert(images_nhwc: np.ndarray, _: np.ndarray) -> np.ndarray:
 
 
 def _posterize(images_nhwc: np.ndarray, bits_n: np.ndarray) -> np.ndarray:
-    return VALUES & (-1 << (8 - bits_n.astype(np.int64)))[:, None, None]  # no bits: black
+    return VALUES & (-1 << (8 - bits_n.astype(np.int64)))[:, None, None]  # 0 bits: black
 
 
 def _solarize(images_nhwc: np.ndarray, threshold_n: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def _equalize(images_nhwc: np.ndarray, _: np.ndarray) -> np.ndarray:
 
 
 def _smooth(images_nhwc: np.ndarray) -> np.ndarray:
-    """The mean of 3x3 pixels, the middle one counted five times; the border stays."""
+    """The mean of 3x3 pixels, with the middle pixel counted five times. The border does not change."""
     wide, out = images_nhwc.astype(np.uint16), images_nhwc.copy()
     three = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
     nine = three[:, :, :-2] + three[:, :, 1:-1] + three[:, :, 2:]
@@ -116,7 +116,7 @@ def _smooth(images_nhwc: np.ndarray) -> np.ndarray:
 
 
 def _one_entry(place: int, argument_n: np.ndarray) -> np.ndarray:
-    """Matrices (n, 6) that change nothing, but for one of their entries."""
+    """Identity matrices (n, 6) with one entry replaced."""
     matrix_n6 = np.tile([1.0, 0, 0, 0, 1, 0], (len(argument_n), 1))
     matrix_n6[:, place] = argument_n
     return matrix_n6
@@ -131,7 +131,7 @@ def _shear_y(slope_n: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _translate_x(share_n: np.ndarray, height: int, width: int) -> np.ndarray:
-    return _one_entry(2, np.floor(share_n * width + 0.5))  # Pillow moves by whole pixels without fixed point
+    return _one_entry(2, np.floor(share_n * width + 0.5))  # Pillow moves by whole pixels, without fixed point
 
 
 def _translate_y(share_n: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -139,14 +139,14 @@ def _translate_y(share_n: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _rotate(degrees_n: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Around the middle, counterclockwise, as Pillow's `rotate(degrees)`."""
+    """Rotate around the centre, counterclockwise, as Pillow's `rotate(degrees)`."""
     radians_n, x, y = -np.radians(degrees_n), width / 2, height / 2
     cosine_n, sine_n = np.round(np.cos(radians_n), 15), np.round(np.sin(radians_n), 15)
     c_n, f_n = x - cosine_n * x - sine_n * y, y + sine_n * x - cosine_n * y
     return np.stack([cosine_n, sine_n, c_n, -sine_n, cosine_n, f_n], axis=1)
 
 
-# Each kind of operation is one pass over all of its images.
+# Matrices and tables take one pass over all their images. Each blend takes its own pass.
 MATRICES: dict[str, Callable[[np.ndarray, int, int], np.ndarray]] = {
     "ShearX": _shear_x,
     "ShearY": _shear_y,
@@ -168,20 +168,21 @@ BLENDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "Color": lambda images_nhwc: grey(images_nhwc)[..., None],
     "Sharpness": _smooth,
 }
-# To add an operation, write its function and an entry in one of the three tables. A policy has it as soon as its own
-# table in `cct.augment.policies` names it; no other policy's numbers change.
+# To add an operation, write its function and an entry in one of the three tables. Then name it in a policy's table in
+# `cct.augment.policies`. The random numbers of other policies do not change.
 OPERATIONS = (*MATRICES, *TABLES, *BLENDS)
 
 
 def apply_ops(images_nhwc: np.ndarray, operation_n: np.ndarray, argument_n: np.ndarray) -> np.ndarray:
-    """One operation on each image.
+    """Apply one operation to each image.
 
     Args:
         images_nhwc: images.
         operation_n: places in `OPERATIONS`, or -1 for none.
-        argument_n: the slope of a shear, the share of the side of a translation, degrees counterclockwise of Rotate,
-            bits that Posterize keeps, the value from which Solarize inverts, what SolarizeAdd adds below 128, and
-            Pillow's factors of Brightness, Contrast, Color and Sharpness (1 changes nothing). The rest take none.
+        argument_n: its meaning depends on the operation. ShearX, ShearY: slope. TranslateX, TranslateY: share of the
+            side. Rotate: degrees, counterclockwise. Posterize: bits to keep. Solarize: lowest value to invert.
+            SolarizeAdd: value added to values below 128. Brightness, Contrast, Color, Sharpness: Pillow's factor (1
+            changes nothing). Other operations ignore it.
     """
     _, height, width, channels = images_nhwc.shape
     out = images_nhwc.copy()

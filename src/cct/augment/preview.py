@@ -1,4 +1,4 @@
-"""A few images as augmentation changes them, for the figure."""
+"""A few augmented images, for the figure."""
 
 import numpy as np
 
@@ -8,15 +8,15 @@ from cct.augment.sampling import apply_plan, sample_plan
 
 
 def enabled_augmentations(augment: AugmentParams) -> list[str]:
-    """The names of all that is on, in the order in which it is applied."""
+    """The names of the enabled augmentations, in the order of application."""
     return [name for entry in AUGMENTATIONS.values() for name in entry.names(augment)]
 
 
 def preview_images(images_nhwc: np.ndarray, labels_n: np.ndarray, augment: AugmentParams) -> dict[str, np.ndarray]:
-    """The first images of up to eight classes, changed by each augmentation alone, and last by all that is on.
+    """The first images of up to eight classes: original, with each augmentation alone, and with all enabled ones.
 
-    An augmentation is as strong as `augment` says, or as in the paper's configs where it is off, and is applied to
-    every image. The probabilities within a policy, or a random crop, may still leave some images as they are.
+    Each augmentation is applied to every image, as strongly as `augment` says. If it is off, its strength comes from
+    the paper's configs. The probabilities within a policy, or a random crop, may still leave some images unchanged.
 
     Returns:
         Images (m, h, w, c) by the title of a row. m is even, so that no image is mixed with itself.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-TRIES = 10  # as torchvision and timm do it
+TRIES = 10  # as in torchvision and timm
 
 
 def sample_rectangles(
@@ -18,16 +18,16 @@ def sample_rectangles(
     """Rectangles within the image, (n, 4): top, left, height, width.
 
     Args:
-        areas: their range, as shares of the image's area; uniform.
-        aspects: their range, width / height; log-uniform.
+        areas: range of the areas, as shares of the image's area; uniform.
+        aspects: range of width / height; log-uniform.
         sizes: random numbers for the sizes.
         places: random numbers for the places, which are uniform.
         count: n.
-        height: of the image.
-        width: of the image.
+        height: height of the image.
+        width: width of the image.
 
     Returns:
-        A rectangle that does not fit is sampled again. After `TRIES` it has a height and width of 0.
+        A rectangle that does not fit is sampled again. After `TRIES` attempts its height and width are 0.
     """
     size_n2, left = np.zeros((count, 2), np.int64), np.arange(count)
     for _ in range(TRIES):

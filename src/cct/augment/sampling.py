@@ -1,8 +1,8 @@
-"""Random changes of training images, each a function of (seed, epoch, image) and of nothing else.
+"""Random changes of training images. Each change depends on (seed, epoch, image) alone.
 
-The plan says what happens to each image in an epoch. It is sampled for all images at once and applied batch by batch.
-Only the partner of a mixed image depends on its batch. All of it is NumPy on the host, so it is the same on every
-backend.
+A plan says what happens to each image in an epoch. It is sampled for all images at once and applied batch by batch.
+Only the partner of a mixed image depends on its batch. The code is NumPy on the host, so every backend gets the same
+images.
 """
 
 import functools
@@ -16,7 +16,7 @@ from cct.augment.streams import random_stream
 
 
 class AugmentPlan(NamedTuple):
-    """What happens to each of n images in one epoch: sampled arrays by the augmentation that is on."""
+    """The changes of n images in one epoch: sampled arrays by the name of the enabled augmentation."""
 
     sampled: dict[str, Sampled]
 
@@ -30,7 +30,7 @@ class AugmentPlan(NamedTuple):
 
 
 def sample_plan(augment: AugmentParams, *, seed: int, epoch: int, shape: tuple[int, int, int, int]) -> AugmentPlan:
-    """Sample what happens to images of `shape` (n, h, w, c). Entry i is image i's, wherever it is in the epoch."""
+    """Sample the plan of images of `shape` (n, h, w, c). Entry i belongs to image i, at any place in the epoch."""
     streams = functools.partial(random_stream, seed, epoch)
     sampled = {name: entry.sample(augment, streams, shape, epoch) for name, entry in AUGMENTATIONS.items()}
     return AugmentPlan({name: arrays for name, arrays in sampled.items() if arrays})
@@ -42,12 +42,12 @@ def apply_plan(images_nhwc: np.ndarray, targets_nk: np.ndarray, plan: AugmentPla
     Args:
         images_nhwc: uint8.
         targets_nk: float32, one-hot.
-        plan: of these images.
+        plan: the plan of these images.
 
     Returns:
-        Images of the same shape, the given ones where the plan is empty, and targets, soft where images are mixed.
+        Images of the same shape, and targets. An empty plan returns the given images. Targets of mixed images are soft.
     """
-    images, targets = np.ascontiguousarray(images_nhwc), targets_nk  # of a memory map it makes a plain array
+    images, targets = np.ascontiguousarray(images_nhwc), targets_nk  # turns a memory map into a plain array
     for name, sampled in plan.sampled.items():
         images, targets = AUGMENTATIONS[name].apply(images, targets, sampled)
     return images, targets

@@ -1,1 +1,1 @@
-"""What a trained model is worth: metrics, tables, figures."""
+"""Evaluation of a trained model: metrics, tables, figures."""

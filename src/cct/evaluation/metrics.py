@@ -1,6 +1,6 @@
 """The metrics of a trained classifier, from its logits and the true labels.
 
-Names: n examples, k classes. Labels are class indices. Every sum is in float64, whatever came in.
+Names: n examples, k classes. Labels are class indices. Every sum is in float64, for any input type.
 """
 
 import math
@@ -12,15 +12,15 @@ import numpy as np
 
 from cct.errors import CCTError
 
-DECIMALS = 6  # in reports: finer than one example in 100,000, coarser than the noise of another order of summation
+DECIMALS = 6  # in reports: finer than one example in 100,000, coarser than rounding noise of another order of summation
 
 
 class MetricsError(CCTError):
-    """The outputs of a model cannot be scored: they are not finite, not there, or not for these classes."""
+    """The outputs of a model cannot be scored: they are absent, not finite, or not for these classes."""
 
 
 def softmax(logits_nk: np.ndarray) -> np.ndarray:
-    """Probabilities (n, k) as float64, each row summing to one.
+    """Probabilities (n, k) as float64. Each row sums to one.
 
     Raises:
         MetricsError: a logit is infinite or not a number.
@@ -42,8 +42,8 @@ def cross_entropy(logits_nk: np.ndarray, labels_n: np.ndarray) -> float:
 def top_k_accuracy(probabilities_nk: np.ndarray, labels_n: np.ndarray, k: int) -> float:
     """Share of examples whose true class is among the k highest scores (probabilities or logits: only order counts).
 
-    Of equal scores the lower class index is ranked first, as `argmax` does, so k = 1 is the accuracy of `argmax`.
-    With k at or above the number of classes the answer is 1.
+    Among equal scores the lower class index ranks first, as in `argmax`, so k = 1 gives the accuracy of `argmax`.
+    With k at or above the number of classes the result is 1.
 
     Raises:
         ValueError: k < 1, there is no example, or a label is outside the classes.
@@ -54,7 +54,7 @@ def top_k_accuracy(probabilities_nk: np.ndarray, labels_n: np.ndarray, k: int) -
     classes = probabilities_nk.shape[1]
     true_n1 = np.take_along_axis(probabilities_nk, labels_n[:, None], axis=1)
     later_nk = np.arange(classes) > labels_n[:, None]
-    # Counted from below, so that a NaN, which is above nothing, is a miss and not a hit.
+    # This counts the scores below, so that a NaN, which is above no score, is a miss and not a hit.
     beaten_n = ((probabilities_nk < true_n1) | ((probabilities_nk == true_n1) & later_nk)).sum(axis=1)
     return float((beaten_n >= classes - k).mean())
 
@@ -62,8 +62,8 @@ def top_k_accuracy(probabilities_nk: np.ndarray, labels_n: np.ndarray, k: int) -
 def wilson_interval(correct: int, total: int, confidence: float) -> tuple[float, float]:
     """Wilson score interval of a proportion, as (low, high) within 0..1.
 
-    Unlike the normal approximation it stays inside 0..1 and has a width at 0 and at 100 %.
-    Source: Wilson 1927, JASA 22; without continuity correction, as Brown, Cai & DasGupta 2001 recommend.
+    Unlike the normal approximation, it stays within 0..1, and its width is not 0 at 0 and 100 %.
+    Source: Wilson 1927, JASA 22, without continuity correction, as Brown, Cai & DasGupta 2001 recommend.
 
     Raises:
         ValueError: not 0 <= correct <= total, total < 1, or confidence outside 0..1.
@@ -77,7 +77,7 @@ def wilson_interval(correct: int, total: int, confidence: float) -> tuple[float,
     scale = 1 + z * z / total
     centre = (share + z * z / (2 * total)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    # At the ends the bounds are exact on paper and off by one rounding in floats.
+    # At the ends the exact bounds are 0 and 1. Floats would be off by a rounding.
     return (centre - half if correct else 0.0), (centre + half if correct < total else 1.0)
 
 
@@ -94,7 +94,7 @@ def confusion_matrix(labels_n: np.ndarray, predicted_n: np.ndarray, classes: int
 
 
 def per_class_accuracy(labels_n: np.ndarray, predicted_n: np.ndarray, classes: int) -> np.ndarray:
-    """Share of each true class that was predicted right (its recall), shape (classes,); NaN for a class without one.
+    """Recall of each true class, (classes,): its share that was predicted right. NaN for a class without examples.
 
     Raises:
         ValueError: as `confusion_matrix`.
@@ -107,7 +107,7 @@ def per_class_accuracy(labels_n: np.ndarray, predicted_n: np.ndarray, classes: i
 def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarray, bins: int = 15) -> float:
     """Mean distance between confidence and accuracy over equally wide bins of confidence, weighted by their examples.
 
-    The confidence is the highest probability; the m-th bin is ((m-1)/bins, m/bins].
+    The confidence is the highest probability. The m-th bin is ((m-1)/bins, m/bins].
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
 
     Raises:
@@ -122,7 +122,7 @@ def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarra
 
 
 class Scores(NamedTuple):
-    """What test metrics are computed from."""
+    """The inputs of test metrics."""
 
     logits_nk: np.ndarray
     probabilities_nk: np.ndarray
@@ -133,10 +133,10 @@ class EvaluationMetric(NamedTuple):
     """How a test metric is computed and compared.
 
     Attributes:
-        function: its value.
-        higher_is_better: its direction.
-        interval: its lower and upper end at a confidence level; None where no interval is known.
-        min_classes: with fewer classes it says nothing and is left out.
+        function: computes its value.
+        higher_is_better: whether higher values are better.
+        interval: computes its lower and upper end at a confidence level. None: no interval is known.
+        min_classes: with fewer classes the metric has no meaning and is left out.
     """
 
     function: Callable[[Scores], float]
@@ -166,8 +166,8 @@ def _calibration_error(scores: Scores) -> float:
     return expected_calibration_error(scores.probabilities_nk, scores.labels_n)
 
 
-# To add a test metric, write its function and an entry. It is then in metrics.json, in MLflow and in dvc metrics show,
-# and `cct promote` knows its direction.
+# To add a test metric, write its function and an entry. It then appears in metrics.json, in MLflow and in dvc metrics
+# show, and `cct promote` knows its direction.
 TEST_METRICS = {
     "loss": EvaluationMetric(_loss, higher_is_better=False),
     "accuracy": EvaluationMetric(_accuracy, higher_is_better=True, interval=_accuracy_interval),
@@ -182,15 +182,14 @@ def compute_metrics(logits_nk: np.ndarray, labels_n: np.ndarray, classes: int, *
     Args:
         logits_nk: outputs of the model, before softmax.
         labels_n: true class indices.
-        classes: their number, k.
+        classes: number of classes, k.
         confidence: level of the intervals, between 0 and 1.
 
     Returns:
-        {"test": {name: value, ..., "examples": n}}. A metric with an interval has its ends beside it, as `NAME_low` and
-        `NAME_high`.
+        {"test": {name: value, ..., "examples": n}}. A metric with an interval also has `NAME_low` and `NAME_high`.
 
     Raises:
-        MetricsError: there is no example, a logit is not finite, or there are not as many outputs as classes.
+        MetricsError: there is no example, a logit is not finite, or the model does not have k outputs.
     """
     examples, outputs = logits_nk.shape
     if not examples:
@@ -227,7 +226,7 @@ def _labels(labels_n: np.ndarray, scores_nk: np.ndarray) -> np.ndarray:
 
 
 def _indices(values_n: np.ndarray, classes: int) -> np.ndarray:
-    # Labels are stored as uint8, in which arithmetic wraps, and a negative index would silently count from the end.
+    # Labels are stored as uint8, whose arithmetic wraps. A negative index would silently count from the end.
     values_n = np.asarray(values_n).astype(np.int64)
     if values_n.ndim != 1 or ((values_n < 0) | (values_n >= classes)).any():
         raise ValueError(f"class indices must be one row of numbers from 0 to {classes - 1}")

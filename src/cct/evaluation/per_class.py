@@ -1,4 +1,4 @@
-"""`reports/per_class.csv`: how well each class is recognised."""
+"""`reports/per_class.csv`: the test accuracy of each class."""
 
 import csv
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ COLUMNS = ("class", "examples", "accuracy")
 
 
 class PerClass(NamedTuple):
-    """What is known of each class, in the order of the labels."""
+    """The test results of each class, in the order of the labels."""
 
     names: list[str]
     examples_k: np.ndarray  # test examples, int64
@@ -22,7 +22,7 @@ class PerClass(NamedTuple):
 
 
 def write_per_class(path: Path, labels_n: np.ndarray, predicted_n: np.ndarray, class_names: Sequence[str]) -> None:
-    """Write one line a class: its name, its test examples, and the share of them that is right, if there are any."""
+    """Write one line per class: its name, its number of test examples, and its accuracy if there are examples."""
     classes = len(class_names)
     examples_k = confusion_matrix(labels_n, predicted_n, classes).sum(axis=1)
     accuracy_k = per_class_accuracy(labels_n, predicted_n, classes)
@@ -37,7 +37,7 @@ def read_per_class(path: Path) -> PerClass:
     """Read `per_class.csv`.
 
     Raises:
-        TableError: it is absent, not CSV, without a column or a row, or a value is not a number.
+        TableError: the file is absent, not CSV, without a column or a row, or a value is not a number.
     """
     header, rows = read_csv(path)
     places = column_places(path, header, COLUMNS)

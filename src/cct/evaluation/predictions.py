@@ -1,4 +1,4 @@
-"""`reports/predictions.csv`: what the model says of each test example."""
+"""`reports/predictions.csv`: the prediction for each test example."""
 
 import csv
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from cct.tables import TableError, column_places, parse_number, read_csv
 
 
 class Predictions(NamedTuple):
-    """What the model says of the n test examples."""
+    """The model's predictions for the n test examples."""
 
     index_n: np.ndarray  # places in the split, int64
     labels_n: np.ndarray  # true class indices, int64
@@ -23,7 +23,7 @@ class Predictions(NamedTuple):
 def write_predictions(
     path: Path, probabilities_nk: np.ndarray, labels_n: np.ndarray, class_names: Sequence[str]
 ) -> None:
-    """Write one line an example: its index, its class, the predicted class, and the probability of each class."""
+    """Write one line per example: its index, its class, the predicted class, and the probability of each class."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["index", "true", "predicted", *(f"p_{name}" for name in class_names)])
@@ -36,7 +36,7 @@ def read_predictions(path: Path) -> Predictions:
     """Read `predictions.csv`, whose columns are index, true, predicted and one `p_<class>` for each class.
 
     Raises:
-        TableError: it is absent, not CSV, without a column or a row, or has a value that is not a number or no class.
+        TableError: the file is absent, not CSV, without a column or a row, or a value is no number or no class.
     """
     header, rows = read_csv(path)
     places = column_places(path, header, ["index", "true", "predicted"])

@@ -11,7 +11,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """Read `metrics.json`, as `evaluate` wrote it.
 
     Raises:
-        TableError: it is absent or not JSON.
+        TableError: the file is absent or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

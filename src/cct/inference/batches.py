@@ -1,4 +1,4 @@
-"""What somebody sends to a model, as a batch that it takes, or one sentence that says why not."""
+"""Checks the inputs sent to a model, and makes a batch of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,22 +9,22 @@ from cct.errors import CCTError
 
 
 class InputError(CCTError):
-    """What was sent is no batch of this model's inputs."""
+    """The inputs are not a batch for this model."""
 
 
 def as_batch(values: Any, *, dtype: str, shape: Sequence[int]) -> np.ndarray:
-    """A batch of integers, checked: a cast would turn 0.5 into 0, and 256 into 0, without a word.
+    """A checked batch of integers. A plain cast would silently turn 0.5 into 0, and 256 into 0.
 
     Args:
-        values: an array, or nested lists; of images pixels of 0..255, (n, height, width, channels).
-        dtype: the unsigned integers that the model takes.
-        shape: of one input, without the batch.
+        values: an array, or nested lists. Images: pixels of 0..255, (n, height, width, channels).
+        dtype: the type of the model's inputs, unsigned integers.
+        shape: shape of one input, without the batch.
 
     Returns:
         The values as an array (n, *shape).
 
     Raises:
-        InputError: they are no numbers, of another shape, or no whole numbers within the type.
+        InputError: the values are not numbers, have another shape, or are not whole numbers within the type.
     """
     expected = f"(n, {', '.join(map(str, shape))})"
     try:

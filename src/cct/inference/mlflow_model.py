@@ -1,6 +1,6 @@
-"""The model as MLflow stores it: the `.keras` file itself, loadable as a Keras model and as a function of raw inputs.
+"""Stores a `.keras` file as an MLflow model. It loads as a Keras model and as a function of raw inputs.
 
-`mlflow.pyfunc.load_model` needs nothing but the logged folder. `mlflow.keras.load_model` needs
+`mlflow.pyfunc.load_model` needs only the logged folder. `mlflow.keras.load_model` needs
 `import cct.models.build` first, because Keras finds the layers of other packages only after they are registered.
 """
 
@@ -23,9 +23,9 @@ from cct.tasks.inference import INFERENCE_TASKS
 from cct.tasks.inputs import Input
 from cct.tasks.lookup import task_of
 
-FOLDER = "classifier"  # of the model's own files, in MLflow's folder "data"
+FOLDER = "classifier"  # folder of the model's own files, in MLflow's folder "data"
 DESCRIPTION = "model.json"
-# What the code of the model imports, besides the backend.
+# Packages that the model's code imports, besides the backend.
 PACKAGES = ("keras", "mlflow", "numpy", "pandas", "pydantic", "pyyaml")
 
 
@@ -38,15 +38,15 @@ def save_model(
     backend: str,
     validate_serving_input: bool = False,
 ) -> None:
-    """Write an MLflow model folder; `mlflow.models.Model.log` calls this.
+    """Write an MLflow model folder. `mlflow.models.Model.log` calls this function.
 
     Args:
         path: the folder to make.
         mlflow_model: the `mlflow.models.Model` that describes it.
         model_file: a `.keras` file, copied byte for byte.
-        meta: of the data, the content of meta.json.
-        backend: that trained it; it is required to load it, and chosen where none is chosen yet.
-        validate_serving_input: `Model.log` has this argument and passes it on: whether it loads the model to try the
+        meta: the content of the data's meta.json.
+        backend: the backend that trained the model. Loading requires it, and selects it if no backend is selected.
+        validate_serving_input: unused; `Model.log` passes it on. It says whether `Model.log` loads the model to try the
             example. That takes the time of importing Keras; the tests do it.
 
     Raises:
@@ -85,18 +85,18 @@ def _signature(takes: Input, classes: Sequence[str]) -> Any:
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     return ModelSignature(
-        # MLflow casts what is sent to the type of the signature, without a word: 0.5 becomes 0. It leaves this type as
-        # it is, and `Classifier.predict` checks.
+        # MLflow silently casts inputs to the type of the signature: 0.5 becomes 0. It casts nothing to `object`, so
+        # `Classifier.predict` can check.
         inputs=Schema([TensorSpec(np.dtype(object), (-1,), takes.name)]),
         outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"p_{name}") for name in classes)]),
     )
 
 
 def requirements(backend: str) -> list[str]:
-    """The packages that a model needs to be loaded, each with the version that is installed here.
+    """The packages that loading a model needs, each with the version that is installed here.
 
     Raises:
-        CCTError: one is not installed.
+        CCTError: a package is not installed.
     """
     pinned = []
     for package in (*PACKAGES, backend):
@@ -108,7 +108,7 @@ def requirements(backend: str) -> list[str]:
 
 
 class InputRefused(MlflowException):
-    """A refusal whose message stays as it is: MLflow's server would put all that was sent in front of it."""
+    """A refusal whose message does not change. MLflow's server would put all inputs in front of it."""
 
     @property
     def message(self) -> str:
@@ -125,7 +125,7 @@ class Classifier:
     def __init__(self, folder: Path) -> None:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         self.classes, self.takes = description["classes"], {name: description[name] for name in ("dtype", "shape")}
-        # Keras chooses its backend when it is imported, and only this one is required to be installed.
+        # Keras selects its backend at import. Only this backend is required to be installed.
         os.environ.setdefault("KERAS_BACKEND", description["backend"])
         from cct.models.saving import load_model
 
@@ -135,15 +135,15 @@ class Classifier:
         """Label and probabilities of each input.
 
         Args:
-            inputs: a batch; of images raw pixels 0..255, (n, height, width, channels); or a mapping with it as its one
-                value.
-            params: none are known.
+            inputs: a batch, or a mapping with a batch as its only value. Images: raw pixels 0..255, (n, height, width,
+                channels).
+            params: unused.
 
         Returns:
-            A row each, with the columns `label` and `p_<class>`.
+            One row per input, with the columns `label` and `p_<class>`.
 
         Raises:
-            InputRefused: the inputs are not what the model takes. A server answers with 400 and the message.
+            InputRefused: the inputs are not a batch for this model. A server answers with 400 and the message.
         """
         import keras
 

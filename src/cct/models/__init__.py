@@ -1,1 +1,1 @@
-"""The architectures, their layers, their files, and weights from elsewhere."""
+"""Architectures, layers, model files, and weights from other models."""

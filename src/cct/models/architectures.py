@@ -1,11 +1,11 @@
-"""The models by name: a small grammar over a table of sizes.
+"""Model names: a small grammar over a table of sizes.
 
     cct_<layers>_<kernel>x<convolutions>    cct_7_3x1: 7 encoder layers, one 3x3 convolution block
     cvt_<layers>_<patch>                    cvt_7_4: 7 encoder layers, patches of 4x4, sequence pooling
     vit_lite_<layers>_<patch>               vit_lite_7_4: the same with a class token
     vit                                     a plain ViT of 4.8 M parameters
     keras_example                           the Keras example "Compact Convolutional Transformers"
-    custom                                  every field is given
+    custom                                  every field must be given
 
 Source: Hassani et al., "Escaping the Big Data Paradigm with Compact Transformers", arXiv:2104.05704, table 8 and the
 authors' repository. Nothing here imports Keras.
@@ -51,7 +51,7 @@ Kernel = Annotated[Annotated[int, Field(ge=1, le=63)], AfterValidator(_odd)]
 
 
 class Architecture(BaseModel):
-    """Everything that decides the function a model computes, but for the size and number of its inputs and outputs."""
+    """All choices that define a model, except the image shape and the number of classes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -178,7 +178,7 @@ class ModelParams(Section):
             raise ValueError("has no use: the only convolution is as wide as a token")
         return value
 
-    # As in TrainParams: a field's validator sees the valid fields above its own, and is heard beside other mistakes.
+    # As in TrainParams: a field's validator sees the valid fields above its own, and reports beside other mistakes.
     @field_validator("head_dim")
     @classmethod
     def _heads_divide(cls, head_dim: int | None, info: ValidationInfo) -> int | None:
@@ -213,9 +213,9 @@ def resolve_architecture(params: ModelParams) -> Architecture:
 
 
 def _fields(given: dict[str, Any]) -> dict[str, Any]:
-    """What a valid `name` stands for, changed by what is given beside it."""
+    """The fields of a valid `name`, with the given overrides."""
     fields = _named(given["name"]) | {key: value for key, value in given.items() if key != "name" and value is not None}
-    if "tokenizer" in fields:  # an override may have changed it: what the name says of the other is void
+    if "tokenizer" in fields:  # an override may change it; then drop the name's fields of the other one
         others = {key for name, needed in TOKENIZERS.items() if name != fields["tokenizer"] for key in needed}
         fields = {key: value for key, value in fields.items() if key not in others}
     return fields
@@ -233,8 +233,9 @@ def _named(name: str) -> dict[str, Any]:
     return fields | {"tokenizer": "patch", "patch_size": int(rest), "pooling": pooling}
 
 
-# https://keras.io/examples/vision/cct/: cct_2_3x2 with heads as wide as the embedding, an MLP of two GELU layers, an
-# ordinary pre-norm block, convolutions without padding, images scaled to 0..1 only, and Keras's own initial weights.
+# https://keras.io/examples/vision/cct/: cct_2_3x2 with these differences. Heads are as wide as the embedding. The MLP
+# has two GELU layers. Blocks are ordinary pre-norm blocks. Convolutions have no padding. Images are only scaled to
+# 0..1. Initial weights are Keras's own.
 KERAS_EXAMPLE = {
     "num_layers": 2,
     "num_heads": 2,
@@ -253,7 +254,7 @@ KERAS_EXAMPLE = {
     "dropout": 0.1,
     "dropout_places": "mlp",
 }
-# Dosovitskiy et al., arXiv:2010.11929, in the size that the Keras example compares itself with.
+# Dosovitskiy et al., arXiv:2010.11929, in the size that the Keras example uses for comparison.
 VIT = {
     "num_layers": 6,
     "num_heads": 4,
@@ -266,6 +267,6 @@ VIT = {
     "pooling": "class_token",
 }
 SPECIAL = {"keras_example": KERAS_EXAMPLE, "vit": VIT, "custom": {}}
-# What each tokenizer needs, and what convolutions take besides.
+# Required fields of each tokenizer, and optional fields of the conv tokenizer.
 TOKENIZERS = {"conv": ("num_conv_layers", "kernel_size"), "patch": ("patch_size",)}
 CONV_OPTIONS = ("conv_channels", "conv_bias")

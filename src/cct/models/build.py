@@ -1,4 +1,4 @@
-"""Builds a model, from raw uint8 images to logits, from its architecture."""
+"""Builds a model from its architecture. The model maps raw uint8 images to logits."""
 
 from collections.abc import Sequence
 
@@ -27,8 +27,8 @@ def build_model(
         architecture: see `cct.models.architectures.resolve_architecture`.
         image_shape: height, width, channels.
         classes: number of logits.
-        mean: of each channel over the training split, in units of 0..1; none is 0.
-        std: likewise; none is 1.
+        mean: mean of each channel over the training split, in units of 0..1. None: 0.
+        std: standard deviation of each channel, in the same units. None: 1.
 
     Returns:
         A functional model from uint8 (b, h, w, c) to float32 logits (b, classes).
@@ -37,7 +37,7 @@ def build_model(
         ModelError: the images are too small for the convolutions, or patches do not fill them.
     """
     a = architecture
-    token_grid(a, *image_shape[:2])  # refuses what does not fit, in words
+    token_grid(a, *image_shape[:2])  # raises ModelError if the images do not fit
     channels = image_shape[2]
     if not a.standardize or mean is None or std is None:
         mean, std = [0.0] * channels, [1.0] * channels
@@ -54,7 +54,7 @@ def build_model(
         x = _encoder_block(a, stochastic_depth=float(rate), name=f"encoder_{i}")(x)
     x = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, name="norm")(x)
     x = POOLINGS[a.pooling](a)(x)
-    # The head stays in float32: a softmax over rounded logits loses what mixed precision was meant to keep.
+    # The head stays in float32: a softmax over 16-bit logits loses the accuracy that mixed precision should keep.
     logits = dense(classes, initialization=a.initialization, dtype="float32", name="head")(x)
     return keras.Model(images, logits, name="cct")
 

@@ -1,4 +1,4 @@
-"""What a model costs: tokens, parameters and multiply-adds, counted without building it."""
+"""The cost of a model: tokens, parameters and multiply-adds, counted without building the model."""
 
 import itertools
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from cct.models.architectures import MODEL_NAMES, Architecture, ModelError, ModelParams, resolve_architecture
 
-# Test accuracy in percent and epochs on the original CIFAR-10, as published (the paper; for the example, its page).
+# Published test accuracy in percent and epochs on the original CIFAR-10. Source: the paper; for the example, its page.
 PUBLISHED = {
     "cct_2_3x2": (89.17, 200),
     "cct_4_3x2": (91.45, 200),
@@ -26,8 +26,8 @@ PUBLISHED = {
 
 
 class Cost(BaseModel):
-    """What one image costs. `macs` counts multiply-adds with weights, as the paper does; products of queries, keys
-    and values are apart in `attention_macs`."""
+    """The cost of one image. `macs` counts multiply-adds with weights, as the paper does. `attention_macs` counts the
+    products of queries, keys and values."""
 
     tokens: int
     macs: int
@@ -35,10 +35,10 @@ class Cost(BaseModel):
 
 
 def token_grid(architecture: Architecture, height: int, width: int) -> list[tuple[int, int]]:
-    """Rows and columns after each convolution and after each pooling, in turn; those of the patches, once.
+    """Rows and columns of tokens: after each convolution and each pooling, in order, or of the patches.
 
     Raises:
-        ModelError: nothing is left of an image this small, or patches do not fill it.
+        ModelError: the image is too small for the convolutions, or patches do not fill it.
     """
     a, image = architecture, f"{height}x{width}"
     if a.tokenizer == "patch":
@@ -50,7 +50,7 @@ def token_grid(architecture: Architecture, height: int, width: int) -> list[tupl
     for _ in range(a.num_conv_layers):
         height, width = ((side + 2 * margin - a.kernel_size) // a.stride + 1 for side in (height, width))
         sizes.append((height, width))
-        # Pooling 3x3 with stride 2: one cell of padding on every side; the example pads "same" on top of that.
+        # Pooling is 3x3 with stride 2 and one cell of padding on every side. The example adds "same" padding to that.
         height, width = (
             (side - 1) // 2 + 1 if a.conv_padding == "same" else (side + 3) // 2 for side in (height, width)
         )
@@ -92,10 +92,10 @@ def model_cost(architecture: Architecture, *, height: int, width: int, channels:
 def training_memory(
     architecture: Architecture, *, height: int, width: int, channels: int, classes: int, batch_size: int
 ) -> int:
-    """Bytes that a training needs at the least, in float32.
+    """Lower bound of a training's memory in float32, in bytes.
 
-    They are weights, gradients, two moments and the best weights so far; and of each image in a batch what the backward
-    pass needs of attention weights, tokens and the first convolution.
+    It counts weights, gradients, two moments and the best weights so far. For each image in a batch it counts the
+    attention weights, tokens and first convolution that the backward pass needs.
     """
     a, size = architecture, {"height": height, "width": width, "channels": channels, "classes": classes}
     tokens, hidden = model_cost(a, **size).tokens, int(a.embed_dim * a.mlp_ratio)
@@ -117,7 +117,7 @@ class ModelRow(BaseModel):
 
 
 def count_parameters(architecture: Architecture, *, height: int, width: int, channels: int, classes: int) -> int:
-    """Trainable parameters, counted from the shapes of the layers; a test compares it with the built models."""
+    """Number of trainable parameters, from the shapes of the layers. A test compares it with the built models."""
     a = architecture
     inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
     if a.tokenizer == "patch":
@@ -136,7 +136,7 @@ def count_parameters(architecture: Architecture, *, height: int, width: int, cha
 
 
 def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes: int = 10) -> list[ModelRow]:
-    """Every named model at one size of images; those that cannot take it are left out."""
+    """Every named model at one image size. Models that cannot take this size are left out."""
     size = {"height": height, "width": width, "channels": channels, "classes": classes}
     rows = []
     for name in MODEL_NAMES:
@@ -158,7 +158,10 @@ def workload(model: Mapping[str, Any]) -> float:
     """Multiply-adds of one example, for comparisons between models.
 
     Args:
-        model: the values of the `model` section. Images of 32x32x3 are assumed; 1.0 where the model cannot take them.
+        model: the values of the `model` section.
+
+    Returns:
+        Multiply-adds for an image of 32x32x3, or 1.0 if the model cannot take it.
     """
     try:
         spent = model_cost(

@@ -1,4 +1,4 @@
-"""Models as `.keras` files whose bytes depend on the model alone, and their logits."""
+"""Saves and loads models as `.keras` files, whose bytes depend on the model alone, and predicts logits."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from cct.runtime.machine import METADATA_KEY
 
 
 def predict_logits(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """Logits of (n, classes), float32."""
+    """Logits (n, classes), float32."""
     parts = [np.zeros((0, model.output_shape[-1]), "float32")]
     parts += [
         ops.convert_to_numpy(model.predict_on_batch(np.asarray(images_nhwc[i : i + batch_size])))
@@ -28,13 +28,13 @@ def predict_logits(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: i
 
 
 def save_model(model: keras.Model, path: Path, *, provenance: Any = None) -> None:
-    """Write a `.keras` file, atomically, whose bytes depend on the model and `provenance` alone.
+    """Write a `.keras` file atomically. Its bytes depend on the model and `provenance` alone.
 
-    Keras puts the date into the metadata and the zip, and Python's `id()` into the configuration; the rest of the file
-    is a function of the model. The optimizer is left out: the file is for prediction.
+    Keras puts the date into the metadata and the zip, and Python's `id()` into the configuration. This function removes
+    them; the rest depends on the model alone. The optimizer is left out, because the file is for prediction.
 
     Args:
-        provenance: JSON values for the file's metadata, where Keras does not look.
+        provenance: JSON values for the file's metadata, under a key that Keras ignores.
     """
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # the same layers, not compiled
     undated = io.BytesIO()
@@ -54,16 +54,16 @@ def save_model(model: keras.Model, path: Path, *, provenance: Any = None) -> Non
 
 
 def load_model(path: Path) -> keras.Model:
-    """Read a model that `save_model` wrote, with Keras's safe mode on: nothing in the file is executed.
+    """Read a model that `save_model` wrote. Keras's safe mode is on, so nothing in the file is executed.
 
     Raises:
-        CCTError: it is absent or not such a file.
+        CCTError: the file is absent, or not such a model.
     """
     if not path.is_file():
         raise CCTError(f"{path} is not there: give a .keras file, or make one with dvc repro")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a crafted file provokes in Keras
+    except Exception as error:  # any error that a crafted file causes in Keras
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise CCTError(f"{path} is not a model of this project: {reason}") from error
 

@@ -1,8 +1,8 @@
-"""The authors' PyTorch checkpoints as Keras models.
+"""Imports the authors' PyTorch checkpoints into Keras models.
 
-Their keys (https://github.com/SHI-Labs/Compact-Transformers) are mapped one to one; a key left over on either side is
-an error. Linear weights are (out, in) there and (in, out) here, convolutions (out, in, h, w) there and (h, w, in, out)
-here.
+Their keys (https://github.com/SHI-Labs/Compact-Transformers) are mapped one to one. A key left over on either side is
+an error. Linear weights are (out, in) in PyTorch and (in, out) in Keras. Convolutions are (out, in, h, w) in PyTorch
+and (h, w, in, out) in Keras.
 """
 
 import zipfile
@@ -19,13 +19,13 @@ from cct.models.transfer import WeightsError, fit_positions
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
-    """Read a `.pth` file: tensors only, nothing in it is executed.
+    """Read the tensors of a `.pth` file. Nothing in the file is executed.
 
     Returns:
-        float32 arrays by key; a wrapping `state_dict` or `model` and a prefix `module.` are taken off.
+        float32 arrays by key, without a wrapping `state_dict` or `model` and without a prefix `module.`.
 
     Raises:
-        WeightsError: PyTorch is not installed, or the file is no such checkpoint.
+        WeightsError: PyTorch is not installed, or the file is not such a checkpoint.
     """
     try:
         import torch
@@ -35,7 +35,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} cannot be read safely: {_first_line(error)}") from error
-    except Exception as error:  # pickle.UnpicklingError and whatever else a crafted file provokes
+    except Exception as error:  # pickle.UnpicklingError, and any other error that a crafted file causes
         raise WeightsError(
             f"{path} is damaged or holds more than tensors: save model.state_dict(). {_first_line(error)}"
         ) from error
@@ -51,7 +51,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
 
 
 def _is_dense(value: Any) -> bool:
-    """Whether it is a tensor whose values are all in it: not sparse, quantized or of the meta device."""
+    """Whether `value` is a tensor with all its values: not sparse, not quantized, not on the meta device."""
     import torch
 
     if not isinstance(value, torch.Tensor):
@@ -98,7 +98,7 @@ def torch_keys(architecture: Architecture) -> dict[str, str]:
 def import_weights(
     tensors: Mapping[str, np.ndarray], network: keras.Model, architecture: Architecture, *, image_shape: tuple[int, ...]
 ) -> None:
-    """Put the tensors of a checkpoint into a model; positions of another size are interpolated.
+    """Put the tensors of a checkpoint into a model. Positions of another size are interpolated.
 
     Raises:
         WeightsError: tensors are left over on either side, or shapes differ.
@@ -106,7 +106,7 @@ def import_weights(
     left, keys, problems = dict(tensors), torch_keys(architecture), []
     values: dict[str, np.ndarray] = {}
     if architecture.positional_embedding == "sinusoidal" and "classifier.positional_emb" in left:
-        table = left.pop("classifier.positional_emb")  # not trained there, and computed here
+        table = left.pop("classifier.positional_emb")  # the authors do not train it, and our layer computes it
         if not np.allclose(table, sinusoidal_table(*table.shape[1:]), atol=1e-4):
             problems.append("classifier.positional_emb has learned positions: use --positional-embedding learnable")
     for variable in network.trainable_variables:

@@ -1,4 +1,4 @@
-"""Weights of one model put into another, to fine-tune it."""
+"""Copies the weights of one model into another for fine-tuning."""
 
 import keras
 import numpy as np
@@ -15,15 +15,15 @@ class WeightsError(CCTError):
 def initialize_from(
     source: keras.Model, network: keras.Model, architecture: Architecture, *, image_shape: tuple[int, ...]
 ) -> str:
-    """Copy the weights of a trained model into a new one of the same architecture, to fine-tune it.
+    """Copy the weights of a trained model into a new model of the same architecture, for fine-tuning.
 
-    Positions of another size are interpolated; a head for another number of classes keeps its random weights.
+    Positions of another size are interpolated. A head for another number of classes keeps its random weights.
 
     Returns:
-        What was not taken as it is, in words.
+        A text that names these exceptions.
 
     Raises:
-        WeightsError: the models differ in more than that; nothing is changed then.
+        WeightsError: the models differ in more than that. Nothing is changed then.
     """
     values = {v.path.removeprefix(f"{source.name}/"): keras.ops.convert_to_numpy(v) for v in source.trainable_variables}
     ours = {v.path.removeprefix(f"{network.name}/"): v for v in network.trainable_variables}
@@ -50,7 +50,7 @@ def initialize_from(
 
 
 def interpolate_positions(table_1nd: np.ndarray, target: tuple[int, int], *, class_tokens: int = 0) -> np.ndarray:
-    """A position table for another grid of tokens, bilinearly, as the authors' code does it; class tokens stay.
+    """Interpolate a position table bilinearly to another grid of tokens, as the authors' code does. Class tokens stay.
 
     Args:
         table_1nd: (1, class_tokens + side * side, d), of a square grid.
@@ -75,7 +75,7 @@ def interpolate_positions(table_1nd: np.ndarray, target: tuple[int, int], *, cla
 
 
 def fit_positions(table_1nd: np.ndarray, architecture: Architecture, image_shape: tuple[int, ...]) -> np.ndarray:
-    """A table of positions (1, n, d) for images of another shape, interpolated.
+    """Interpolate a table of positions (1, n, d) for images of another shape.
 
     Raises:
         WeightsError: the table is not of a square grid.
@@ -85,7 +85,7 @@ def fit_positions(table_1nd: np.ndarray, architecture: Architecture, image_shape
 
 
 def _bilinear(source: int, target: int) -> np.ndarray:
-    """Weights (target, source) of linear interpolation between the centres of cells, the outermost held."""
+    """Weights (target, source) of linear interpolation between cell centres, and constant beyond the outermost ones."""
     place = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
     below = np.floor(place).astype(int)
     weights = np.zeros((target, source))

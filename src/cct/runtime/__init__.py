@@ -1,1 +1,1 @@
-"""Where and how numbers are computed."""
+"""The backend and the machine that compute."""

@@ -1,7 +1,7 @@
 """Sets up Keras's backend: device, precision, threads, determinism.
 
-`prepare_backend` comes before the import of Keras, because the backends read their environment when they are imported.
-The runner of the stages calls it. `configure_backend` comes before a model is built; a stage calls it.
+The runner of the stages calls `prepare_backend` before Keras is imported, because the backends read their environment
+at import. A stage calls `configure_backend` before it builds a model.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from cct.errors import CCTError
 from cct.runtime.machine import cpu_cores, cpu_info, kernel_variables
 from cct.runtime.params import RuntimeParams
 
-# Keras imports these where they are installed, for wrappers and previews that nothing here uses. With all their own
-# imports they would be a quarter of its start.
+# Keras imports these if they are installed, for wrappers and previews that this project does not use. With their own
+# imports they would take a quarter of Keras's start.
 UNUSED = ("matplotlib", "pandas", "sklearn")
 
 
 def prepare_backend(runtime: RuntimeParams) -> None:
-    """Set what the backends read when they are imported, and import Keras without their messages.
+    """Set the environment that the backends read at import, and import Keras without their messages.
 
     Raises:
         CCTError: the backend is not installed, or the environment names another one.
@@ -45,7 +45,7 @@ def prepare_backend(runtime: RuntimeParams) -> None:
     if runtime.deterministic:
         flags = os.environ.get("XLA_FLAGS", "").split()
         os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys([*flags, "--xla_gpu_deterministic_ops=true"]))
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch asks for it
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch requires it
     with _stderr_held_back(), _missing_backend_explained(runtime), _hidden(UNUSED):
         import keras  # noqa: F401
 
@@ -54,10 +54,10 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
     """Set up Keras and its backend, once, before a layer is built.
 
     Returns:
-        The platform fingerprint: where it is equal, equal runs give equal bytes (see `cct.runtime.machine`).
+        The platform fingerprint. With equal fingerprints, equal runs give equal bytes (see `cct.runtime.machine`).
 
     Raises:
-        CCTError: the backend is not installed, or a GPU is asked for and none is there.
+        CCTError: the backend is not installed, or a GPU is required and none is there.
     """
     prepare_backend(runtime)
     import keras
@@ -88,7 +88,7 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
 
 
 def describe_platform(fingerprint: dict[str, Any]) -> str:
-    """One line that says where the numbers are computed."""
+    """One line with backend, versions, device and precision."""
     gpus, threads = fingerprint["gpus"], fingerprint["threads"]
     place = f"GPU ({', '.join(gpus)})" if gpus else f"CPU ({threads} thread{'s' * (threads > 1)})"
     backend = f"{fingerprint['backend']} {fingerprint['backend_version']}"
@@ -119,7 +119,7 @@ def determinism_explained(runtime: RuntimeParams) -> Iterator[None]:
 def jit_compile(runtime: RuntimeParams) -> bool:
     """Whether XLA compiles a step: always for JAX, never for PyTorch, and for TensorFlow on a GPU.
 
-    On a CPU XLA halves the speed of the tokenizer, whose max-pooling has a slow gradient there.
+    On a CPU, XLA halves the speed of the tokenizer, because the gradient of max-pooling is slow there.
     """
     if runtime.backend == "tensorflow":
         import tensorflow as tf
@@ -163,7 +163,7 @@ def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if runtime.backend == "tensorflow":  # it has no extra
+        if runtime.backend == "tensorflow":  # TensorFlow has no extra
             raise CCTError(
                 f"{error.name} is not installed, so the environment is incomplete: run make clean setup"
             ) from error
@@ -175,7 +175,7 @@ def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hidden(packages: Collection[str]) -> Iterator[None]:
-    """Let this thread import as if `packages` were not installed. Other threads, such as MLflow's, do import them."""
+    """Let this thread import as if `packages` were not installed. Other threads, such as MLflow's, can import them."""
     thread = threading.get_ident()
 
     class Finder(importlib.abc.MetaPathFinder):
@@ -193,9 +193,9 @@ def _hidden(packages: Collection[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stderr_held_back() -> Iterator[None]:
-    """Hold back what C++ code writes to stderr, and show it only if the block fails.
+    """Hold back C++ code's output to stderr, and show it only if the block fails.
 
-    While they are imported TensorFlow and JAX write lines that no setting silences and that would hide our own.
+    At import, TensorFlow and JAX write lines that no setting silences. They would hide our own lines.
     """
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as stderr:

@@ -1,7 +1,7 @@
-"""The machine that a run computes on.
+"""Describes the machine of a run.
 
-Its platform fingerprint decides the bits of a run and goes into the saved model: where it is equal, equal runs give
-equal bytes. The rest (packages, host, driver) goes to the tracker alone.
+Its platform fingerprint decides the bits of a run and goes into the saved model. With equal fingerprints, equal runs
+give equal bytes. Other facts (packages, host, driver) go only to the tracker.
 """
 
 import importlib.metadata
@@ -11,8 +11,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-METADATA_KEY = "cct"  # in a `.keras` file's metadata: the platforms that trained it are under this key
-# Instruction sets for which oneDNN, Eigen, XLA and PyTorch have kernels of their own, as Linux names them.
+METADATA_KEY = "cct"  # key in a `.keras` file's metadata, for the platforms that trained it
+# Instruction sets, as Linux names them, for which oneDNN, Eigen, XLA and PyTorch have special kernels.
 KERNEL_FLAGS = (
     "sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni",
     "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16",
@@ -25,12 +25,12 @@ KERNEL_VARIABLES = (
 
 
 def kernel_variables() -> list[str]:
-    """Those `KERNEL_VARIABLES` that are set, as `NAME=VALUE`."""
+    """The `KERNEL_VARIABLES` that are set, as `NAME=VALUE`."""
     return [f"{name}={os.environ[name]}" for name in KERNEL_VARIABLES if os.environ.get(name)]
 
 
 def cpu_info() -> dict[str, Any]:
-    """This machine's processor: its `model`, and as `flags` the `KERNEL_FLAGS` that it has."""
+    """This machine's processor: its `model`, and its `flags` among `KERNEL_FLAGS`."""
     described = {}
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -44,17 +44,17 @@ def cpu_info() -> dict[str, Any]:
 
 
 def cpu_cores() -> int:
-    """Cores that this process may use; macOS only tells how many there are."""
+    """Cores that this process may use. On macOS, all cores of the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_bytes() -> int:
-    """Memory of this machine."""
+    """Memory of this machine, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def nvidia_driver() -> str:
-    """Version of the NVIDIA driver, or nothing."""
+    """Version of the NVIDIA driver, or an empty text."""
     try:
         return Path("/sys/module/nvidia/version").read_text(encoding="utf-8").strip()
     except OSError:
@@ -68,7 +68,7 @@ def installed_packages() -> dict[str, str]:
 
 
 def machine_record(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """A platform fingerprint, and all else that is known of this machine."""
+    """A platform fingerprint, and all other facts about this machine."""
     return {
         "platform": fingerprint,
         "host": socket.gethostname(),
@@ -81,7 +81,7 @@ def machine_record(fingerprint: dict[str, Any]) -> dict[str, Any]:
 
 
 def platform_differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """The differences between two platform fingerprints, a line each."""
+    """The differences between two platform fingerprints, one line each."""
     lines = []
     for name in sorted({*one, *other}):
         a, b = one.get(name), other.get(name)

@@ -1,7 +1,13 @@
-"""What depends on the kind of example: images today, text later. The data's `meta.json` names the task.
+"""Code that depends on the kind of example: images today, text later. The data's `meta.json` names the task.
 
-A task is a folder here and an entry in five tables: `preparation` (what meta.json says of its inputs), `training` (its
-model, and what changes a batch), `evaluation` (what a prediction costs), `figures` (what is drawn of its examples) and
-`inference` (what a logged model takes). The tables are apart, so that a change of a figure trains nothing again.
-Nothing outside of the tasks' folders knows what an example is.
+A task is a folder here and an entry in five tables:
+
+    preparation    the fields of meta.json about its inputs
+    training       its model, and the transform of its batches
+    evaluation     the cost of a prediction
+    figures        the figures of its examples
+    inference      the input of a logged model
+
+The tables are separate, so that a change of a figure does not repeat a training. Code outside the tasks' folders does
+not depend on the kind of example.
 """

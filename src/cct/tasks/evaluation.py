@@ -1,4 +1,4 @@
-"""What evaluation needs from a task. To add a task, write its functions and an entry in `EVALUATION_TASKS`."""
+"""The functions for evaluation, by task. To add a task, write its functions and an entry in `EVALUATION_TASKS`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What a logged model needs from a task. To add a task, write its function and an entry in `INFERENCE_TASKS`."""
+"""The input of a logged model, by task. To add a task, write its function and an entry in `INFERENCE_TASKS`."""
 
 from cct.tasks.image_classification import inference as images
 

@@ -1,4 +1,4 @@
-"""What a model takes."""
+"""The input of a model."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Input(NamedTuple):
-    """What a task's model takes: its name, type, shape without the batch, and an example of a batch of one."""
+    """The input of a task's model: its name, type, shape without the batch, and an example (a batch of one)."""
 
     name: str
     dtype: np.dtype

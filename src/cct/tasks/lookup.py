@@ -1,4 +1,4 @@
-"""Which task some data are for."""
+"""Finds the task of the data."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""What preprocessing needs from a task: the fields of meta.json about its inputs.
+"""The function for preprocessing, by task: it returns the fields of meta.json about the inputs.
 
 To add a task, write its function and an entry in `PREPARATION_TASKS`.
 """

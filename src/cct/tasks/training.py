@@ -1,4 +1,4 @@
-"""What training needs from a task. To add a task, write its functions and an entry in `TRAINING_TASKS`."""
+"""The functions for training, by task. To add a task, write its functions and an entry in `TRAINING_TASKS`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,11 +18,11 @@ class TrainingTask(NamedTuple):
     """The functions of a task that `train` calls.
 
     Attributes:
-        describe: all that decides the model, as JSON values.
-        memory: bytes that a training with batches of this size needs at the least.
+        describe: everything that decides the model, as JSON values.
+        memory: lower bound of a training's memory with batches of this size, in bytes.
         build: a model from a batch of inputs to logits.
-        initialize: takes the weights of a model file over into a built model; returns what was not taken, in words.
-        transforms: what changes the batches of an epoch (augmentation), by the number of the epoch.
+        initialize: copies the weights of a model file into a built model. Returns a text about the changed ones.
+        transforms: from the number of an epoch to the transform of its batches (augmentation).
     """
 
     describe: Callable[[ModelParams], dict[str, Any]]

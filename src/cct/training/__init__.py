@@ -1,1 +1,1 @@
-"""From a model and batches to a trained model and its history."""
+"""Training of a model on batches: loop, schedules, optimizers, checkpoints and history."""

@@ -1,4 +1,4 @@
-"""Keras optimizers that keep averaged weights beside the raw ones, and their learning rate at each step."""
+"""Keras optimizers that keep averaged weights beside the raw weights, and their learning rate at each step."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ from keras import ops
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate of each step, from a table (steps,). After its end the last rate stays."""
+    """The learning rate of each step, from a table (steps,). The last rate stays after the end of the table."""
 
     def __init__(self, rates: np.ndarray) -> None:
         self.rates = ops.convert_to_tensor(rates)
@@ -16,7 +16,7 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class RawAndAveraged:
-    """Mixed into an optimizer, it leaves the model its raw weights where the optimizer averages them too."""
+    """Mixin for an optimizer with weight averages: the model keeps its raw weights."""
 
     def finalize_variable_values(self, var_list: list) -> None:
         """Do nothing. `fit` ends with this call, and the averages would replace the raw weights."""

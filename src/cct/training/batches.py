@@ -1,4 +1,4 @@
-"""Batches of examples and one-hot targets. Nothing here knows what an example is: images today, text later."""
+"""Batches of examples and one-hot targets. They do not depend on the kind of example: images today, text later."""
 
 import math
 from collections import deque
@@ -57,16 +57,16 @@ def train_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Shuffled batches of all `epochs`, one after another. The last batch of each epoch may be smaller.
 
-    Each batch is a function of (seed, epoch, step), so it does not matter how far a backend reads ahead.
+    Each batch depends on (seed, epoch, step) alone, so a backend may read ahead as far as it likes.
 
     Args:
         examples: the training split.
         batch_size: examples in a batch.
         classes: width of the one-hot targets.
-        seed: of the order.
-        epochs: their numbers, from 0.
-        first_step: the batch at which the first of the epochs begins.
-        transform_of: what changes the batches of an epoch, by its number.
+        seed: seed of the order.
+        epochs: epoch numbers, from 0.
+        first_step: the step at which the first epoch begins.
+        transform_of: from the number of an epoch to the transform of its batches.
 
     Yields:
         Inputs, and float32 targets of (batch, classes).
@@ -82,7 +82,7 @@ def train_batches(
 
 
 def read_ahead(batches: Iterator[Item], count: int = 2) -> Iterator[Item]:
-    """Yield the same batches, each made on another thread while those before it are used."""
+    """Yield the same batches. Another thread makes the next ones while the current one is used."""
     end = object()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as thread:
         ahead = deque(thread.submit(next, batches, end) for _ in range(count))

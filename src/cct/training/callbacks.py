@@ -1,4 +1,4 @@
-"""What happens around the epochs of a training."""
+"""Keras callbacks of a training: best weights, non-finite losses, progress, history."""
 
 import logging
 import math
@@ -24,12 +24,12 @@ class TrainingError(CCTError):
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights with the best validation accuracy; of equals the first, and the raw before the averaged ones.
+    """Keeps the weights with the best validation accuracy. On a tie, the earlier epoch wins, then the raw weights.
 
     Args:
-        validation: the batches that averaged weights are evaluated on too, as `ema_val_accuracy` and so on; None where
-            no weights are averaged.
-        patience: epochs without a better one after which training stops; None never stops it.
+        validation: batches for the evaluation of averaged weights, logged as `ema_val_accuracy` and so on. None: no
+            weights are averaged.
+        patience: training stops after this number of epochs without a better one. None: it never stops early.
     """
 
     def __init__(self, validation: EvalBatches | None, patience: int | None) -> None:
@@ -56,7 +56,7 @@ class BestWeights(keras.callbacks.Callback):
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Stops the training when the loss is not finite, and says what to try."""
+    """Stops the training when the loss is not finite. The message says what to try."""
 
     def __init__(self, every: int = 50) -> None:
         super().__init__()
@@ -81,13 +81,13 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
 
 class ProgressLogger(keras.callbacks.Callback):
-    """Logs a line an epoch with speed, time left and the best epoch so far; a terminal also gets a progress bar.
+    """Logs a line per epoch with speed, time left and the best epoch so far. A terminal also gets a progress bar.
 
     Args:
-        epochs: of the whole training.
-        examples: in an epoch.
-        steps: in an epoch.
-        first_step: at which the first epoch begins.
+        epochs: epochs of the whole training.
+        examples: examples in an epoch.
+        steps: steps in an epoch.
+        first_step: the step at which the first epoch begins.
         best: the best weights so far.
     """
 
@@ -103,11 +103,11 @@ class ProgressLogger(keras.callbacks.Callback):
         super().__init__()
         self.epochs, self.examples, self.steps, self.first_step = epochs, examples, steps, first_step
         self.best = best
-        self.seconds: list[float] = []  # of each epoch, extrapolated where only a part of it was left
+        self.seconds: list[float] = []  # of each epoch; extrapolated if it resumed in the middle
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.start = time.perf_counter()
-        # disable=None: no bar where the output is not a terminal.
+        # disable=None: no bar if the output is not a terminal.
         self.bar = tqdm(total=self.steps, desc=f"epoch {epoch + 1}/{self.epochs}", leave=False, disable=None)
         self.bar.update(self.first_step)
 
@@ -119,7 +119,7 @@ class ProgressLogger(keras.callbacks.Callback):
         self.bar.close()
         share, self.first_step = 1 - self.first_step / self.steps, 0
         self.seconds.append((time.perf_counter() - self.start) / share)
-        # The first epoch compiles; leave it out of the forecast as soon as there is another.
+        # The first epoch includes compilation. The forecast leaves it out as soon as there is another epoch.
         typical = float(np.median(self.seconds[1:] or self.seconds))
         averaged = f" (averaged {logs['ema_val_accuracy']:.4f})" if "ema_val_accuracy" in logs else ""
         loss = reported_name("loss")
@@ -134,11 +134,11 @@ class ProgressLogger(keras.callbacks.Callback):
 
 
 class HistoryLogger(keras.callbacks.Callback):
-    """Adds a row to the history after each epoch, and passes it on.
+    """Adds a row to the history after each epoch, and gives the row to `on_epoch`.
 
     Args:
         rates: the learning rate of each epoch's last step, (epochs,).
-        history: the rows so far, which it extends.
+        history: the rows so far. New rows are appended to it.
         on_epoch: gets each new row.
     """
 

@@ -1,9 +1,9 @@
-"""Checkpoints of trainings, on disk: whole or absent, found again by what decides the result.
+"""Checkpoints of trainings on disk. A training finds its checkpoints by the digest of all that decides its result.
 
-They lie in `.cct/checkpoints/<digest>/` under the root of the repository, also where DVC runs an experiment in a
-temporary folder. A file is named `<epoch>-<step>-<digest>.npz`. A file damaged by a power cut fails its digest; the
-previous one is used. Nothing here is pickled, and nothing is in a file that DVC hashes. A training that cannot write
-its checkpoint warns and continues. The last checkpoint stays until DVC has what the training wrote.
+They lie in `.cct/checkpoints/<digest>/` under the repository root, also when DVC runs an experiment in a temporary
+folder. A file is named `<epoch>-<step>-<digest>.npz` and is written atomically. A checkpoint damaged by a power cut
+fails its checksum; the previous one is used. Nothing here is pickled. DVC hashes none of these files. A training that
+cannot write its checkpoint warns and continues. The last checkpoint stays until DVC has the training's outputs.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from cct.files import sha256_of_file, write_atomically
 
 log = logging.getLogger(__name__)
 
-KEPT = 2  # checkpoints of one run: the latest, and the one before in case the latest is damaged
-CHECKPOINTS = Path(".cct/checkpoints")  # in the root of the repository
-RUNS = 8  # whose checkpoints are kept
-BYTES = 4 << 30  # of all of them together
+KEPT = 2  # checkpoints of one run: the latest, and the previous one in case the latest is damaged
+CHECKPOINTS = Path(".cct/checkpoints")  # under the repository root
+RUNS = 8  # number of runs whose checkpoints are kept
+BYTES = 4 << 30  # limit for all checkpoints together
 CONTENT = "content"
-# Files beside the checkpoints: where a tracker records the run, and the digests of what a finished one wrote.
+# Files beside the checkpoints: the identifier of the tracked run, and the digests of a finished run's outputs.
 TRACKED, FINISHED = "tracked_run", "finished.json"
 
 
@@ -43,31 +43,31 @@ class Checkpoint(NamedTuple):
 
 
 class CheckpointStore:
-    """The checkpoints of one run. It is a context; within it no other process has them.
+    """The checkpoints of one run. Within its context no other process uses them.
 
     Attributes:
-        folder: where they are.
-        latest: the latest whole checkpoint, or None.
+        folder: their folder.
+        latest: the latest undamaged checkpoint, or None.
         interval: seconds between two checkpoints within an epoch, from the environment variable CCT_CHECKPOINT_SECONDS.
-        notes: what the run finds again with its checkpoint. Saved with every checkpoint.
+        notes: JSON values that are saved with every checkpoint and restored with it.
         is_committed: see `__init__`.
     """
 
     def __init__(
         self, top: Path, digest: str, is_committed: Callable[[Sequence[str]], bool] = lambda digests: True
     ) -> None:
-        """Name the checkpoints of a run.
+        """Set the folder of a run's checkpoints.
 
         Args:
             top: folder of all runs' checkpoints.
-            digest: hexadecimal; equal for runs that must end in the same bits, and only for them.
-            is_committed: whether files of some digests are safe. Checkpoints of a run that wrote them can go then.
+            digest: hexadecimal. It is equal for runs that must end in the same bits, and only for them.
+            is_committed: whether files with these digests are safe. If so, the checkpoints of their run can be removed.
 
         Raises:
             CCTError: CCT_CHECKPOINT_SECONDS is not a number of seconds.
         """
         self.folder, self.is_committed = top / digest, is_committed
-        # Lock files are never removed (another process may be waiting on one), so there is a fixed number of them.
+        # Lock files are never removed, because another process may wait for one. The short name limits their number.
         self.lock = FileLock(top / f"{digest[:4]}.lock")
         self.latest: Checkpoint | None = None
         self.notes: dict[str, Any] = {}
@@ -94,7 +94,7 @@ class CheckpointStore:
                 break
             log.warning("the checkpoint %s is damaged and not used", path)
             path.unlink(missing_ok=True)
-        for path in self.folder.glob(".*.part"):  # of a process that was killed while it wrote
+        for path in self.folder.glob(".*.part"):  # left by a process that was killed while it wrote
             path.unlink(missing_ok=True)
         return self
 
@@ -102,10 +102,10 @@ class CheckpointStore:
         self.lock.release()
 
     def save(self, content: Mapping[str, Any], arrays: Mapping[str, Sequence[np.ndarray]]) -> None:
-        """Write a checkpoint. The one before stays until this one is on the disk.
+        """Write a checkpoint. The previous one stays until this one is on the disk.
 
         Args:
-            content: JSON values, with `epoch` and `step`, whole numbers that say how far the run is.
+            content: JSON values. `epoch` and `step`, whole numbers, give the progress of the run.
             arrays: lists of arrays by name.
         """
         text = json.dumps({**content, "notes": self.notes, "lengths": {name: len(a) for name, a in arrays.items()}})
@@ -129,16 +129,16 @@ class CheckpointStore:
             path.unlink(missing_ok=True)
 
     def tracked_run(self) -> str | None:
-        """The identifier that `note_tracked_run` got, in this process or in one before."""
+        """The identifier that `note_tracked_run` got, in this process or in an earlier one."""
         try:
             return (self.folder / TRACKED).read_text(encoding="utf-8")
         except OSError:
             return None
 
     def note_tracked_run(self, run_id: str) -> None:
-        """Note where a tracker records this run. The tracker's thread may call it at any time, even after the context.
+        """Store the tracker's name for this run. Its thread may call this at any time, even after the context.
 
-        It is no part of a checkpoint: an interrupted training may write its last one before the tracker answers.
+        The name is not part of a checkpoint: an interrupted training may write its last one before the tracker answers.
         """
         with contextlib.suppress(OSError):
             write_atomically(self.folder / TRACKED, run_id.encode())
@@ -148,9 +148,9 @@ class CheckpointStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def finish(self, digests: Sequence[str]) -> None:
-        """Note the digests of the files that this run wrote, because it is finished.
+        """Mark this run as finished, and store the digests of the files that it wrote.
 
-        Its last checkpoint stays: whoever stores the files may fail. The next run that starts removes it, if they are
+        Its last checkpoint stays, because storing the files may fail. The next run removes it if the files are
         committed by then.
         """
         with contextlib.suppress(OSError):
@@ -162,7 +162,7 @@ class CheckpointStore:
         return sorted(self.folder.glob("*-*-*.npz"))
 
     def _clear_committed_runs(self) -> None:
-        """Remove the finished runs whose files are committed, this run among them, but none that is active."""
+        """Remove finished runs whose files are committed, this run included. Active runs stay."""
         for note in self.folder.parent.glob(f"*/{FINISHED}"):
             with contextlib.suppress(OSError, ValueError):
                 if self.is_committed(json.loads(note.read_bytes())):
@@ -171,7 +171,7 @@ class CheckpointStore:
     def _clear_old_runs(self) -> None:
         """Remove the oldest runs, finished ones first, while there are too many or they are too large.
 
-        None that is active is removed.
+        Active runs stay.
         """
         folders = [folder for folder in self.folder.parent.iterdir() if folder.is_dir()]
         runs = sorted((not (folder / FINISHED).is_file(), _age(folder), folder) for folder in folders)
@@ -185,8 +185,8 @@ class CheckpointStore:
                 count, total = count - 1, total - sizes[folder]
 
     def _remove(self, folder: Path) -> bool:
-        """Remove a run's folder, unless the run is active, or shares its lock with one that is."""
-        if folder == self.folder:  # whose lock is held here
+        """Remove a run's folder, unless that run, or another run with the same lock, is active."""
+        if folder == self.folder:  # this process holds its lock
             self.clear()
             return True
         with contextlib.suppress(Timeout), FileLock(folder.parent / f"{folder.name[:4]}.lock").acquire(timeout=0):
@@ -196,7 +196,7 @@ class CheckpointStore:
 
 
 def abandoned_runs(top: Path) -> list[str]:
-    """The tracked runs of trainings that were killed: not finished, and no process has their checkpoints."""
+    """The tracked runs of killed trainings. They are not finished, and no process uses their checkpoints."""
     found = []
     for note in sorted(top.glob(f"*/{TRACKED}")):
         folder = note.parent
@@ -207,11 +207,11 @@ def abandoned_runs(top: Path) -> list[str]:
 
 
 def run_digest(parts: Mapping[str, Any], files: Sequence[Path]) -> str:
-    """The digest of all that decides a run's result: 40 hexadecimal digits.
+    """The digest of everything that decides a run's result: 40 hexadecimal digits.
 
     Args:
         parts: JSON values.
-        files: their names and contents count.
+        files: files whose names and contents count.
 
     Raises:
         CCTError: a file cannot be read.
@@ -226,7 +226,7 @@ def run_digest(parts: Mapping[str, Any], files: Sequence[Path]) -> str:
 
 
 def _read_checkpoint(path: Path) -> Checkpoint | None:
-    """A checkpoint, or None where the file is damaged."""
+    """A checkpoint, or None if the file is damaged."""
     try:
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest()[:32] != path.stem.rpartition("-")[2]:

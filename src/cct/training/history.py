@@ -1,4 +1,4 @@
-"""`reports/history.csv`: one row an epoch."""
+"""`reports/history.csv`: one row per epoch."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,30 +10,30 @@ import numpy as np
 from cct.tables import TableError, column_places, parse_number, read_csv
 from cct.training.metrics import EPOCH_METRICS, reported_name
 
-ALWAYS = ("loss", "accuracy")  # metrics that every history has; others may be younger than a history
+ALWAYS = ("loss", "accuracy")  # metrics of every history; the other metrics may be newer than a history
 
 
 def history_columns(metrics: Iterable[str] = EPOCH_METRICS) -> dict[str, type]:
     """The columns of a history with some metrics. Epochs count from 1; `best` is 1 for the best epoch.
 
-    Losses are cross entropies in nats without label smoothing, so that they compare with the test loss. `learning_rate`
-    is the rate of the epoch's last step.
+    Losses are cross entropies in nats without label smoothing, so they are comparable with the test loss.
+    `learning_rate` is the rate of the epoch's last step.
     """
     measured = [f"{split}_{name}" for split in ("train", "val") for name in metrics]
     return {"epoch": int} | dict.fromkeys(measured, float) | {"learning_rate": float, "best": int}
 
 
 def ema_columns(metrics: Iterable[str] = EPOCH_METRICS) -> dict[str, type]:
-    """The columns that a history has besides where weights are averaged."""
+    """The additional columns of a history with averaged weights."""
     return {f"ema_val_{name}": float for name in metrics}
 
 
 def history_row(epoch: int, logs: Mapping[str, Any], *, rate: float) -> dict[str, float]:
-    """A row without `best`, from what Keras reports of an epoch.
+    """A row without `best`, from Keras's logs of an epoch.
 
     Args:
         epoch: counted from 1.
-        logs: values by `reported_name`, behind `val_` those of validation, behind `ema_val_` of averaged weights too.
+        logs: values by `reported_name`. Validation has the prefix `val_`; averaged weights, if any, have `ema_val_`.
         rate: the learning rate of the epoch's last step.
     """
     names = [(name, reported_name(name)) for name in EPOCH_METRICS]
@@ -44,7 +44,7 @@ def history_row(epoch: int, logs: Mapping[str, Any], *, rate: float) -> dict[str
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write one line an epoch: `history_columns`, and `ema_columns` where the rows have them."""
+    """Write one line per epoch: `history_columns`, and `ema_columns` if the rows have them."""
     with path.open("w", newline="", encoding="utf-8") as file:
         columns = [*history_columns(), *(name for name in ema_columns() if name in history[0])]
         writer = csv.DictWriter(file, columns, lineterminator="\n")
@@ -66,12 +66,12 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
     """Read `history.csv`.
 
     Returns:
-        `history_columns`, and `ema_columns` where the file has them, one value an epoch: int64 for epoch (from 1) and
-        best (one 1, else 0), float64 for all else. Other columns are left out, and so are metrics that were added to
-        `EPOCH_METRICS` since the file was written.
+        `history_columns`, and `ema_columns` if the file has them, one value per epoch. `epoch` (from 1) and `best` (one
+        1, else 0) are int64; the others are float64. Other columns are left out. Metrics that `EPOCH_METRICS` got after
+        the file was written are left out, too.
 
     Raises:
-        TableError: it is absent, not CSV, without a column or a row, or a value is not a number or not possible.
+        TableError: the file is absent, not CSV, without a column or a row, or a value is not a number or not possible.
     """
     header, rows = read_csv(path)
     metrics = [name for name in EPOCH_METRICS if name in ALWAYS or {f"train_{name}", f"val_{name}"} & set(header)]

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as requests, which a training meets between two steps."""
+"""Turns Ctrl-C, SIGTERM and a closed terminal into requests, which a training handles between two steps."""
 
 import contextlib
 import logging
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def deferred_interrupts() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C, SIGTERM or SIGHUP into an event that is set; the second raises KeyboardInterrupt at once.
+    """Set an event at the first Ctrl-C, SIGTERM or SIGHUP. The second raises KeyboardInterrupt at once.
 
-    An exception in the middle of a step would leave variables that are neither those before nor those after it.
+    An exception in the middle of a step would leave only a part of the variables updated.
     """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+    if threading.current_thread() is not threading.main_thread():  # signals can be handled only there
         yield asked
         return
 
@@ -28,7 +28,7 @@ def deferred_interrupts() -> Iterator[threading.Event]:
         log.info("stopping after this step (once more: at once, and back to the last checkpoint on disk)")
 
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup sets SIG_IGN
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, ask) for number in numbers}
     try:

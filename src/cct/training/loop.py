@@ -1,4 +1,4 @@
-"""Training: a model and examples in, a history out. Knows neither files nor trackers nor what an example is."""
+"""Trains a model on examples and returns its history. It uses no files or trackers, and takes any kind of example."""
 
 import contextlib
 import functools
@@ -19,7 +19,7 @@ from cct.training.params import TrainParams
 from cct.training.resume import CheckpointCallback, Progress, RestoreMetrics, restore
 from cct.training.schedules import learning_rates
 
-MOST_STEPS = 50_000_000  # each has its learning rate in memory
+MOST_STEPS = 50_000_000  # the learning rate of each step is in memory
 
 
 def train_model(
@@ -33,24 +33,24 @@ def train_model(
     checkpoints: CheckpointStore | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> list[dict[str, float]]:
-    """Train `model` in place; it ends with its best weights on `validation`, raw or averaged.
+    """Train `model` in place. It ends with its best weights on `validation`, raw or averaged.
 
     Args:
         model: from a batch of inputs to logits.
         training: the examples to learn from.
         validation: the examples that choose the best epoch.
-        config: how.
-        transform_of: what changes the batches of an epoch (augmentation), by the number of the epoch, from 0.
+        config: the section `train` of `params.yaml`.
+        transform_of: from the number of an epoch, from 0, to the transform of its batches (augmentation).
         jit_compile: whether XLA compiles a step.
-        checkpoints: where the state is written, and where the training resumes. A resumed training ends in the same
-            bits as one that was never interrupted.
-        on_epoch: gets each new epoch's row of the history, without `best`, as soon as it is known.
+        checkpoints: the store of checkpoints; the training resumes from the latest. A resumed training ends in the same
+            bits as an uninterrupted one.
+        on_epoch: gets the history's row of each new epoch, without `best`, as soon as it is known.
 
     Returns:
         A row for each epoch, with the columns of `cct.training.history`.
 
     Raises:
-        TrainingError: the loss is no longer a number, or there are too few batches for a single update.
+        TrainingError: the loss is not finite, or there are too few batches for a single update, or too many steps.
         KeyboardInterrupt: the run was asked to stop. Its checkpoint is written; the message says where it stopped.
     """
     classes, batch_size = model.output_shape[-1], config.batch_size
@@ -97,7 +97,7 @@ def _compile(model: keras.Model, config: TrainParams, rates: np.ndarray, *, jit_
         metrics=[metric.make(reported_name(name)) for name, metric in EPOCH_METRICS.items()],
         jit_compile=jit_compile,
     )
-    # Else TensorFlow traces the first step twice, once to find out that the optimizer makes variables in it.
+    # Otherwise TensorFlow traces the first step twice, because the optimizer makes its variables in it.
     model.optimizer.build(model.trainable_variables)
 
 
@@ -110,10 +110,10 @@ def _fit(
     batches: Callable[..., Any],
     **options: Any,
 ) -> None:
-    """Run the epochs that are left, from the step at which the first of them begins."""
+    """Run the remaining epochs. The first of them begins at the step in `progress`."""
     epoch, first_step, stopped = progress.epoch, progress.step, progress.stopped
     while epoch < config.epochs and not stopped:
-        # The rest of an epoch is an epoch of fewer steps to Keras, and needs a `fit` of its own.
+        # To Keras, the rest of an epoch is an epoch with fewer steps. It needs a separate `fit`.
         end = epoch + 1 if first_step else config.epochs
         with _beside_the_steps(batches(epochs=range(epoch, end), first_step=first_step)) as stream:
             model.fit(
@@ -121,7 +121,7 @@ def _fit(
                 initial_epoch=epoch,
                 epochs=end,
                 steps_per_epoch=steps - first_step,
-                shuffle=False,  # the batches are shuffled
+                shuffle=False,  # the batches are shuffled already
                 verbose=0,
                 **options,
             )
@@ -129,7 +129,7 @@ def _fit(
 
 
 def _beside_the_steps(batches: Iterator[Any]) -> contextlib.AbstractContextManager[Iterator[Any]]:
-    """The batches, made while the device computes: TensorFlow reads ahead itself, JAX and PyTorch do not."""
+    """The batches, made while the device computes. TensorFlow reads ahead itself; JAX and PyTorch do not."""
     if keras.backend.backend() == "tensorflow":
         return contextlib.nullcontext(batches)
     return contextlib.closing(read_ahead(batches))

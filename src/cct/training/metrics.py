@@ -1,6 +1,6 @@
-"""The metrics of every epoch, on training and validation: one entry each.
+"""The metrics of every epoch, on the training and validation splits.
 
-An entry appears in the history, in MLflow and in the figure of the curves. To add one, write an entry in
+Each appears in the history, in MLflow and in the figure of the training curves. To add a metric, write an entry in
 `EPOCH_METRICS` with a function that makes its Keras metric.
 """
 
@@ -15,8 +15,8 @@ class EpochMetric(NamedTuple):
     """How a metric is computed and shown.
 
     Attributes:
-        title: of its panel in the figure.
-        higher_is_better: its direction.
+        title: title of its panel in the figure.
+        higher_is_better: whether higher values are better.
         percent: whether it is a share of 1, shown in percent.
         make: from a name to a Keras metric over logits and one-hot targets.
     """
@@ -39,7 +39,7 @@ def _accuracy(name: str) -> "keras.metrics.Metric":
     return keras.metrics.CategoricalAccuracy(name=name)
 
 
-# Keras reports what training minimizes, label smoothing included, as `loss`. The metric of that name is the plain one.
+# Keras reports the minimized loss, label smoothing included, as `loss`. So our plain `loss` has another name in Keras.
 REPORTED_AS = {"loss": "cross_entropy"}
 EPOCH_METRICS = {
     "loss": EpochMetric("Loss", higher_is_better=False, percent=False, make=_cross_entropy),

@@ -1,6 +1,6 @@
 """The optimizers by name. To add one, write a function as below and an entry in `OPTIMIZERS`.
 
-This module is light, because the schema reads its names; Keras is imported when an optimizer is made.
+This module is light, because the schema reads its names. Keras is imported when an optimizer is made.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ def _adamw(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.O
 def _muon(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Optimizer":
     """Muon for the encoder's matrices; AdamW for convolutions, vectors, positions and the head.
 
-    Jordan et al., 2024, scaled as in Liu et al., arXiv:2502.16982, so that rates and decay are AdamW's.
+    Source: Jordan et al., 2024, scaled as in Liu et al., arXiv:2502.16982, so that AdamW's rates and decay apply.
     """
     from cct.training.averaging import Muon
 
@@ -36,9 +36,9 @@ def make_optimizer(model: "keras.Model", train: "TrainParams", rates: "np.ndarra
     """The optimizer of a config. Norms, biases, positions and the class token are decayed only if the config says so.
 
     Args:
-        model: whose variables it will change.
+        model: the model whose variables the optimizer will change.
         train: the config.
-        rates: the learning rate of each batch, (batches,), however many of them make one update.
+        rates: the learning rate of each batch, (batches,), also if several batches make one update.
     """
     from cct.training.averaging import LearningRate
 
@@ -49,7 +49,7 @@ def make_optimizer(model: "keras.Model", train: "TrainParams", rates: "np.ndarra
         "global_clipnorm": train.clip_norm,
         "gradient_accumulation_steps": batches_per_update if batches_per_update > 1 else None,
         "use_ema": train.ema_decay is not None,
-        # Keras averages after every batch, whether or not it brought an update.
+        # Keras averages after every batch, also without an update.
         "ema_momentum": (train.ema_decay or 0.0) ** (1 / batches_per_update),
     }
     optimizer = OPTIMIZERS[train.optimizer](train, options)

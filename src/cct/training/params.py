@@ -61,8 +61,8 @@ class TrainParams(Section):
     )
     seed: int = Field(ge=0, lt=2**32, description="seed of initial weights, order, augmentation and dropout")
 
-    # These are validators of fields, not of the model: a field's validator runs beside the mistakes of other fields and
-    # sees the valid fields above its own. A validator of the model runs only when every field is valid.
+    # These are validators of fields, not of the model. A field's validator runs even if other fields are invalid.
+    # It sees the valid fields above its own. A validator of the model runs only if every field is valid.
     @field_validator("min_learning_rate")
     @classmethod
     def _not_above_peak(cls, rate: float, info: ValidationInfo) -> float:

@@ -1,4 +1,4 @@
-"""The state of a training: written while it runs, put back when it resumes."""
+"""Writes checkpoints while a training runs, and restores them when it resumes."""
 
 import math
 import threading
@@ -15,26 +15,26 @@ from cct.training.variables import assign_variables, training_variables
 
 
 class Progress(NamedTuple):
-    """How far a training is."""
+    """The progress of a training."""
 
-    epoch: int  # epochs that are finished
-    step: int  # steps of the next epoch that are finished
+    epoch: int  # finished epochs
+    step: int  # finished steps of the next epoch
     history: list[dict[str, float]]  # a row for each finished epoch
     stopped: bool  # by early stopping
-    metrics: list[np.ndarray]  # the metrics' variables within an epoch, or none
+    metrics: list[np.ndarray]  # the metrics' variables within an epoch; empty between epochs
 
 
 def restore(model: keras.Model, best: BestWeights, store: CheckpointStore | None, example: tuple) -> Progress:
     """Put the latest checkpoint into a compiled model and `best`.
 
     Args:
-        model: whose variables are set; as it is if there is no checkpoint.
-        best: likewise.
-        store: of the checkpoints.
-        example: a batch of one, on which the model makes its metrics' variables.
+        model: the compiled model; unchanged if there is no checkpoint.
+        best: the best weights so far; also unchanged then.
+        store: the store of the checkpoints.
+        example: a batch of one; with it the model makes its metrics' variables.
 
     Returns:
-        Where the training resumes.
+        The progress at which the training resumes.
     """
     if store is None or store.latest is None:
         return Progress(0, 0, [], False, [])
@@ -53,11 +53,11 @@ class CheckpointCallback(keras.callbacks.Callback):
     """Writes a checkpoint after every epoch, at intervals within long ones, and when the run is asked to stop.
 
     Args:
-        store: where they go; None writes none.
-        best: the best weights so far, a part of the state.
-        history: the rows so far, likewise.
-        steps: in an epoch.
-        first_step: at which the first epoch begins.
+        store: the store of the checkpoints. None: none is written.
+        best: the best weights so far, a part of the checkpoint.
+        history: the rows so far, also a part of it.
+        steps: steps in an epoch.
+        first_step: the step at which the first epoch begins.
         asked: set when the run is to stop.
     """
 
@@ -97,7 +97,7 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def _save(self, epoch: int, step: int) -> None:
         if self.store is not None:
-            model = self.model  # on JAX this brings the variables up to date
+            model = self.model  # on JAX, reading this attribute updates the variables
             content: dict[str, Any] = {
                 "epoch": epoch,
                 "step": step,
@@ -105,7 +105,7 @@ class CheckpointCallback(keras.callbacks.Callback):
                 "best": {"epoch": self.best.epoch, "accuracy": self.best.accuracy},
                 "stopped": bool(model.stop_training),
             }
-            # Within an epoch the metrics are part of the state; at its end Keras starts them anew.
+            # Within an epoch the metrics are part of the checkpoint. At its end Keras resets them.
             groups = training_variables(model, metrics=step > 0)
             arrays = {name: [ops.convert_to_numpy(v) for v in group] for name, group in groups.items()}
             self.store.save(content, arrays | {"best": self.best.weights})
@@ -113,7 +113,7 @@ class CheckpointCallback(keras.callbacks.Callback):
 
 
 class RestoreMetrics(keras.callbacks.Callback):
-    """Puts metrics back at the start of the first epoch, which Keras begins by clearing them."""
+    """Restores the metrics at the start of the first epoch, because Keras clears them there."""
 
     def __init__(self, metrics: list[np.ndarray]) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 # Each takes the config, the steps since the warm-up (n,), the number of steps between warm-up and cool-down, and the
-# steps in an epoch, and returns the rates (n,).
+# steps in an epoch. It returns the rates (n,).
 def _constant(train: "TrainParams", since_n: np.ndarray, total: int, steps_per_epoch: int) -> np.ndarray:
     return np.full(len(since_n), train.learning_rate)
 
@@ -29,7 +29,7 @@ def _linear(train: "TrainParams", since_n: np.ndarray, total: int, steps_per_epo
 
 def _step(train: "TrainParams", since_n: np.ndarray, total: int, steps_per_epoch: int) -> np.ndarray:
     period = train.step_epochs * steps_per_epoch
-    # Whole numbers are compared: a quotient of floats may be just below the whole number that it should be.
+    # This compares whole numbers, because a quotient of floats may be just below the exact whole number.
     starts = np.ceil(np.round(period * np.arange(1, int(total / period) + 2), 6))
     passed_n = np.searchsorted(starts, since_n, side="right")
     return np.maximum(train.min_learning_rate, train.learning_rate * float(train.step_factor) ** passed_n)
@@ -39,12 +39,12 @@ SCHEDULES = {"constant": _constant, "cosine": _cosine, "linear": _linear, "step"
 
 
 def default_warmup(epochs: float) -> float:
-    """The epochs of warm-up where none are given: a fifteenth, at most 10."""
+    """The default number of warm-up epochs: a fifteenth of all, at most 10."""
     return min(10, epochs / 15)
 
 
 def learning_rates(train: "TrainParams", *, steps_per_epoch: int) -> np.ndarray:
-    """The learning rate of each step of a training, from the first on: (epochs * steps_per_epoch,), float32.
+    """The learning rate of each step of a training: (epochs * steps_per_epoch,), float32.
 
     Warm-up and cool-down are rounded to whole steps.
     """

@@ -5,7 +5,7 @@ import numpy as np
 
 
 def training_variables(model: keras.Model, *, metrics: bool) -> dict[str, list]:
-    """All that training changes, in groups. The model's group has the states of its random number generators too."""
+    """All variables that training changes, in groups. "model" includes the states of its random number generators."""
     return {
         "model": list(model.variables),
         "optimizer": list(model.optimizer.variables),

@@ -16,12 +16,12 @@ CELL_TEXT_CLASSES = 25  # with more classes the numbers in the cells are too sma
 
 @styled
 def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> "Figure":
-    """How the model labels the examples of each class: a row for each true class, coloured by its own shares.
+    """The predictions for each class: a row for each true class, coloured by its own shares.
 
     Args:
         matrix_kk: counts, rows true, columns predicted. A row without examples is grey.
-        class_names: k names. Up to `CELL_TEXT_CLASSES` every class is named, and every cell that is not empty has its
-            percentage. Above, some classes are named and the cells are colour only.
+        class_names: k names. Up to `CELL_TEXT_CLASSES`, every class is named, and every cell that is not empty has its
+            percentage. With more classes, some are named, and cells show only colour.
     """
     from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
@@ -35,7 +35,7 @@ def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> 
 
     figure = new_figure(height=max(min(1.8 + 0.46 * classes, 6.4), 0.32 * classes) if numbers else 7.2)
     axes = figure.subplots()
-    # The square root gives the small shares, which are the errors, most of the colours.
+    # The square root gives most of the colours to the small shares, which are the errors.
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     cmap = colormaps["Blues"].with_extremes(bad="#DDDDDD")
     image = axes.imshow(share_kk, cmap=cmap, norm=norm, interpolation="nearest")
@@ -67,7 +67,7 @@ def plot_per_class_accuracy(per_class: Mapping[str, float | None], overall: floa
     """A bar for each class, the best on top, and the overall accuracy with its confidence interval.
 
     Args:
-        per_class: accuracy, 0 to 1, by class name; None where the class has no test example.
+        per_class: accuracy, 0 to 1, by class name. None: the class has no test example.
         overall: accuracy over all examples, 0 to 1.
         low: lower end of its interval.
         high: upper end of its interval.
@@ -79,7 +79,7 @@ def plot_per_class_accuracy(per_class: Mapping[str, float | None], overall: floa
     axes.barh(range(len(known)), [known[name] for name in names[: len(known)]], height=0.7, color=BLUE)
     for place, name in enumerate(names):
         text = percent(known[name]) if name in known else "no example"
-        axes.text(1.01, place, text, va="center", fontsize=9)  # in a column; beside its bar the line would cross it
+        axes.text(1.01, place, text, va="center", fontsize=9)  # in a column: the line would cross a text beside its bar
     axes.axvspan(low, high, color=ORANGE, alpha=0.4, linewidth=0, zorder=0.5)
     interval = f"all classes: {percent(overall)} (confidence interval {percent(low)} to {percent(high)})"
     line = axes.axvline(overall, color=ORANGE, linewidth=2, label=interval)

@@ -23,12 +23,12 @@ def plot_top_errors(
     """The most confident wrong predictions, the most confident first, each titled "true → predicted, 97 %".
 
     Args:
-        images_nhwc: uint8 with 1 or 3 channels. Of a memory map only the shown images are read.
+        images_nhwc: uint8 with 1 or 3 channels. From a memory map, only the shown images are read.
         labels_n: true class indices.
         predicted_n: predicted class indices.
         probabilities_nk: the probability of the predicted class is the confidence.
         class_names: k names.
-        count: the most images to show.
+        count: largest number of images to show.
     """
     wrong_m = np.flatnonzero(labels_n != predicted_n)
     confidence_m = probabilities_nk[wrong_m, predicted_n[wrong_m]]
@@ -47,7 +47,7 @@ def plot_top_errors(
 
 
 def _image_grid(images_mhwc: np.ndarray, titles: Sequence[tuple[str, str]], title: str, columns: int = 5) -> "Figure":
-    """Images in rows, each under its title of two parts, which share a line where all of them fit."""
+    """Images in rows, each under its title. The two parts of a title share a line if all titles fit."""
     separator = " " if max(len(first) + len(second) for first, second in titles) < 21 else "\n"
     rows = -(-len(titles) // columns)
     cell = WIDTH / columns
@@ -57,7 +57,7 @@ def _image_grid(images_mhwc: np.ndarray, titles: Sequence[tuple[str, str]], titl
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
-    # Grey images share one scale, up to the brightest pixel: some data sets do not use all of the 255.
+    # Grey images share one scale up to the brightest pixel, because some data sets do not reach 255.
     grey = {"cmap": "gray", "vmin": 0, "vmax": max(int(images_mhwc.max()), 1)} if images_mhwc.shape[-1] == 1 else {}
     for axes, image_hwc, parts in zip(grid, images_mhwc, titles, strict=False):
         axes.imshow(image_hwc[..., 0] if grey else image_hwc, interpolation="nearest", **grey)
@@ -67,7 +67,7 @@ def _image_grid(images_mhwc: np.ndarray, titles: Sequence[tuple[str, str]], titl
 
 @styled
 def plot_augmentations(rows: Mapping[str, np.ndarray], enabled: Sequence[str]) -> "Figure":
-    """The same images in each row, changed by the augmentation that is named at its left.
+    """The same images in each row, changed by the augmentation named at its left.
 
     Args:
         rows: uint8 images (m, h, w, c) by name; c is 1 or 3.
@@ -75,7 +75,7 @@ def plot_augmentations(rows: Mapping[str, np.ndarray], enabled: Sequence[str]) -
     """
     count, height, width, channels = next(iter(rows.values())).shape
     gap = max(1, width // 16)
-    # One large image with white gaps: axes for each image would take seconds.
+    # One large image with white gaps, because axes for each image would take seconds.
     sheet = np.full((len(rows), height + gap, count, width + gap, channels), 255, np.uint8)
     for place, images_mhwc in enumerate(rows.values()):
         sheet[place, :height, :, :width] = images_mhwc.swapaxes(0, 1)

@@ -1,4 +1,4 @@
-"""The figures of a run, by the name of their file. To add one, write a function and an entry in `FIGURES`.
+"""The figures of a run, by file name. To add a figure, write a function and an entry in `FIGURES`.
 
 Figures that show examples belong to a task and are in its folder, in `cct.tasks`.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class FigureInputs(NamedTuple):
-    """All that a figure can be drawn from."""
+    """The data for all figures."""
 
     history: History
     summary: dict[str, Any]  # the content of metrics.json

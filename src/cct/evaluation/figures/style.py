@@ -1,7 +1,7 @@
-"""How every figure looks, and how it becomes a file.
+"""The style of all figures, and their files.
 
-Matplotlib is imported where a figure is made, because importing it takes long. Only the object-oriented interface is
-used: no display, no pyplot, and a user's matplotlibrc changes nothing.
+Matplotlib is imported where a figure is made, because the import takes long. Only the object-oriented interface is
+used, without display and pyplot. A user's matplotlibrc changes nothing.
 """
 
 import contextlib
@@ -53,17 +53,17 @@ def styled(draw: Callable[Arguments, "Figure"]) -> Callable[Arguments, "Figure"]
 
 
 def save_figure(figure: "Figure", path: Path, dpi: int) -> None:
-    """Write a PNG whose bytes depend on the figure and `dpi` alone, whole or not at all."""
+    """Write a PNG atomically. Its bytes depend on the figure and `dpi` alone."""
     content = io.BytesIO()
     with figure_style():
-        # Matplotlib's own name and version would otherwise be in the file.
+        # Without `metadata`, Matplotlib writes its name and version into the file.
         figure.savefig(content, format="png", dpi=dpi, facecolor="white", backend="agg", metadata={"Software": None})
     write_atomically(path, content.getbuffer())
 
 
 @contextlib.contextmanager
 def figure_style() -> Iterator[None]:
-    """Matplotlib's defaults and `STYLE`, within the block."""
+    """Apply Matplotlib's defaults and `STYLE` within the block."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -73,14 +73,14 @@ def figure_style() -> Iterator[None]:
 
 
 def new_figure(*, height: float, width: float = WIDTH) -> "Figure":
-    """An empty figure; sizes are in inches."""
+    """An empty figure. Sizes are in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def percent(share: float) -> str:
-    """A share in words: 0.5 as 50.0 %."""
+    """A share as text: 0.5 as 50.0 %."""
     return f"{share:.1%}".replace("%", " %")
 
 

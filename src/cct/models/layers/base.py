@@ -1,4 +1,4 @@
-"""What every layer here shares."""
+"""Shared code of the layers."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,7 +8,7 @@ from keras import ops
 
 
 class CCTLayer(keras.layers.Layer):
-    """A layer whose `get_config` is its constructor's arguments, each kept as the attribute of that name."""
+    """A layer whose `get_config` returns its constructor's arguments. Each is an attribute of the same name."""
 
     arguments: tuple[str, ...] = ()
 
@@ -20,10 +20,10 @@ INITIALIZATIONS = ("paper", "keras")
 
 
 def one_of(name: str, value: str, allowed: Collection[str]) -> str:
-    """A constructor's argument that must be one of some words.
+    """Return `value`, a constructor's argument, if it is one of the allowed words.
 
     Raises:
-        ValueError: it is another one.
+        ValueError: `value` is not allowed.
     """
     if value not in allowed:
         raise ValueError(f"{name} = {value!r}: must be one of {', '.join(allowed)}")
@@ -40,14 +40,14 @@ def dense(
     activation=None,
     fans: int | None = None,
 ):
-    """A linear layer with the initial weights of the paper's code, or Keras's own.
+    """A linear layer with the initial weights of the paper's code or of Keras.
 
-    PyTorch's trunc_normal_ cuts at +-2, not at two deviations: at 0.02 that is a plain normal distribution.
+    PyTorch's trunc_normal_ cuts at +-2, not at two deviations. At a deviation of 0.02 this is a plain normal
+    distribution.
 
     Args:
         initialization: "paper" or "keras".
-        fans: for Keras's initial weights, the sum of inputs and outputs that Glorot's rule takes, where it is not the
-            layer's own.
+        fans: for Keras's initial weights: sum of inputs and outputs in Glorot's rule. None: the layer's own sum.
     """
     if one_of("initialization", initialization, INITIALIZATIONS) == "paper":
         kernel = keras.initializers.RandomNormal(stddev=0.02)

@@ -8,9 +8,9 @@ from cct.models.layers.base import CCTLayer, dense, gelu, one_of
 
 @keras.saving.register_keras_serializable(package="cct")
 class StochasticDepth(CCTLayer):
-    """Drops a residual branch, of (b, ...), for whole images at random in training, each layer by its own draws.
+    """Drops a residual branch (b, ...) for whole images, at random, in training. Each layer samples on its own.
 
-    Huang et al., arXiv:1603.09382. The branch is scaled by 1 / (1 - rate) where it is kept.
+    Source: Huang et al., arXiv:1603.09382. A branch that is not dropped is scaled by 1 / (1 - rate).
     """
 
     arguments = ("rate", "seed")
@@ -33,12 +33,12 @@ class StochasticDepth(CCTLayer):
 
 @keras.saving.register_keras_serializable(package="cct")
 class Attention(CCTLayer):
-    """Self-attention over tokens of (b, n, d) with one projection to queries, keys and values.
+    """Self-attention over tokens (b, n, d) with one projection to queries, keys and values.
 
-    Where a head is as wide as the tokens, as in the Keras example, two of the four projections are folded into the
-    others. With x of (n, d), a head's scores are (x Q)(x K)^T = x (Q K^T) x^T, and its output is A (x V) O =
-    (A x) (V O). A product of two matrices of weights costs next to nothing beside one with a batch of tokens, so this
-    halves the multiplications. The function is the same.
+    If a head is at least as wide as the tokens, two of the four projections are folded into the others. The Keras
+    example is such a model. With x of (n, d), a head's scores are (x Q)(x K)^T = x (Q K^T) x^T. Its output is
+    A (x V) O = (A x) (V O). A product of two weight matrices is much cheaper than a product with a batch of tokens. So
+    folding halves the multiplications. The function is the same.
     """
 
     arguments = ("num_heads", "head_dim", "qkv_bias", "projection_dropout", "attention_dropout", "initialization")
@@ -62,7 +62,7 @@ class Attention(CCTLayer):
     def build(self, input_shape) -> None:
         width, inner = input_shape[-1], self.num_heads * self.head_dim
         options = {"initialization": self.initialization, "dtype": self.dtype_policy}
-        # Glorot's rule for each of the three, as in Keras's MultiHeadAttention, not for all of them at once.
+        # Glorot's rule for each of the three, as in Keras's MultiHeadAttention, not for all three together.
         self.qkv = dense(3 * inner, use_bias=self.qkv_bias, fans=width + inner, name="qkv", **options)
         self.qkv.build(input_shape)
         self.projection = dense(width, name="projection", **options)
@@ -98,7 +98,7 @@ class Attention(CCTLayer):
         half = ops.matmul(tokens_bnd, ops.reshape(scores_ded, (d, e * d)))
         if self.qkv_bias:
             query_ek, _, value_ek = ops.split(ops.reshape(self.qkv.bias, (3 * e, k)), 3, axis=0)
-            # The keys' biases add the same to all scores of a query, which the softmax does not see.
+            # The keys' biases add the same value to all scores of a query. The softmax ignores it.
             half = half + ops.reshape(ops.einsum("ek,fek->ef", query_ek * k**-0.5, key_dek), (e * d,))
         logits = ops.matmul(ops.reshape(half, (-1, n * e, d)), ops.transpose(tokens_bnd, (0, 2, 1)))
         weights_bnm = ops.cast(ops.softmax(ops.cast(logits, "float32")), self.compute_dtype)  # n * e rows
@@ -108,7 +108,7 @@ class Attention(CCTLayer):
         output = ops.matmul(mixed, ops.reshape(outputs_edd, (e * d, d))) + self.projection.bias
         if self.qkv_bias:
             bias_ed = ops.einsum("ek,ekd->ed", value_ek, output_ekd)
-            if drop:  # what is left of a query's weights does not sum to one
+            if drop:  # after dropout, a query's weights do not sum to one
                 sums_bne = ops.reshape(ops.sum(weights_bnm, axis=-1), (-1, n, e))
                 output = output + ops.matmul(sums_bne, bias_ed)
             else:
@@ -121,11 +121,11 @@ class Attention(CCTLayer):
 
 @keras.saving.register_keras_serializable(package="cct")
 class EncoderBlock(CCTLayer):
-    """One transformer layer on tokens of (b, n, d).
+    """One transformer layer on tokens (b, n, d).
 
     Args:
-        norm: "stream": the second norm replaces the stream, as in the authors' code; "pre": it feeds the MLP only.
-        mlp_output: "linear": hidden GELU layer, then a linear one; "gelu": both are GELU layers with dropout.
+        norm: "stream": the second norm replaces the stream, as in the authors' code. "pre": it feeds the MLP only.
+        mlp_output: "linear": a hidden GELU layer, then a linear layer. "gelu": two GELU layers with dropout.
         stochastic_depth: rate at which this layer's two branches are dropped.
     """
 

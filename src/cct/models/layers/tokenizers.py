@@ -1,4 +1,4 @@
-"""From raw images to tokens."""
+"""Layers from raw images to tokens."""
 
 import keras
 import numpy as np
@@ -9,11 +9,11 @@ from cct.models.layers.base import INITIALIZATIONS, CCTLayer, one_of
 
 @keras.saving.register_keras_serializable(package="cct")
 class Standardize(CCTLayer):
-    """Raw images, (b, h, w, c) of 0..255, to zero mean and unit deviation for each channel.
+    """Scales raw images (b, h, w, c) of 0..255 to zero mean and unit standard deviation for each channel.
 
     Args:
-        mean: for each channel, in units of 0..1.
-        std: likewise.
+        mean: mean of each channel, in units of 0..1.
+        std: standard deviation of each channel, in units of 0..1.
     """
 
     arguments = ("mean", "std")
@@ -34,14 +34,16 @@ class Standardize(CCTLayer):
 
 @keras.saving.register_keras_serializable(package="cct")
 class ConvTokenizer(CCTLayer):
-    """Convolution, ReLU, max-pooling 3x3 with stride 2, `len(channels)` times; then a token for each place, row by row.
+    """Turns images (b, h, w, c) into tokens, one for each place after the last block, row by row.
+
+    Each of the `len(channels)` blocks is a convolution, ReLU, and 3x3 max-pooling with stride 2.
 
     Args:
-        channels: channels of each convolution; the last is the width of the tokens.
+        channels: channels of each convolution. The last number is the width of the tokens.
         kernel_size: size of the convolutions.
-        stride: of the convolutions.
-        padding: "same": symmetric, `kernel_size // 2`; "valid": none, as in the Keras example, which also pools "same".
-        use_bias: of the convolutions.
+        stride: stride of the convolutions.
+        padding: "same": symmetric, `kernel_size // 2`. "valid": none, and pooling pads "same", as in the Keras example.
+        use_bias: whether the convolutions have biases.
     """
 
     arguments = ("channels", "kernel_size", "stride", "padding", "use_bias", "initialization")
@@ -71,7 +73,7 @@ class ConvTokenizer(CCTLayer):
                 width,
                 self.kernel_size,
                 strides=self.stride,
-                # With an odd kernel and stride 1 "same" is symmetric; with a stride it is not, so pad by hand.
+                # "same" is symmetric with an odd kernel and stride 1. With a larger stride it is not, so `call` pads.
                 padding="same" if self.padding == "same" and self.stride == 1 else "valid",
                 use_bias=self.use_bias,
                 activation="relu",
@@ -80,7 +82,7 @@ class ConvTokenizer(CCTLayer):
                 dtype=self.dtype_policy,
                 name=f"convolution_{i}",
             )
-            # Sides are left open: Keras would refuse an image smaller than the kernel, and it is padded first.
+            # Sides are None: Keras would refuse an image smaller than the kernel, but `call` pads it first.
             convolution.build((None, None, None, self.channels[i - 1] if i else input_shape[-1]))
             self.convolutions.append(convolution)
 
@@ -91,7 +93,7 @@ class ConvTokenizer(CCTLayer):
             if self.padding == "same" and convolution.padding == "valid":
                 x = ops.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
             x = convolution(x)
-            # Zeros pad as well as minus infinity would: nothing is below zero after the ReLU.
+            # Zeros pad as well as minus infinity would, because no value is below zero after the ReLU.
             x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
             x = ops.max_pool(
                 x, 3, strides=2, padding="valid" if self.padding == "same" else "same", data_format="channels_last"
@@ -101,7 +103,7 @@ class ConvTokenizer(CCTLayer):
 
 @keras.saving.register_keras_serializable(package="cct")
 class PatchTokenizer(CCTLayer):
-    """Images of (b, h, w, c) to a token for each square patch, row by row, by one linear map with bias."""
+    """Turns each square patch of images (b, h, w, c) into a token, row by row, by one linear map with bias."""
 
     arguments = ("embed_dim", "patch_size", "initialization")
 

@@ -23,7 +23,7 @@ class ClassToken(CCTLayer):
 
 @keras.saving.register_keras_serializable(package="cct")
 class FirstToken(CCTLayer):
-    """Tokens of (b, n, d) to the first of them, (b, d)."""
+    """Takes the first token: (b, n, d) to (b, d)."""
 
     def call(self, tokens_bnd):
         return tokens_bnd[:, 0]
@@ -31,10 +31,10 @@ class FirstToken(CCTLayer):
 
 @keras.saving.register_keras_serializable(package="cct")
 class PositionalEmbedding(CCTLayer):
-    """Adds to each token, of (b, n, d), what says where it stands.
+    """Adds a position embedding to each of the tokens (b, n, d).
 
     Args:
-        kind: "learnable": a trained table; "sinusoidal": sines and cosines in alternate dimensions.
+        kind: "learnable": a trained table. "sinusoidal": sines and cosines in alternate dimensions.
     """
 
     arguments = ("kind", "initialization")
@@ -57,7 +57,7 @@ class PositionalEmbedding(CCTLayer):
 
 
 def sinusoidal_table(count: int, width: int) -> np.ndarray:
-    """Table of (1, count, width), float32: sine in even dimensions, cosine in odd ones (Vaswani et al., 2017)."""
+    """Table (1, count, width), float32: sine in even dimensions, cosine in odd ones (Vaswani et al., 2017)."""
     dimension = np.arange(width)
     angle = np.arange(count)[:, None] / 10000.0 ** (2 * (dimension // 2) / width)
     return np.where(dimension % 2, np.cos(angle), np.sin(angle)).astype("float32")[None]
@@ -65,7 +65,7 @@ def sinusoidal_table(count: int, width: int) -> np.ndarray:
 
 @keras.saving.register_keras_serializable(package="cct")
 class SequencePool(CCTLayer):
-    """Tokens of (b, n, d) to one of (b, d): their mean under weights that a linear layer and a softmax give."""
+    """Pools tokens (b, n, d) to their weighted mean (b, d). A linear layer and a softmax give the weights."""
 
     arguments = ("initialization",)
 

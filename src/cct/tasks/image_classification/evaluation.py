@@ -1,4 +1,4 @@
-"""Image classification: what a prediction costs."""
+"""Image classification: the cost of a prediction."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is known of images before training: their shape, and the statistics of their channels."""
+"""Image classification: the shape of the images, and the statistics of their channels."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from cct.data.arrays import DataError
 
 
 def describe(images_nhwc: np.ndarray) -> dict[str, Any]:
-    """The fields of meta.json that are about images.
+    """The fields of meta.json about images.
 
     Args:
         images_nhwc: the training images, uint8.
@@ -24,7 +24,7 @@ def describe(images_nhwc: np.ndarray) -> dict[str, Any]:
 
 
 def channel_statistics(images_nhwc: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, in units of 0..1. Exact, from counts of the 256 values."""
+    """Mean and standard deviation of each channel, in units of 0..1, exact from counts of the 256 values."""
     values = np.arange(256)
     means, deviations = [], []
     for channel in range(images_nhwc.shape[-1]):

@@ -1,4 +1,4 @@
-"""Image classification: the model, and augmentation as what changes a batch."""
+"""Image classification: the model, and augmentation as the transform of batches."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,19 +18,19 @@ from cct.training.batches import Examples, Transform
 
 
 def describe(params: ModelParams) -> dict[str, Any]:
-    """All that decides the model."""
+    """Everything that decides the model, as JSON values."""
     return resolve_architecture(params).model_dump()
 
 
 def memory(params: ModelParams, meta: Mapping[str, Any], batch_size: int) -> int:
-    """Bytes that a training needs at the least."""
+    """Lower bound of a training's memory, in bytes."""
     height, width, channels = meta["image_shape"]
     size = {"height": height, "width": width, "channels": channels, "classes": len(meta["classes"])}
     return training_memory(resolve_architecture(params), **size, batch_size=batch_size)
 
 
 def build(params: ModelParams, meta: Mapping[str, Any]) -> keras.Model:
-    """A model from raw uint8 images of the data's shape to one logit a class."""
+    """A model from raw uint8 images of the data's shape to one logit per class."""
     return build_model(
         resolve_architecture(params),
         image_shape=tuple(meta["image_shape"]),
@@ -41,7 +41,7 @@ def build(params: ModelParams, meta: Mapping[str, Any]) -> keras.Model:
 
 
 def initialize(path: Path, model: keras.Model, params: ModelParams, meta: Mapping[str, Any]) -> str:
-    """Take the weights of a model file over into `model`; returns what was not taken, in words."""
+    """Copy the weights of a model file into `model`. Returns a text about the changed or missing ones."""
     source, shape = load_model(path), tuple(meta["image_shape"])
     return initialize_from(source, model, resolve_architecture(params), image_shape=shape)
 
