@@ -3,11 +3,11 @@ PYTHON ?= python3
 PORT ?= 5000
 BIN := .venv/bin
 READY := .venv/ready $(addprefix .venv/ready-,$(EXTRA))
-# Stages find `python` here, and the caller's choice not to write bytecode would double every start.
+# Stages find `python` here. PYTHONDONTWRITEBYTECODE of the caller would double the time of every start.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
-# An environment does not survive being moved: it is made anew then.
+# An environment does not work in another folder: after a move it is made again.
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
@@ -27,10 +27,10 @@ repro: $(READY) ## Run what params.yaml describes: CIFAR-10 as committed
 test: $(READY) ## Run the tests
 	$(BIN)/pytest $(ARGS)
 
-test-services: $(READY) .venv/ready-jax .venv/ready-services ## Run those that need more: JAX, PostgreSQL, S3, a browser (skipped where not installed)
+test-services: $(READY) .venv/ready-jax .venv/ready-services ## Run the tests that need more: JAX, PostgreSQL, S3, a browser (skipped where not installed)
 	$(BIN)/pytest -n0 -m services -rs $(ARGS)
 
-test-attack: $(READY) ## Run those that kill, fill, damage and edit what real commands use
+test-attack: $(READY) ## Run the tests that kill real commands, fill disks, and damage or edit files in use
 	$(BIN)/pytest -m attack -rs $(ARGS)
 
 test-docs: $(READY) .venv/ready-docs ## Build the documentation, and run every command of README and docs
@@ -56,7 +56,7 @@ docs-serve: $(READY) .venv/ready-docs ## Show the documentation on http://127.0.
 params: $(READY) ## Write the comments of params.yaml and the page of parameters, from the schemas
 	$(BIN)/python scripts/param_docs.py
 
-bench: $(READY) ## Time training steps against the Keras example and vit-pytorch, and augmentation (TORCH_PYTHON= one that has it)
+bench: $(READY) ## Time training steps against the Keras example and vit-pytorch, and augmentation (TORCH_PYTHON=a Python with vit-pytorch)
 	$(BIN)/python benchmarks/speed.py $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON)) $(ARGS)
 
 results: $(READY) ## Make the README's table of results from benchmarks/results/

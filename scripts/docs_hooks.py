@@ -1,6 +1,6 @@
-"""Hooks of MkDocs: the script that draws diagrams is a file of the site, on the pages that have a diagram.
+"""Hooks of MkDocs: they add the script that draws diagrams to the site, and to the pages that have a diagram.
 
-Material for MkDocs would load it from an outside address.
+Material for MkDocs would load it from another web site.
 """
 
 from importlib.resources import files as resource_files

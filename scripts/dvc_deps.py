@@ -2,7 +2,8 @@
 
     python scripts/dvc_deps.py [--check]
 
-A stage depends on all that its module imports, however deep and late, but for imports that only serve type hints.
+A stage depends on every module that its module imports, directly or indirectly, also inside functions. Imports that
+only serve type hints do not count.
 """
 
 import argparse
@@ -17,7 +18,7 @@ DVC_YAML = ROOT / "dvc.yaml"
 
 
 def source_files(stages: list[str]) -> dict[str, list[str]]:
-    """The source files of each stage, relative to the root of the repository, in alphabetical order."""
+    """The source files of each stage, relative to the repository root, in alphabetical order."""
     graph = grimp.build_graph("cct", cache_dir=None, exclude_type_checking_imports=True)
     found = {}
     for stage in stages:
@@ -28,7 +29,7 @@ def source_files(stages: list[str]) -> dict[str, list[str]]:
 
 
 def with_dependencies(text: str) -> str:
-    """The text of `dvc.yaml` with the source files of today."""
+    """The text of `dvc.yaml` with the present source files."""
     stages = re.findall(r"^  (\w+):\n    cmd:", text, flags=re.MULTILINE)
     for stage, files in source_files(stages).items():
         listed = "".join(f"      - {file}\n" for file in files)

@@ -1,6 +1,6 @@
 """Makes the environment in .venv, for `make setup`: python scripts/environment.py [EXTRA ...]
 
-Needs Python alone. Of several at once one works and the others wait. What failed is done again by the next.
+It needs only Python. If several run at once, one works and the others wait. The next run repeats a failed step.
 """
 
 from __future__ import annotations  # Python 3.8 and older must reach the check of the version
@@ -36,8 +36,8 @@ def main(extras: list[str]) -> None:
 
 
 def make_base() -> None:
-    """The environment with the project and what it needs."""
-    home = ENVIRONMENT / "home"  # an environment does not survive being moved
+    """Make the environment with the project and its requirements."""
+    home = ENVIRONMENT / "home"  # an environment does not work in another folder
     here = home.is_file() and home.read_bytes() == os.fsencode(ROOT)
     if here and is_newer(ENVIRONMENT / "ready", ROOT / "requirements.lock", ROOT / "pyproject.toml"):
         return
@@ -58,7 +58,7 @@ def make_base() -> None:
 
 
 def add(lock: str, mark: str) -> None:
-    """What an extra of the project needs."""
+    """Install the requirements of an extra of the project."""
     if not is_newer(ENVIRONMENT / mark, ROOT / lock, ENVIRONMENT / "ready"):
         install("--require-hashes", "-r", "requirements.lock", "-r", lock)
         (ENVIRONMENT / mark).touch()
@@ -74,7 +74,7 @@ def install(*words: str) -> None:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache):
             aside = []
-    except OSError:  # uv can do without
+    except OSError:  # uv works without a cache
         aside = ["--no-cache"]
     run("uv", "pip", "install", "--quiet", *aside, "--python", str(ENVIRONMENT / "bin/python"), *words)
 

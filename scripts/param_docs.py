@@ -1,4 +1,4 @@
-"""Writes what the schemas say of each parameter into params.yaml and docs/parameters.md, for `make params`."""
+"""Writes each parameter's description in the schemas into params.yaml and docs/parameters.md, for `make params`."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ PAGE, FILES = ROOT / "docs/parameters.md", (ROOT / "params.yaml", ROOT / "tests/
 
 
 def page() -> str:
-    """docs/parameters.md with a table for each section."""
+    """The text of docs/parameters.md, with a table for each section."""
     return fill_markers(PAGE, {section: markdown_table(section) for section in parameters()})
 
 

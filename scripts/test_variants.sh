@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make test-variants: runs the tests in other ways than `make test`, and names at the end the ways that failed.
+# make test-variants: runs the tests in several variants, and lists the failed variants at the end.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 failed=()
@@ -7,7 +7,7 @@ failed=()
 variant() {
     echo "== $*"
     env "$@"
-    case $? in 0 | 5) ;; *) failed+=("$*") ;; esac  # 5: a file whose tests are all those of make test-services
+    case $? in 0 | 5) ;; *) failed+=("$*") ;; esac  # 5: all tests of a file belong to make test-services
 }
 
 variant TF_ENABLE_ONEDNN_OPTS=0 pytest

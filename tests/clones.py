@@ -1,4 +1,4 @@
-"""A clone of the work tree, as a user has it, to run the real tools in."""
+"""Clones of the work tree, in which tests run the real tools."""
 
 import os
 import shutil
@@ -65,6 +65,15 @@ class Clone:
             said = output.read()
         assert done.returncode == code, f"{' '.join(words)} ended with {done.returncode}:\n{said}"
         return said
+
+    def link_environment(self) -> None:
+        """Give the clone the environment that runs the tests, so that `make` installs nothing."""
+        environment = self.path / ".venv"
+        environment.mkdir()
+        for name in ("bin", "lib", "pyvenv.cfg"):
+            (environment / name).symlink_to(Path(sys.prefix) / name)
+        (environment / "home").write_text(str(self.path))
+        (environment / "ready").touch()  # newer than the lock files
 
     def git_state(self) -> str:
         return self.run("git", "status", "--porcelain") + self.run("git", "rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""Options of the tests, and clones of the work tree to run the real tools in."""
+"""Options of the tests, and clones of the work tree for the real tools."""
 
 import json
 import os

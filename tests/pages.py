@@ -1,4 +1,4 @@
-"""What README.md and the pages in docs/ say: their commands, sentences and links."""
+"""The commands, sentences and links of README.md and the pages in docs/."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run of the pipeline of seconds, with everything random in it, and the digests of all that it writes."""
+"""A run of the pipeline that takes seconds and uses everything random, and the digests of its outputs."""
 
 import os
 import re

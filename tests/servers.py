@@ -1,4 +1,4 @@
-"""Servers that tests start, on free ports of this machine, and stop."""
+"""Servers that tests start on free ports of this machine, and stop."""
 
 import contextlib
 import http.client

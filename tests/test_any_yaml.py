@@ -1,4 +1,4 @@
-"""YAML, descriptors and parameters of any kind are read, or refused with the reader's own error."""
+"""Arbitrary YAML, descriptors and parameters are read, or refused with the reader's own error."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Results of record: written from experiments, checked, and shown in the README."""
+"""Recorded results: written from experiments, checked, and shown in the README."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
-"""The commands of README and docs run as they stand (make test-docs).
+"""The commands of README and docs run without changes (make test-docs).
 
-Each page has a clone of its own, in which a small training on digits has ended. Blocks that need a network, a server,
-hours or something of the user's are marked in the page. `REASONS` lists them.
+Each page has its own clone, with a finished small training on digits. The page marks blocks that need a network, a
+server, hours or something of the user. `REASONS` lists the marks.
 """
 
 import os
@@ -64,11 +64,7 @@ def clone(trained, tmp_path) -> Clone:
     """A copy of it, whose environment is the one that runs the tests."""
     shutil.copytree(trained, tmp_path / "copy", symlinks=True)
     made = Clone(tmp_path / "copy/repository", tmp_path / "copy/home")
-    environment = made.path / ".venv"
-    environment.mkdir()
-    (environment / "bin").symlink_to(ROOT / ".venv/bin")
-    (environment / "home").write_text(str(made.path))
-    (environment / "ready").touch()  # newer than the lock files, so `make` installs nothing
+    made.link_environment()
     return made
 
 

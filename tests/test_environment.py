@@ -1,4 +1,4 @@
-"""The script of `make setup`, which any Python may start."""
+"""The script of `make setup`, which must start on any Python."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""What is said of a parameter: once, in its schema, and everywhere the same."""
+"""A parameter is described once, in its schema. The description is the same everywhere."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""`cct.params` on files as people write them: the committed one, the presets, and every mistake that was thought of."""
+"""`cct.params` on files that people write: the committed file, the presets, and files with every known mistake."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Where a command is run: in a folder of a clone, in none, in a clone without history."""
+"""Commands in a folder of a clone, outside a clone, and in a clone without history."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""What needs more than Python: PostgreSQL, an S3 endpoint, a browser, a model that is served."""
+"""Tests that need more than Python: PostgreSQL, an S3 endpoint, a browser, a served model."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""The built documentation: complete, and it asks no outside address."""
+"""The built documentation is complete, and loads nothing from other addresses."""
 
 import functools
 import html.parser

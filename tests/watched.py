@@ -1,4 +1,4 @@
-"""A stage that is watched by MLflow, as the runner of the stages does it."""
+"""A stage with the MLflow tracker, as the runner of the stages runs it."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""YAML that programs read differently, and what this project makes of it."""
+"""YAML that programs read differently, and its values or refusals in this project."""
 
 NUMBERS = """0 1 -1 +1 00 08 017 -017 0o17 0o0 0x1F 0x1f 0xdeadBEEF 0x0 +0 -0 123456789012345678901234567890
 1.0 1. .5 -.5 +.5 +5. 0. -0.0 1e3 1E3 1e-3 1e+3 -1e3 +1e3 1.5e-05 12e03 0e0 1.e3 .5e+1 .5E-1 1e400 -1e400

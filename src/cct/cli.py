@@ -1,4 +1,4 @@
-"""The `cct` command: what DVC and MLflow do not do themselves.
+"""The `cct` command has the functions that DVC and MLflow lack.
 
 To add a command, write its module in `cct.commands` and an entry in `COMMANDS`.
 """
@@ -14,9 +14,9 @@ from cct.entry import entry_point
 from cct.log import DEBUG, VARIABLE, configure_logging
 from cct.repository import require_repository
 
-# Commands that work outside of a clone of the repository too.
+# Commands that also work outside a clone of the repository.
 ANYWHERE = ("models", "import-checkpoint")
-# What each does, in a line; its module has the same text and its arguments. Only the module of the command is imported.
+# One line on each command. Its module has its arguments and its `--help` text. Only the chosen module is imported.
 COMMANDS = {
     "check": "check a parameter file and its data source, without running anything",
     "params": "explain parameters: their meaning, the allowed values and the value in params.yaml",
@@ -34,13 +34,13 @@ COMMANDS = {
 
 
 def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The arguments of `cct`, with those of the command that `words` name."""
+    """The argument parser of `cct`, with the arguments of the command in `words`."""
     common = argparse.ArgumentParser(add_help=False)
     level = common.add_mutually_exclusive_group()
     level.add_argument("-v", "--verbose", dest="level", action="store_const", const="debug", default=argparse.SUPPRESS,
-                       help="say more")  # fmt: skip
+                       help="log more")  # fmt: skip
     level.add_argument("-q", "--quiet", dest="level", action="store_const", const="warning", default=argparse.SUPPRESS,
-                       help="say results, warnings and errors only")  # fmt: skip
+                       help="log results, warnings and errors only")  # fmt: skip
     common.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
     )
@@ -53,7 +53,8 @@ def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f"cct.commands.{name.replace('-', '_')}")
             parser.description = module.__doc__.splitlines()[0]
             parser.set_defaults(main=module.main)
-            module.add_arguments(parser)
+            if hasattr(module, "add_arguments"):
+                module.add_arguments(parser)
     return top
 
 
@@ -61,7 +62,7 @@ def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def main(words: Sequence[str] | None = None) -> int | None:
     words = sys.argv[1:] if words is None else words
     arguments = make_parser(words).parse_args(words)
-    # Through the environment, so that the stages that DVC starts for a command log likewise.
+    # Set in the environment, so that the stages that DVC starts use the same level.
     if hasattr(arguments, "level"):
         os.environ[VARIABLE] = arguments.level
     if hasattr(arguments, "debug"):

@@ -24,8 +24,8 @@ AUTHOR = {"name": "DVC experiment", "email": "dvc@localhost"}
 def child_environment() -> dict[str, str]:
     """The environment for a child process that runs DVC.
 
-    The stages find this environment's `python` first. Where git knows no name or email, the child process is lent one;
-    git's configuration and this process stay as they are.
+    The stages find this environment's `python` first. If git has no name or email, the child process gets a default.
+    Git's configuration and this process do not change.
     """
     environment = dict(os.environ)
     own = str(Path(sys.executable).parent)
@@ -44,11 +44,11 @@ def run_dvc(*words: str, folder: Path | None = None) -> None:
     """Run DVC and print its output, except its warnings that a first run has no outputs yet.
 
     Args:
-        words: the command.
-        folder: a clone to run it in, without tracking; None is the current folder.
+        words: the arguments of `dvc`.
+        folder: a clone, in which DVC runs without tracking; None is the current folder.
 
     Raises:
-        CCTError: it failed, and has printed why.
+        CCTError: DVC failed. It has printed the reason.
     """
     log.debug("dvc %s", " ".join(words))
     environment, interrupted = child_environment(), False
@@ -58,7 +58,7 @@ def run_dvc(*words: str, folder: Path | None = None) -> None:
         environment["CCT_TRACKER"] = "none"
     binary = Path(sys.executable).with_name("dvc")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    # In its own session it gets only the interrupts that are passed on to it. A second one would mean "at once".
+    # In its own session, DVC gets only the interrupts that this process forwards. A second one would stop it at once.
     with subprocess.Popen([binary, *words], cwd=folder, env=environment, start_new_session=True, **pipes) as process:
         while True:
             try:
@@ -101,10 +101,10 @@ def fetch_files(top: Path, revision: str, names: Sequence[Path | str], folder: P
 
 
 def require_up_to_date(top: Path) -> None:
-    """Refuse outputs that the present parameters and code have not made.
+    """Refuse outputs of other parameters or other code than the present ones.
 
     Raises:
-        CCTError: something changed since the last run, or there was none.
+        CCTError: a dependency changed since the last run, or there was no run.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -133,7 +133,7 @@ class Experiment(NamedTuple):
 
 
 def list_experiments() -> list[Experiment]:
-    """All experiments in the repository, by name. DVC keeps each as the git reference refs/exps/<baseline>/<name>."""
+    """All experiments, sorted by name. DVC stores each as the git reference refs/exps/<baseline>/<name>."""
     found = []
     for line in git(repository_root(), "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/").splitlines():
         commit, _, reference = line.partition(" ")
@@ -144,10 +144,10 @@ def list_experiments() -> list[Experiment]:
 
 
 def find_experiment(name: str) -> Experiment:
-    """The one experiment of a name.
+    """The experiment with this name.
 
     Raises:
-        CCTError: there is none.
+        CCTError: no experiment has this name.
     """
     found = next((experiment for experiment in list_experiments() if experiment.name == name), None)
     if not found:

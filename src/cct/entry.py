@@ -1,4 +1,4 @@
-"""How a command begins and ends: logging, signals, errors as messages, exit codes."""
+"""The start and the end of every command: logging, signals, error messages, exit codes."""
 
 import functools
 import logging
@@ -16,21 +16,21 @@ log = logging.getLogger(__name__)
 
 
 def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wrap a command: it logs, and a user's error becomes its message on stderr and exit code 1.
+    """Wrap a command with logging, signal handling and error messages.
 
-    Files that cannot be read or written are such errors too. Ctrl-C, SIGTERM and a closed terminal end with 130. With
-    CCT_DEBUG=1 (`--debug`) a message comes with its traceback.
+    A user's error, or a file that cannot be read or written, prints its message on stderr and exits with code 1.
+    Ctrl-C, SIGTERM and a closed terminal exit with code 130. CCT_DEBUG=1 (`--debug`) adds the traceback to a message.
     """
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
             signal.signal(signal.SIGHUP, signal.default_int_handler)
         for name in ("stdout", "stderr"):
             if getattr(sys, name) is None:  # closed by the caller
                 setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-        # Each line of progress reaches a log file at once, whatever letters the file's encoding lacks.
+        # Each line reaches a redirected log at once. Letters that its encoding lacks are escaped.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
         try:
             configure_logging()
@@ -57,6 +57,6 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
 
 
 def _remove_compiled_files() -> None:
-    """Remove what Python compiled of this package. A full disk leaves one incomplete."""
+    """Remove this package's compiled Python files. A full disk leaves one incomplete."""
     for folder in Path(__file__).parent.rglob("__pycache__"):
         shutil.rmtree(folder, ignore_errors=True)

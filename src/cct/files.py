@@ -1,4 +1,4 @@
-"""How files are written so that a break at any moment leaves the old or the new one."""
+"""Digests, folders, and writes of files: after an interruption, the old or the new file is there."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ def make_empty_folder(folder: Path) -> None:
     """Make a folder, or empty it.
 
     Raises:
-        CCTError: something else has its name.
+        CCTError: a file has its name.
     """
     if folder.exists() and not folder.is_dir():
         raise CCTError(f"{folder} is a file, and must be a folder: remove it, or move it away")
@@ -28,10 +28,10 @@ def make_empty_folder(folder: Path) -> None:
 
 
 def require_writable(*folders: Path) -> None:
-    """Make folders, and find out before hours of work whether they can be written.
+    """Make folders, and check before hours of work that they can be written.
 
     Raises:
-        CCTError: a folder cannot be made or written; it names the first.
+        CCTError: a folder cannot be made or written; the message names the first one.
     """
     for folder in folders:
         try:
@@ -44,10 +44,10 @@ def require_writable(*folders: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Write a file whole or not at all, even if the power fails, and make its folder.
+    """Write a file completely or not at all, even if the power fails. Its folder is made.
 
     Raises:
-        OSError: it could not be written. The file before is unchanged.
+        OSError: the file could not be written; the previous file is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")  # mkstemp would make it unreadable for other users
@@ -61,7 +61,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
-    if hasattr(os, "O_DIRECTORY"):  # the new name is on the disk as soon as its folder is
+    if hasattr(os, "O_DIRECTORY"):  # the new name is on the disk after its folder is synced
         folder = os.open(path.parent, os.O_DIRECTORY)
         try:
             os.fsync(folder)

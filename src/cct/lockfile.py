@@ -1,4 +1,4 @@
-"""What `dvc.lock` says of the files that the stages wrote."""
+"""The digests in `dvc.lock` of the files that the stages wrote."""
 
 import hashlib
 import json
@@ -20,11 +20,11 @@ from cct.repository import git, repository_root
 def dvc_digest(path: Path) -> str:
     """The digest that DVC gives a file or a folder.
 
-    It is the md5 of a file; of a folder, the md5 of the list of its files, with `.dir` behind it. The current folder's
-    `.dvcignore` leaves files out.
+    A file's digest is its md5. A folder's digest is the md5 of the list of its files, followed by `.dir`. Files that
+    match the current folder's `.dvcignore` are left out.
 
     Raises:
-        OSError: something cannot be read.
+        OSError: a file cannot be read.
     """
     if not path.is_dir():
         with path.open("rb") as file:
@@ -42,12 +42,12 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def locked_stages(top: Path = Path()) -> dict[str, Any]:
-    """The stages that `dvc.lock` names; nothing where there is no such file."""
+    """The stages in `dvc.lock`; empty if there is no such file."""
     return read_yaml(top / DVC_LOCK).get("stages", {}) if (top / DVC_LOCK).is_file() else {}
 
 
 def locked_outputs(top: Path = Path()) -> dict[str, str]:
-    """The digest of each output, by its path, as `dvc.lock` has it."""
+    """The digest of each output in `dvc.lock`, by its path."""
     return output_digests(locked_stages(top))
 
 
@@ -58,15 +58,15 @@ def output_digests(stages: Mapping[str, Any]) -> dict[str, str]:
 
 
 def require_as_locked(digests: Mapping[Path, str], locked: Mapping[str, str], top: Path = Path()) -> None:
-    """Refuse files that are not what the stages wrote.
+    """Refuse files that differ from the outputs of the stages.
 
     Args:
-        digests: by path, relative to `top`. Those that `locked` does not name are not compared.
+        digests: digests by path, relative to `top`. Paths that `locked` does not have are not compared.
         locked: as `locked_outputs` returns them.
         top: the folder of `dvc.lock`.
 
     Raises:
-        CCTError: a file differs; the message names the first one, and what to do.
+        CCTError: a file differs; the message names the first one and the remedy.
     """
     for path, found in digests.items():
         written = locked.get(str(path), found)
@@ -78,9 +78,9 @@ def require_as_locked(digests: Mapping[Path, str], locked: Mapping[str, str], to
 
 
 def is_committed(digests: Sequence[str]) -> bool:
-    """Whether DVC holds outputs of these digests: its cache has them, and a `dvc.lock` names them.
+    """Whether DVC holds outputs with these digests: its cache has them, and a `dvc.lock` names them.
 
-    The lock file may be that of the work tree, of the folder of this process, or of a branch, tag or experiment.
+    The lock file may be in the work tree, in the folder of this process, or in a branch, tag or experiment.
     """
     named = [set(locked_outputs(folder).values()) for folder in {Path.cwd(), repository_root()}]
     if not any(set(digests) <= values for values in named) and not _in_commits(digests):
@@ -96,19 +96,19 @@ def cache_folder() -> Path:
 
 
 def cached_file(cache: Path, digest: str) -> Path:
-    """Where DVC's cache has, or would have, what has this digest."""
+    """The path of a digest in DVC's cache, whether or not the file exists."""
     return cache / "files" / "md5" / digest[:2] / digest[2:]
 
 
 def _remedy(path: Path, digest: str) -> str:
-    """What to do where `path` should have `digest`: it depends on what DVC's cache has."""
+    """The remedy if `path` should have `digest`. It depends on the content of DVC's cache."""
     cache = cache_folder()
     listing = cached_file(cache, digest)
     copies = {listing: digest.removesuffix(".dir")}
     try:
         if digest.endswith(".dir"):
             copies |= {cached_file(cache, entry["md5"]): entry["md5"] for entry in json.loads(listing.read_bytes())}
-    except (OSError, ValueError, KeyError, TypeError):  # the list is not there, or damaged
+    except (OSError, ValueError, KeyError, TypeError):  # the list is absent or damaged
         pass
     damaged = [copy for copy, md5 in copies.items() if copy.is_file() and dvc_digest(copy) != md5]
     whole = not damaged and all(copy.is_file() for copy in copies)
@@ -122,7 +122,7 @@ def _remedy(path: Path, digest: str) -> str:
 
 
 def _in_commits(digests: Sequence[str]) -> bool:
-    """Whether the `dvc.lock` of a branch, a tag or an experiment names them."""
+    """Whether the `dvc.lock` of a branch, a tag or an experiment has the digests."""
     top = repository_root()
     commits = git(top, "for-each-ref", "--format=%(objectname)", "refs/exps/", "refs/heads/", "refs/tags/").split()
     found = (

@@ -1,4 +1,4 @@
-"""Logging: progress to stdout, warnings and errors to stderr, all of it to a run's log file with the time of day.
+"""Logging: progress to stdout, warnings and errors to stderr, everything with the time of day to a run's log file.
 
 The level comes from `-v` or `-q`, or else from the environment variable CCT_LOG_LEVEL. `--debug` or CCT_DEBUG=1 adds
 the traceback of an error. A command passes both on to the stages that DVC starts, through these variables.
@@ -15,21 +15,21 @@ from cct.errors import CCTError
 
 VARIABLE, DEBUG = "CCT_LOG_LEVEL", "CCT_DEBUG"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but tabs and ends of lines
-# Parameters of a URL that are as good as a password. `viewStateShareKey` names a view of the MLflow UI.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all except tab and line feed
+# URL parameters that are secret. `viewStateShareKey` is not: it names a view of the MLflow UI.
 SECRET = re.compile(
     r"(?i)([?&;#](?!viewStateShareKey=)[^=&;?#\s]*(?:token|secret|pass|pwd|key|credential|sig|auth|jwt|x-amz-)"
     r"[^=&;?#\s]*=)['\"]?[^&;\s#'\"]*"
 )
-ROOT = "cct"  # the logger above all of this package's
+ROOT = "cct"  # the parent of all loggers of this package
 
 
 class LogLevelError(CCTError):
-    """CCT_LOG_LEVEL names no level."""
+    """CCT_LOG_LEVEL is not the name of a level."""
 
 
 class Redacted(logging.Formatter):
-    """Formats a record without the secrets of any URL in it, and with control characters as escapes."""
+    """Formats a record. Secrets in URLs are removed, and control characters are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = redact(super().format(record))
@@ -37,7 +37,10 @@ class Redacted(logging.Formatter):
 
 
 class Console(logging.Handler):
-    """Info to stdout as it is; the rest to stderr behind its level: "warning: ...". Streams are looked up when used."""
+    """Prints info to stdout unchanged, and other levels to stderr with a prefix such as "warning: ".
+
+    The streams are looked up at each use.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
@@ -47,7 +50,7 @@ class Console(logging.Handler):
 
 
 class RunLog(logging.FileHandler):
-    """A log file that is opened by its first record, and whose failures cost nothing: a full disk ends no run."""
+    """A log file that the first record opens. Its failures are ignored: a full disk does not end a run."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, encoding="utf-8", delay=True)
@@ -69,7 +72,7 @@ def configure_logging(level: str | None = None) -> None:
         level: a key of `LEVELS`; None takes CCT_LOG_LEVEL, or else "info".
 
     Raises:
-        LogLevelError: CCT_LOG_LEVEL names no level.
+        LogLevelError: CCT_LOG_LEVEL is not the name of a level.
     """
     level = level or os.environ.get(VARIABLE) or "info"
     logger = logging.getLogger(ROOT)
@@ -77,27 +80,27 @@ def configure_logging(level: str | None = None) -> None:
         console = Console()
         console.setFormatter(Redacted("%(message)s"))
         logger.addHandler(console)
-    if level.lower() not in LEVELS:  # with a handler, which shows this error as any other
+    if level.lower() not in LEVELS:  # after the handler, which shows this error
         raise LogLevelError(f"{VARIABLE} = {level!r}: must be one of {', '.join(LEVELS)}")
     logger.setLevel(LEVELS[level.lower()])
 
 
 def log_to_file(folder: Path, name: str) -> Path:
-    """Add all records from now on to `<folder>/<name>.log` too; runs of one name share a file. Returns its path."""
+    """Also write all later records to `<folder>/<name>.log`; runs with one name share a file. Returns its path."""
     path = folder / f"{name.replace('/', '-')}.log"
     logging.getLogger(ROOT).addHandler(RunLog(path))
     return path
 
 
 def debugging() -> bool:
-    """Whether errors come with their traceback."""
+    """Whether errors show their traceback."""
     return os.environ.get(DEBUG, "") not in ("", "0")
 
 
 def redact(text: str) -> str:
     """The text without the user, the password and the tokens of any URL.
 
-    A password is found also where it wrongly has a bare "/" or "#".
+    A password is also found if it wrongly has an unescaped "/" or "#".
     """
     text = re.sub(r"(?:(?<=://)|(?<=http:/)|(?<=https:/))(?:[^/\s]*|[^/:@\s]*:(?!\d+(?:[/?#\s]|$))\S*)@", "***@", text)
     return SECRET.sub(r"\1***", text)

@@ -16,7 +16,7 @@ def fill_markers(path: Path, contents: dict[str, str]) -> str:
         contents: new content by the NAME of its marker.
 
     Raises:
-        CCTError: the markers of a content are not in the file, once and in order.
+        CCTError: the file does not have both markers of a content once and in order.
     """
     text = path.read_text(encoding="utf-8")
     for name, content in contents.items():

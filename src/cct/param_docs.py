@@ -1,4 +1,4 @@
-"""What each parameter means, from the schemas: for `params.yaml`, the documentation and `cct params`."""
+"""The meaning of each parameter, from the schemas, for `params.yaml`, the documentation and `cct params`."""
 
 import re
 import textwrap
@@ -7,7 +7,7 @@ from typing import Any
 
 from cct.params import schemas
 
-WIDTH = 120  # of a line in params.yaml
+WIDTH = 120  # characters of a line in params.yaml
 SECTION_LINE = re.compile(r"^(\w+):\s*(?:#.*)?$")
 QUOTED = r""""(?:[^"\\]|\\.)*"|'[^']*'"""
 VALUE_LINE = re.compile(rf"^(  (\w+): +(?:{QUOTED}|[^#\s\"'][^#]*?))(?:\s+#.*)?$")
@@ -18,9 +18,9 @@ class Parameter:
     """A field of a section of `params.yaml`.
 
     Attributes:
-        name: with its section, such as "train.epochs".
+        name: its full name, such as "train.epochs".
         meaning: a phrase, without the allowed values.
-        allowed: the allowed values in words; empty where the meaning says them.
+        allowed: the allowed values in words; empty if the meaning has them.
     """
 
     name: str
@@ -45,7 +45,7 @@ def parameters() -> dict[str, list[Parameter]]:
 
 
 def section_docs() -> dict[str, str]:
-    """A sentence on each section."""
+    """A sentence about each section."""
     return {section: " ".join((schema.__doc__ or "").split()) for section, schema in schemas().items()}
 
 
@@ -90,9 +90,9 @@ def _number(value: float) -> str:
 
 
 def commented(text: str) -> str:
-    """The text of `params.yaml` with the comment of every parameter as the schemas have it.
+    """The text of `params.yaml` with every parameter's comment from the schemas.
 
-    Indented comments are made anew. Values, and comments at the beginning of a line, stay as they are.
+    Indented comments are replaced. Values and comments at the start of a line do not change.
     """
     known, sections = parameters(), section_docs()
     meanings = {parameter.name: parameter.sentence for group in known.values() for parameter in group}

@@ -1,7 +1,7 @@
-"""Reading `params.yaml`: every key and value checked, every error reported at once.
+"""Reads `params.yaml`, checks every key and value, and reports all mistakes at once.
 
-Each section has its schema beside the code that uses it, so that a new option of one stage is not a change of another.
-`load` checks the whole file whichever stage calls it, because a typo in `plot` must be found before a night of `train`.
+Each section's schema is beside the code that uses it, so that a new option of one stage does not change another stage.
+Every stage's `load` checks the whole file, so that a typo in `plot` is found before a night of `train`.
 """
 
 import difflib
@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from cct.errors import CCTError
 from cct.strict_yaml import StrictYAMLError, loads
 
-# Names, not imports: DVC is told which schemas a stage depends on. The schema of another stage can refuse a file, never
-# change a result, so it is imported when a file is checked and is no dependency.
+# Names, not imports: imported modules are dependencies of a stage in DVC. The schema of another stage can refuse a file
+# but cannot change a result. So it is imported when a file is checked, and is no dependency.
 SECTIONS = {
     "data": "cct.data.sources:DataParams",
     "preprocess": "cct.data.splits:PreprocessParams",
@@ -33,14 +33,14 @@ SectionT = TypeVar("SectionT", bound="Section")
 
 
 class ParamsError(CCTError):
-    """`params.yaml`, or another YAML file that people write, is not what it must be."""
+    """`params.yaml`, or another YAML file that people write, is missing or has mistakes."""
 
 
 class Section(BaseModel):
     """Base of every schema: unknown keys are errors, values are not converted, instances do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-    renamed: ClassVar[dict[str, str]] = {}  # former names of fields, refused with the present one
+    renamed: ClassVar[dict[str, str]] = {}  # new names of fields by their former names, which are refused
 
     @field_validator("*")
     @classmethod
@@ -51,10 +51,10 @@ class Section(BaseModel):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file, as `cct.strict_yaml` understands YAML.
+    """Read a mapping from a YAML file with the rules of `cct.strict_yaml`.
 
     Raises:
-        ParamsError: the file is absent, unreadable, not YAML, has a key twice, or is not a mapping.
+        ParamsError: the file is absent or unreadable, is not YAML, has a duplicate key, or is not a mapping.
     """
     try:
         if path.exists() and not path.is_file():  # a device or a pipe may have no end
@@ -73,7 +73,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, *, where: str) -> dict[str, Any]:
-    """A mapping from YAML text; `where` it comes from is named in errors.
+    """Read a mapping from YAML text. Errors name its source, `where`.
 
     Raises:
         ParamsError: as `read_yaml`.
@@ -90,7 +90,7 @@ def parse_yaml(text: str, *, where: str) -> dict[str, Any]:
 
 
 def describe(schema: type[Section], content: Any, error: ValidationError, prefix: str = "") -> list[str]:
-    """One line for each mistake: the path of the value, the value, what is allowed, the nearest valid name."""
+    """One line for each mistake: the path of the value, the value, the allowed values, the nearest valid name."""
     return [_mistake(schema, problem, prefix) for problem in error.errors(include_url=False)]
 
 
@@ -104,8 +104,8 @@ def _mistake(schema: type[Section], problem: Any, prefix: str) -> str:
         return f"{_joined(prefix, shown)}: a name must be a string; valid: {', '.join(schema.model_fields)}"
     if kind == "missing":
         return f"{path} is missing" + (f": {field.description}" if field and field.description else "")
-    if kind == "value_error":  # of a validator of this project, whose message says it all
-        # null is not wrong by itself: the other fields make it so.
+    if kind == "value_error":  # from a validator of this project, with a complete message
+        # null is wrong only in combination with other fields.
         subject = prefix if not problem["loc"] or problem["input"] is None else f"{path} = {shown}"
         return ": ".join(filter(None, [subject, str(problem["ctx"]["error"])]))
     allowed = re.sub(r"^\w+ should ", "must ", problem["msg"]).replace(" after validation", "")
@@ -118,7 +118,7 @@ def _mistake(schema: type[Section], problem: Any, prefix: str) -> str:
 
 
 def _nearest(name: str, schema: type[Section], prefix: str) -> str:
-    """Which valid name an unknown one stands for: what it was renamed to, or else the most similar one."""
+    """A hint for an unknown name: its new name if it was renamed, else the most similar valid name."""
     valid = list(schema.model_fields)
     near = schema.renamed.get(name) or next(iter(difflib.get_close_matches(name, valid, n=1, cutoff=0.5)), None)
     return f"did you mean {_joined(prefix, near)}?" if near else f"valid: {', '.join(valid)}"
@@ -130,7 +130,7 @@ def _joined(*parts: Any) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """A value as people write it, cut where it is long: Python's form, except three words."""
+    """A value as people write it in YAML, shortened if it is long. Only true, false and null differ from Python."""
     text = repr(value)
     text = text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
     return {"True": "true", "False": "false", "None": "null"}.get(text, text)
@@ -140,7 +140,7 @@ def parse(schema: type[SectionT], content: Any, *, where: Path) -> SectionT:
     """Check one mapping against its schema.
 
     Raises:
-        ParamsError: with a line for every mistake.
+        ParamsError: the mapping has mistakes; the message has a line for each.
     """
     try:
         return schema.model_validate(content)
@@ -162,13 +162,13 @@ def load(path: Path, *names: str) -> Any:
 
     Args:
         path: the file.
-        names: sections to return, of `SECTIONS`; none returns all.
+        names: sections to return, from `SECTIONS`; without names, all are returned.
 
     Returns:
-        The sections in the order of `names`, a tuple unless there is just one; all as a dict by name if none is named.
+        One named section, a tuple of several in the order of `names`, or a dict of all by name.
 
     Raises:
-        ParamsError: with every mistake in the file, not only in the named sections.
+        ParamsError: any section has mistakes; the message lists all of them.
     """
     sections = check(read_yaml(path), where=path)
     if not names:
@@ -177,10 +177,10 @@ def load(path: Path, *names: str) -> Any:
 
 
 def check(content: dict[str, Any], *, where: Path) -> dict[str, Any]:
-    """All sections of a whole set of parameters.
+    """Check a whole set of parameters, and return its sections by name.
 
     Raises:
-        ParamsError: with every mistake in it.
+        ParamsError: it has mistakes; the message lists all of them.
     """
     mistakes, sections = [], {}
     for name in content:
@@ -204,7 +204,7 @@ def check(content: dict[str, Any], *, where: Path) -> dict[str, Any]:
 
 
 def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
+    """Turn `{"a": {"b": 1}}` into `{"a.b": 1}`."""
     flat: dict[str, Any] = {}
     for key, value in mapping.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

@@ -1,4 +1,4 @@
-"""The pipeline's files, relative to the root of the repository. `dvc.yaml` names the same ones."""
+"""The pipeline's files, relative to the repository root. `dvc.yaml` has the same paths."""
 
 from pathlib import Path
 
@@ -8,5 +8,5 @@ META = PROCESSED / "meta.json"
 MODEL, HISTORY = Path("models/model.keras"), Path("reports/history.csv")
 METRICS, PREDICTIONS = Path("reports/metrics.json"), Path("reports/predictions.csv")
 PER_CLASS, FIGURES = Path("reports/per_class.csv"), Path("reports/figures")
-# What a finished run consists of, figures aside.
+# The files of a finished run, without the figures.
 RUN_FILES = (PARAMS, DVC_LOCK, META, MODEL, HISTORY, METRICS, PREDICTIONS, PER_CLASS)

@@ -1,4 +1,4 @@
-"""What `dvc.yaml` says of the pipeline: the files that its stages write, and the code that decides their results."""
+"""The pipeline in `dvc.yaml`: the files that its stages write, and the code that decides their results."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,9 +26,9 @@ def pipeline_outputs(top: Path = Path()) -> list[str]:
 
 
 def stages_before(name: str, top: Path = Path()) -> list[str]:
-    """The stages whose results a stage depends on, directly or through others, in the order in which they run."""
+    """The stages whose results a stage uses, directly or through other stages, in the order in which they run."""
     stages, wanted = read_stages(top), {name}
-    for stage in reversed(stages):  # a stage only depends on earlier ones
+    for stage in reversed(stages):  # a stage depends on earlier stages only
         inputs = {dep for later in wanted for dep in stages[later]["deps"]}
         if inputs & set(stage_outputs(stages[stage])):
             wanted.add(stage)
@@ -36,17 +36,17 @@ def stages_before(name: str, top: Path = Path()) -> list[str]:
 
 
 def stage_code_files(*stages: str, top: Path = Path()) -> list[Path]:
-    """The source files that decide the results of some stages: the ones that DVC is told they depend on.
+    """The source files that decide the results of some stages: the stages' dependencies in `dvc.yaml`.
 
     Args:
-        stages: their names.
-        top: the root of the repository.
+        stages: names of the stages.
+        top: the repository root.
 
     Returns:
-        Files relative to `top`, each once, in alphabetical order; of a folder all Python files in it.
+        Files relative to `top`, each once, in alphabetical order. A folder stands for all Python files in it.
 
     Raises:
-        CCTError: there are none, or one is missing.
+        CCTError: `dvc.yaml` lists no source files, or a listed file is missing.
     """
     known = read_stages(top)
     listed = {dep for stage in stages for dep in known[stage]["deps"] if dep.startswith("src/")}

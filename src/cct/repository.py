@@ -1,4 +1,4 @@
-"""The git repository that this project lies in."""
+"""The git repository of this project."""
 
 import os
 import re
@@ -8,12 +8,12 @@ from pathlib import Path
 from cct.errors import CCTError
 from cct.paths import DVC_YAML
 
-# All files but the parameters and results of a run: its code.
+# The code of a run: all files except its parameters and results.
 CODE_PATHSPEC = ("--", ".", ":!params.yaml", ":!dvc.lock", ":!reports")
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What a git command prints, or nothing where it fails."""
+    """The output of a git command, or an empty string if it fails."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
     except OSError:
@@ -22,10 +22,10 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def require_repository() -> Path:
-    """The root of the repository that the current folder is in.
+    """The repository root of the current folder.
 
     Raises:
-        CCTError: it is in none.
+        CCTError: the current folder is not in a clone of this project.
     """
     root = repository_root()
     if not (root / ".dvc").is_dir() or not (root / DVC_YAML).is_file():
@@ -34,10 +34,10 @@ def require_repository() -> Path:
 
 
 def require_experiments_kept() -> None:
-    """Refuse an experiment beside the work tree where DVC would run it and lose it.
+    """Refuse an experiment in a temporary folder if DVC would lose its result.
 
     Raises:
-        CCTError: the repository was cloned with --depth, or DVC takes a part of its path for a part of an address.
+        CCTError: the repository was cloned with --depth, or DVC would read a part of its path as a part of a URL.
     """
     root = repository_root()
     special = re.search(r"[#?]|%[0-9A-Fa-f]{2}", str(root))
@@ -54,7 +54,7 @@ def require_experiments_kept() -> None:
 
 
 def repository_root() -> Path:
-    """The repository of the user, also where DVC runs an experiment in a folder of its own."""
+    """The root of the user's repository, even if DVC runs an experiment in a temporary folder."""
     named = os.environ.get("DVC_ROOT")
     here = Path(named) if named else Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here).resolve()

@@ -1,7 +1,7 @@
-"""Read and write YAML 1.2 (core schema) with PyYAML, and refuse what programs read differently.
+"""Read and write YAML 1.2 (core schema) with PyYAML, and refuse texts that programs read differently.
 
 PyYAML alone reads YAML 1.1, where `no` is false and `1e-3` is a string. DVC reads the same files with ruamel.yaml.
-Every text that `loads` accepts has the same value and types for DVC; `loads` refuses the rest and says what to write.
+Every text that `loads` accepts has the same value and types for DVC. `loads` refuses other texts and gives a remedy.
 One exception: DVC reads a text whose whole value is null, empty, zero or false as an empty mapping.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import yaml
 
 MAX_DEPTH = 100  # PyYAML and DVC recurse into nested values; deeper texts would end in a RecursionError
-MAX_DIGITS = 600  # Python neither reads nor prints much longer integers
+MAX_DIGITS = 600  # Python does not read or print much longer integers
 
 NULL = re.compile(r"~|null|Null|NULL|")
 BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -20,7 +20,7 @@ INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 INF = re.compile(r"[-+]?\.(inf|Inf|INF)")
 NAN = re.compile(r"\.(nan|NaN|NAN)")
-# DVC's numbers: the core schema's, and those with underscores, 0b11 and -0x1F, but not .5e1.
+# Numbers for DVC: the core schema's numbers, and also underscores, 0b11 and -0x1F, but not .5e1.
 DVC_BASED_INT = re.compile(r"[-+]?0(b[01_]+|o[0-7_]+|x[0-9a-fA-F_]+)")
 DVC_NUMBER = re.compile(
     rf"{DVC_BASED_INT.pattern}|[-+]_[0-9_]*"
@@ -52,7 +52,7 @@ class StrictYAMLError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's parser. Its methods for refused syntax raise instead."""
+    """PyYAML's parser. Its methods for refused syntax raise an error instead."""
 
     depth = 0
     ended = False
@@ -72,19 +72,19 @@ class _Loader(yaml.SafeLoader):
         self.refuse("directives (%) are not allowed: remove the line")
 
     def fetch_document_end(self) -> None:
-        if self.ended:  # a second document for DVC, none for PyYAML
+        if self.ended:  # DVC reads a second document here, PyYAML does not
             self.refuse("duplicate end mark (...): remove one")
         self.ended = True
         super().fetch_document_end()
 
     def scan_plain(self) -> yaml.ScalarToken:
         token = super().scan_plain()
-        if self.flow_level and self.peek() == ":" and self.peek(1) in ",[]{}":  # {a:} has the name "a:" for DVC
+        if self.flow_level and self.peek() == ":" and self.peek(1) in ",[]{}":  # DVC reads "a:" in {a:}
             self.refuse("a colon right before , [ ] { or } is read differently by programs: put a space between")
         return token
 
     def scan_block_scalar(self, style: str) -> yaml.ScalarToken:
-        if self.indent < 0:  # its lines need no indentation for DVC
+        if self.indent < 0:  # DVC accepts its lines without indentation
             self.refuse("a text that is one block (| or >) is read differently by programs: quote it")
         return super().scan_block_scalar(style)
 
@@ -94,12 +94,12 @@ class _Loader(yaml.SafeLoader):
             spaces += 1
         blank = self.peek(spaces) in "\r\n"
         found = super().scan_block_scalar_indentation()
-        if blank and 0 < spaces < found[1]:  # an error for DVC
+        if blank and 0 < spaces < found[1]:  # DVC raises an error
             self.refuse("a block (| or >) begins with a blank line of too few spaces: remove its spaces")
         return found
 
     def parse_flow_sequence_entry_mapping_key(self) -> NoReturn:
-        mark = self.peek_token().start_mark  # ["a":1] is an error for DVC
+        mark = self.peek_token().start_mark  # DVC raises an error for ["a":1]
         raise StrictYAMLError("a pair in a list needs braces: write [{a: b}], or quote it", mark)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
@@ -175,7 +175,7 @@ def _plain(node: yaml.ScalarNode) -> Any:
     if number:
         return float(text)
     if NAN.fullmatch(text):
-        return math.nan  # one object, so that two such keys are duplicates
+        return math.nan  # one object, so that two NaN keys are duplicates
     if INF.fullmatch(text):
         return float(text.replace(".", ""))
     if BOOL.fullmatch(text):
@@ -184,7 +184,7 @@ def _plain(node: yaml.ScalarNode) -> Any:
 
 
 def _instead(text: str) -> str:
-    """What to write instead of a plain scalar that programs read differently."""
+    """The remedy for a plain scalar that programs read differently."""
     if text == "<<":
         return "write the merged names out, or quote it"
     number = re.sub(r"^([-+]?)\.(?=[0-9])", r"\g<1>0.", text.replace("_", ""))
@@ -195,13 +195,13 @@ def _instead(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """A value in one line of a message."""
+    """A value as a part of a one-line message."""
     short = text if len(text) <= 60 else f"{text[:57]}..."
     return short if short and short.isprintable() else repr(short)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes the types that `loads` returns, and no other."""
+    """Writes the types that `loads` returns, and no others."""
 
     ignore_aliases = staticmethod(lambda data: True)
 
@@ -222,7 +222,7 @@ def _represent_float(dumper: _Dumper, value: float) -> yaml.ScalarNode:
 
 
 _Dumper.yaml_representers = {
-    # PyYAML's key None stands for every other type, and raises.
+    # The key None stands for every other type. Its function raises an error.
     **{key: yaml.SafeDumper.yaml_representers[key] for key in (type(None), bool, int, list, dict, None)},
     str: _represent_str,
     float: _represent_float,
@@ -236,7 +236,7 @@ def dumps(content: Any) -> str:
         content: dicts, lists, strings, numbers, booleans and None.
 
     Returns:
-        A text from which `loads` reads the same value, and DVC too.
+        A text that `loads` and DVC read as the same value.
 
     Raises:
         yaml.representer.RepresenterError: a value has another type.

@@ -1,4 +1,4 @@
-"""CSV files that name the line and the column of a mistake."""
+"""Reading of CSV files. Errors name the line and the column of a mistake."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,14 @@ from cct.errors import CCTError
 
 
 class TableError(CCTError):
-    """A file in `reports/` is not what the stage before wrote."""
+    """A file in `reports/` does not have the content that its stage writes."""
 
 
 def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header, and the rows with their line numbers.
 
     Raises:
-        TableError: the file cannot be read, has no rows, or has a row of another length than the header.
+        TableError: the file cannot be read, has no rows, or has a row whose length differs from the header's.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -33,10 +33,10 @@ def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def column_places(path: Path, header: list[str], wanted: Sequence[str] | Mapping[str, type]) -> dict[str, int]:
-    """The place of each wanted column, from 0.
+    """The index of each wanted column, from 0.
 
     Raises:
-        TableError: the header lacks some.
+        TableError: the header lacks a wanted column.
     """
     missing = [name for name in wanted if name not in header]
     if missing:
@@ -45,10 +45,10 @@ def column_places(path: Path, header: list[str], wanted: Sequence[str] | Mapping
 
 
 def parse_number(path: Path, line: int, column: str, text: str, kind: type) -> int | float:
-    """The number that a field has, `int` or `float` by `kind`.
+    """The number in a field, an `int` or a `float` according to `kind`.
 
     Raises:
-        TableError: it is none; file, line and column are named.
+        TableError: the field has no such number; the message names file, line and column.
     """
     try:
         return kind(text)

@@ -1,4 +1,4 @@
-"""What is sampled, as arrays, and whether it has its distribution."""
+"""Samples of augmentation plans as arrays, and checks of their distributions."""
 
 import numpy as np
 from runs import OFF

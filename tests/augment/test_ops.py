@@ -1,4 +1,4 @@
-"""Against Pillow, to the byte, on photographs and digits; and what Pillow has no word for, on first principles."""
+"""The operations equal Pillow's, byte for byte, on photographs and digits. Others follow first principles."""
 
 import math
 

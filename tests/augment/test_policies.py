@@ -1,4 +1,4 @@
-"""RandAugment's and AutoAugment's operations, against their sources."""
+"""The operations of RandAugment and AutoAugment, compared with their sources."""
 
 from collections import Counter
 

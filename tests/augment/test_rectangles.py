@@ -1,4 +1,4 @@
-"""Crops, holes and exchanged boxes have the distributions of their sources."""
+"""Crops, holes and exchanged boxes have the distributions in their sources."""
 
 from collections import Counter
 

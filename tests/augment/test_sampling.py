@@ -1,4 +1,4 @@
-"""Plans of augmentation, sampled and applied."""
+"""Augmentation plans are sampled and applied."""
 
 import subprocess
 import sys
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from plans import ALL, ALONE, COUNT, array, arrays, changed, drawn, equal, near, unlikely
 
+from cct.augment import streams
 from cct.augment.sampling import AugmentPlan, apply_plan
-from cct.augment.streams import CROP, CUTMIX_PLACE, FLIP, MIXED, ORDER, random_stream
+from cct.augment.streams import CROP, FLIP, MIXED, ORDER, random_stream
 
 
 @pytest.fixture
@@ -139,8 +140,8 @@ def test_two_processes_draw_and_do_the_same():
 
 
 def test_streams_are_apart():
-    purposes = range(CUTMIX_PLACE + 1)
-    assert len({random_stream(0, 0, purpose).integers(2**62) for purpose in purposes}) == len(purposes) == 20
+    purposes = [value for name, value in vars(streams).items() if name.isupper() and isinstance(value, int)]
+    assert len({random_stream(0, 0, purpose).integers(2**62) for purpose in purposes}) == len(purposes) >= 20
     assert (ORDER, CROP, FLIP) == (0, 1, 2)  # of runs from before the rest
 
 

@@ -1,4 +1,4 @@
-"""A misbehaving server, and a cache of the test's own."""
+"""Fixtures: a misbehaving server, and a cache for each test."""
 
 import http.server
 import threading

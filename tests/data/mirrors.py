@@ -1,4 +1,4 @@
-"""A real web server on this machine, which misbehaves as the path of the URL tells it to; and sources that name it."""
+"""A real web server on this machine, which misbehaves according to the URL's path, and sources that name it."""
 
 import datetime
 import email.utils

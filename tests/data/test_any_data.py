@@ -1,4 +1,4 @@
-"""Archives and splits of any kind: the right thing comes out, or the reader's own error."""
+"""Arbitrary archives and splits give the right arrays or the reader's own error."""
 
 import gzip
 

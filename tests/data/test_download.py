@@ -1,4 +1,4 @@
-"""Where the file of a source is looked for, and the cache that it comes into."""
+"""The places of a source's file, and the cache that stores it."""
 
 import hashlib
 import resource

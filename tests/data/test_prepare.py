@@ -1,4 +1,4 @@
-"""The processed arrays, written and read."""
+"""Writing and reading of the processed arrays."""
 
 import hashlib
 import json

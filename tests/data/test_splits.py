@@ -1,4 +1,4 @@
-"""Which examples validate."""
+"""The choice of the validation examples."""
 
 import numpy as np
 import pytest

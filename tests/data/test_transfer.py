@@ -1,4 +1,4 @@
-"""What a server does, and what comes of it."""
+"""Downloads from servers with every kind of behaviour."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""A history that a training could have left."""
+"""A history that a training could have written."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Tables of any kind are read or refused."""
+"""Arbitrary tables are read or refused."""
 
 import string
 

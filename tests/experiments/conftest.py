@@ -1,4 +1,4 @@
-"""What an ablation is planned from."""
+"""The files from which an ablation is planned."""
 
 import shutil
 

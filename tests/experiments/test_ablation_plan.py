@@ -1,4 +1,4 @@
-"""Which experiments an ablation is made of."""
+"""The experiments of an ablation."""
 
 import subprocess
 from pathlib import Path

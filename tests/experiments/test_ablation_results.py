@@ -1,4 +1,4 @@
-"""What is made of the results of an ablation."""
+"""The summary of an ablation's results."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One ablation through DVC's queue into MLflow, interrupted."""
+"""An ablation runs through DVC's queue into MLflow, and is interrupted."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""What `cct verify` says of files that differ, on files of every kind that the stages write."""
+"""The findings of `cct verify` on different files, for every kind of file that the stages write."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Experiments of DVC's as runs of MLflow's: queued, restored, brought back, repeated, promoted, served."""
+"""DVC experiments as MLflow runs: queued, restored, brought back, repeated, promoted, served."""
 
 import json
 import re

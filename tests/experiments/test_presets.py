@@ -1,4 +1,4 @@
-"""Every preset says what it is, and trains."""
+"""Every preset describes itself, and trains."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is sent to a model."""
+"""The inputs of a served model."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a logged model asks for. That it is served is tested in `test_services.py`."""
+"""The requirements of a logged model. `test_services.py` tests that it is served."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""The table of models and what they cost. What they compute is tested in `test_layers.py` and `test_build.py`."""
+"""The table of models and their costs. `test_layers.py` and `test_build.py` test their outputs."""
 
 import itertools
 import os

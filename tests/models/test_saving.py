@@ -1,4 +1,4 @@
-"""Models in files."""
+"""Models are saved and loaded."""
 
 import json
 import subprocess

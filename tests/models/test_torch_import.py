@@ -1,4 +1,4 @@
-"""The authors' checkpoints: their layout, their function, written here once more in NumPy from their description."""
+"""The authors' checkpoints: their layout, and their function, written again in NumPy from its description."""
 
 import math
 import os

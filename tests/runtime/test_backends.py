@@ -1,4 +1,4 @@
-"""The same weights give the same logits and gradients on every backend, each in a process of its own."""
+"""The same weights give the same logits and gradients on every backend. Each backend has its own process."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""The record of what computed."""
+"""The record of the machine and the backend."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from cct.errors import CCTError
 from cct.runtime.backend import _missing_backend_explained, describe_platform, determinism_explained, prepare_backend
 from cct.runtime.machine import KERNEL_FLAGS, cpu_info, machine_record
-from cct.runtime.params import PLAIN
+from cct.runtime.params import CPU_DEFAULTS
 
 
 def test_the_processor_is_named_with_the_instructions_that_change_bits():
@@ -42,10 +42,10 @@ def test_what_an_operation_cannot_do_deterministically_is_said_clearly():
 
     with (
         pytest.raises(CCTError, match=r"cannot compute this deterministically .*: set runtime\.deterministic to false"),
-        determinism_explained(PLAIN),
+        determinism_explained(CPU_DEFAULTS),
     ):
         unseeded()
-    with pytest.raises(ValueError, match="mine"), determinism_explained(PLAIN):
+    with pytest.raises(ValueError, match="mine"), determinism_explained(CPU_DEFAULTS):
         raise ValueError("mine")
 
 
@@ -53,7 +53,7 @@ def test_another_backend_in_the_environment_is_refused(monkeypatch):
     """Whatever params.yaml says: a command such as `import-checkpoint` does not read it."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     with pytest.raises(CCTError, match=r"^KERAS_BACKEND is 'jax', but this command computes with 'tensorflow': unset "):
-        prepare_backend(PLAIN)
+        prepare_backend(CPU_DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,17 @@ def test_another_backend_in_the_environment_is_refused(monkeypatch):
 def test_an_absent_backend_comes_with_the_command_that_installs_it(backend, remedy):
     with (
         pytest.raises(CCTError, match=remedy),
-        _missing_backend_explained(PLAIN.model_copy(update={"backend": backend})),
+        _missing_backend_explained(CPU_DEFAULTS.model_copy(update={"backend": backend})),
     ):
         raise ModuleNotFoundError("No module named 'tf'", name="tf")
 
 
 def test_a_kind_has_what_decides_the_bits():
     """In a process of its own: a backend is configured once."""
-    code = "import json; from cct.runtime.backend import configure_backend; from cct.runtime.params import PLAIN; "
-    code += "print(json.dumps(configure_backend(PLAIN, seed=0)))"
+    code = (
+        "import json; from cct.runtime.backend import configure_backend; from cct.runtime.params import CPU_DEFAULTS; "
+    )
+    code += "print(json.dumps(configure_backend(CPU_DEFAULTS, seed=0)))"
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"}
     words = [sys.executable, "-c", code]
     kind = json.loads(subprocess.run(words, env=environment, capture_output=True, check=True).stdout)
@@ -89,8 +91,8 @@ def test_keras_is_imported_without_what_it_can_do_without():
     code = """
 import sys, threading
 from cct.runtime.backend import _hidden, prepare_backend
-from cct.runtime.params import PLAIN
-prepare_backend(PLAIN)
+from cct.runtime.params import CPU_DEFAULTS
+prepare_backend(CPU_DEFAULTS)
 import keras
 assert not {"matplotlib", "pandas", "sklearn"} & sys.modules.keys()
 found = []

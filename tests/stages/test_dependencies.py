@@ -1,4 +1,4 @@
-"""What a stage depends on: what the stages before wrote, and the same at its end as at its start."""
+"""A stage's dependencies: earlier stages wrote them, and they do not change while the stage runs."""
 
 import os
 import re

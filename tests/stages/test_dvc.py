@@ -1,4 +1,4 @@
-"""`dvc.yaml` cannot lie: what it says a stage depends on is what the stage's code imports and reads."""
+"""`dvc.yaml` is right: a stage's dependencies there are the files and parameters that its code imports and reads."""
 
 import ast
 import fnmatch

@@ -1,4 +1,4 @@
-"""The pipeline as its users run it: DVC, MLflow and the stages themselves, on the digits."""
+"""The pipeline as its users run it: with DVC, MLflow and the real stages, on the digits."""
 
 import csv
 import importlib.util
@@ -36,7 +36,11 @@ def clone(make_clone):
 def demo(clone):
     """`make demo`'s command with fewer epochs, where git knows no user."""
     before = clone.git_state(), (clone.path / "params.yaml").read_bytes()
+    new = clone.path / "src/cct/new.py"
+    new.touch()
     output = clone.run("cct", "demo", *SMALL)
+    assert "git does not know src/cct/new.py, so the demo does not see it" in output
+    new.unlink()
     after = clone.git_state(), (clone.path / "params.yaml").read_bytes()
     assert before == after
     return output

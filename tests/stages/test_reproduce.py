@@ -1,4 +1,4 @@
-"""The same bits again, in another folder and at another time."""
+"""A repeated run gives the same bits in another folder and at another time."""
 
 from runs import digests
 

@@ -1,4 +1,4 @@
-"""Killed is not lost: real kills of the real pipeline, each ending in the bytes of a run that was left alone."""
+"""The real pipeline is really killed. Each resumed run ends in the bytes of an uninterrupted run."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""A repository with a store of MLflow in it."""
+"""A repository with an MLflow store."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""What becomes of a run whose MLflow server dies: a real server, behind a gate that refuses, fails or hangs."""
+"""Runs whose MLflow server dies. A real server is behind a gate that refuses, fails or hangs."""
 
 import http.client
 import http.server

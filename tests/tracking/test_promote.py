@@ -1,4 +1,4 @@
-"""By which rule a model becomes champion, on runs and models in a real SQLite store."""
+"""The rule by which a model becomes champion, on runs and models in a real SQLite store."""
 
 import contextlib
 import sqlite3

@@ -1,4 +1,4 @@
-"""Which tracker the environment chooses."""
+"""The tracker that the environment chooses."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from cct.errors import CCTError
 from cct.tracking.base import Tracker
-from cct.tracking.registry import TRACKERS, make_tracker, tracker_name
+from cct.tracking.registry import TRACKERS, make_tracker, require_tracking, tracker_name
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,12 @@ def test_none_does_nothing_and_does_not_import_mlflow(monkeypatch):
     script = "import sys, cct.tracking.registry as r; r.make_tracker(); print('mlflow' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert said == "False\n"
+
+
+def test_a_command_that_needs_mlflow_refuses_another_tracker(monkeypatch):
+    require_tracking()
+    monkeypatch.setitem(TRACKERS, "mine", "cct.tracking.base:Tracker")
+    for name in ("none", "mine"):
+        monkeypatch.setenv("CCT_TRACKER", name)
+        with pytest.raises(CCTError, match=f"needs MLflow, but the tracker is {name}: unset CCT_TRACKER"):
+            require_tracking()

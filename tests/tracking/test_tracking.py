@@ -1,4 +1,4 @@
-"""Runs in a real SQLite store. The pipeline's own runs are tested in `test_pipeline.py`."""
+"""Runs in a real SQLite store. `test_pipeline.py` tests the pipeline's own runs."""
 
 import subprocess
 import sys

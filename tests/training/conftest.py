@@ -1,4 +1,4 @@
-"""Trainings of the tests are deterministic."""
+"""The fixture that makes trainings of the tests deterministic."""
 
 import pytest
 

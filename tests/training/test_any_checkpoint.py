@@ -1,4 +1,4 @@
-"""Checkpoints with any damage."""
+"""Checkpoints with arbitrary damage."""
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings

@@ -1,4 +1,4 @@
-"""What is done after each epoch."""
+"""The callbacks after each epoch."""
 
 import re
 

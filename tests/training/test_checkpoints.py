@@ -1,4 +1,4 @@
-"""Checkpoints on a real disk, read by other processes than the ones that wrote them."""
+"""Checkpoints on a real disk. The process that reads them is not the process that wrote them."""
 
 import os
 import resource
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cct.errors import CCTError
-from cct.training.checkpoints import RUNS, CheckpointStore, run_digest
+from cct.training.checkpoints import MAX_RUNS, CheckpointStore, run_digest
 
 NAME = "ab" * 20
 
@@ -137,7 +137,7 @@ with CheckpointStore(Path({str(tmp_path)!r}), {NAME!r}) as saved:
 
 
 def test_runs_are_bounded_in_number_and_finished_ones_go_first(tmp_path):
-    for i in range(RUNS + 2):
+    for i in range(MAX_RUNS + 2):
         save(tmp_path, epoch=1, name=f"{i:02}" * 20)
         if i == 5:
             (tmp_path / (f"{i:02}" * 20) / "finished.json").write_text('["not committed"]')
@@ -145,14 +145,14 @@ def test_runs_are_bounded_in_number_and_finished_ones_go_first(tmp_path):
     with CheckpointStore(tmp_path, "ff" * 20, lambda digests: False) as saved:
         saved.save({"epoch": 1, "step": 0}, {})
     left = sorted(path.name[:2] for path in tmp_path.iterdir() if path.is_dir())
-    assert left == [f"{i:02}" for i in range(2, RUNS + 2) if i != 5] + ["ff"]
+    assert left == [f"{i:02}" for i in range(2, MAX_RUNS + 2) if i != 5] + ["ff"]
 
 
 def test_unfinished_runs_are_bounded_in_size_but_none_is_taken_from_its_process(tmp_path, monkeypatch):
     for i in range(3):
         save(tmp_path, epoch=1, name=f"{i:02}" * 20)
         os.utime(tmp_path / (f"{i:02}" * 20), (i, i))
-    monkeypatch.setattr("cct.training.checkpoints.BYTES", 15_000)  # one of them is 12,000
+    monkeypatch.setattr("cct.training.checkpoints.MAX_BYTES", 15_000)  # one of them is 12,000
     with CheckpointStore(tmp_path, "00" * 20):
         save(tmp_path, epoch=1, name="ff" * 20)
     left = sorted(path.name[:2] for path in tmp_path.iterdir() if path.is_dir())

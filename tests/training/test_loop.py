@@ -1,4 +1,4 @@
-"""Training as a whole."""
+"""The whole training loop."""
 
 import itertools
 import threading

@@ -1,4 +1,4 @@
-"""One update of the weights, by hand."""
+"""One update of the weights, compared with an update by hand."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from runs import TRAIN
 from trainings import network
 
 from cct.training.averaging import LearningRate
-from cct.training.optimizers import make_optimizer
+from cct.training.optimizers import OPTIMIZERS, make_optimizer
 from cct.training.params import TrainParams
 from cct.training.schedules import learning_rates
 
@@ -125,7 +125,7 @@ def test_muon_makes_orthogonal_steps_of_the_encoders_matrices_and_adamws_of_all_
     assert matrices == 4  # queries, keys and values; their projection; the MLP's two
 
 
-@pytest.mark.parametrize("chosen", ["adamw", "muon"])
+@pytest.mark.parametrize("chosen", OPTIMIZERS)
 @pytest.mark.parametrize("everything", [False, True])
 @pytest.mark.parametrize("pooling", ["sequence", "class_token"])
 def test_norms_biases_positions_and_the_class_token_are_not_decayed(everything, chosen, pooling):

@@ -1,4 +1,4 @@
-"""A training that is killed or interrupted ends in the bits of one that was left alone."""
+"""A killed or interrupted training resumes and ends in the bits of an uninterrupted training."""
 
 import math
 import os

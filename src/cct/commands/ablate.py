@@ -1,4 +1,4 @@
-"""Change one ingredient of the recipe at a time, run all of it through DVC's queue, and show what each is worth."""
+"""Change one ingredient of the recipe at a time, run the experiments through DVC's queue, and show each effect."""
 
 import argparse
 from pathlib import Path

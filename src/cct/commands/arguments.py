@@ -15,14 +15,14 @@ def positive(text: str) -> int:
 
 
 def port(text: str) -> int:
-    """A port of TCP."""
+    """A TCP port."""
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
     return int(text)
 
 
 def file_path(text: str) -> Path:
-    """A file, named from the user's folder. Commands run in the root of the repository; files in it become relative."""
+    """A file, relative to the user's folder. Commands run in the repository root; paths in it become relative to it."""
     path, root = Path(text).absolute(), repository_root()
     return path.relative_to(root) if path.is_relative_to(root) else path
 
@@ -39,7 +39,7 @@ def tolerance(text: str) -> float:
 
 
 def add_size(parser: argparse.ArgumentParser) -> None:
-    """The size of a model's input and output."""
+    """Add the size of a model's input and output."""
     parser.add_argument("--classes", type=positive, default=10, help="default: 10")
     parser.add_argument(
         "--image", type=positive, nargs=3, default=(32, 32, 3), metavar=("H", "W", "C"), help="default: 32 32 3"
@@ -47,7 +47,7 @@ def add_size(parser: argparse.ArgumentParser) -> None:
 
 
 def add_set_param(parser: argparse.ArgumentParser) -> None:
-    """Parameters, as `dvc exp run` takes them."""
+    """Add changes of parameters, as `dvc exp run` takes them."""
     parser.add_argument(
         "-S", "--set-param", metavar="NAME=VALUE", action="append", default=[],
         help="as in dvc exp run: train.epochs=60",
@@ -55,5 +55,5 @@ def add_set_param(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_id(parser: argparse.ArgumentParser) -> None:
-    """A run in MLflow."""
+    """Add the identifier of a run in MLflow."""
     parser.add_argument("id", metavar="RUN_ID", help="as the MLflow UI shows it")

@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
         sections = params.check(content, where=arguments.file)
     except params.ParamsError as error:
         mistakes.append(str(error))
-    # As far as they can be read beside mistakes elsewhere.
+    # These two are checked even if there are mistakes elsewhere.
     source, init_from = (_text(content, *name) for name in (("data", "source"), ("train", "init_from")))
     if source:
         try:

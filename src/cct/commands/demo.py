@@ -1,6 +1,7 @@
 """Run the pipeline on handwritten digits as a DVC experiment, beside the work tree, and fetch its reports."""
 
 import argparse
+import logging
 import secrets
 import shutil
 import tempfile
@@ -15,9 +16,11 @@ from cct.evaluation.reports import read_metrics
 from cct.experiments.presets import preset_arguments
 from cct.params import load
 from cct.paths import METRICS, PARAMS
-from cct.repository import repository_root, require_experiments_kept
+from cct.repository import git, repository_root, require_experiments_kept
 
 FOLDER = Path("reports/demo")
+
+log = logging.getLogger(__name__)
 
 add_arguments = add_set_param
 
@@ -25,14 +28,17 @@ add_arguments = add_set_param
 def main(arguments: argparse.Namespace) -> None:
     require_experiments_kept()
     top = repository_root()
-    # Two demos may begin in one second, and DVC would let the second take the place of the first.
+    new = git(top, "ls-files", "--others", "--exclude-standard", "--", "src", "presets", "data/sources").split("\n")
+    if new[0]:
+        log.warning("git does not know %s, so the demo does not see it: git add it first", ", ".join(new[:5]))
+    # Two demos may start in the same second. If their names were equal, DVC would replace the first by the second.
     name = f"{time.strftime('demo-%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     start = time.monotonic()
     settings = [word for setting in arguments.set_param for word in ("-S", setting)]
     run_dvc("exp", "run", "--temp", "--name", name, *preset_arguments("demo"), *settings)
     with tempfile.TemporaryDirectory(prefix="cct-demo-") as folder:
         fetched = Path(folder)
-        # By its commit: another demo may have ended meanwhile.
+        # By commit, because another demo may have ended meanwhile.
         fetch_files(top, find_experiment(name).commit, ["reports", PARAMS], fetched)
         summary, level = read_metrics(fetched / METRICS), load(fetched / PARAMS, "evaluate").confidence_level
         with FileLock(top / ".cct/demo.lock"):

@@ -1,4 +1,4 @@
-"""Turn an official PyTorch checkpoint into a .keras model. Every tensor is mapped, and nothing in it is executed."""
+"""Turn an official PyTorch checkpoint into a .keras model. Every tensor is mapped; no code in the file is executed."""
 
 import argparse
 from pathlib import Path
@@ -7,9 +7,9 @@ from cct import params
 from cct.commands.arguments import add_size
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.runtime.backend import configure_backend
-from cct.runtime.params import PLAIN
+from cct.runtime.params import CPU_DEFAULTS
 
-# Mean and standard deviation of the channels in the authors' configs, in units of 0..1.
+# Mean and standard deviation of the channels in the authors' configs, for pixels from 0 to 1.
 STATISTICS = {
     "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
     "cifar100": ([0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761]),
@@ -30,7 +30,7 @@ def main(arguments: argparse.Namespace) -> None:
     given = {"name": arguments.model, "positional_embedding": arguments.positional_embedding}
     model_params = params.parse(ModelParams, given, where=Path("the command line"))
     mean, std = STATISTICS[arguments.standardize]
-    configure_backend(PLAIN, seed=0)
+    configure_backend(CPU_DEFAULTS, seed=0)
     from cct.models.build import build_model
     from cct.models.saving import save_model
     from cct.models.torch_import import import_weights, read_torch

@@ -1,4 +1,4 @@
-"""Register a run's model, and make it the champion if it beats the present one by more than chance."""
+"""Register a run's model, and make it the champion if it beats the present champion by more than chance."""
 
 import argparse
 

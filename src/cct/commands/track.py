@@ -1,4 +1,4 @@
-"""Bring runs that DVC holds into MLflow: the work tree, or experiments. Nothing is doubled."""
+"""Bring runs that DVC holds into MLflow: the work tree, experiments or a commit. No run becomes a duplicate."""
 
 import argparse
 import difflib

@@ -1,4 +1,4 @@
-"""What a data source delivers."""
+"""The arrays of a data source."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from cct.errors import CCTError
 
 
 class DataError(CCTError):
-    """A data source, or a file that it names, is not what it must be."""
+    """A data source, or a file that it names, is missing or wrong."""
 
 
 class Arrays(NamedTuple):

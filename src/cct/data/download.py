@@ -1,8 +1,8 @@
-"""Fetching the one file of a data source: from the cache, the network, a mirror on disk or a Python package.
+"""Fetches the file of a data source from the cache, the network, a mirror on disk or a Python package.
 
-The cache is `$CCT_CACHE`, or else the user's cache folder, outside every clone. What is fetched is stored there as
-`<first 12 digits of its sha256>/<file>`, so that two descriptors whose files share a name do not fight. A file put
-there by hand counts, and so does one put at plain `<file>`. Nothing is returned whose size and sha256 are not right.
+The cache is `$CCT_CACHE`, or else the user's cache folder, outside every clone. It stores a fetched file as
+`<first 12 digits of its sha256>/<file>`, so that two descriptors may use the same file name. The user may also put a
+file there, or at plain `<file>`. Every returned file has the right size and sha256.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ log = logging.getLogger(__name__)
 
 
 class DownloadError(CCTError):
-    """The file of a data source cannot be had, or the cache cannot hold it."""
+    """The file of a data source cannot be fetched, or the cache cannot store it."""
 
 
 def cache_dir() -> Path:
-    """`$CCT_CACHE` if that is set and not empty, else the user's cache folder; neither is created here."""
+    """`$CCT_CACHE` if it is set and not empty, else the user's cache folder. The folder is not created here."""
     chosen = os.environ.get("CCT_CACHE")
     return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_cache_path("cct")
 
 
 def fetch_source(source: Source, *, base: Path) -> Path:
-    """Find the file of a source in the cache, or else bring it there from the first of its addresses that has it.
+    """Find the file of a source in the cache, or fetch it from the first of its addresses that has it.
 
-    Safe for several processes at once: one fetches, the others wait. A partial download stays as `<file>.part`, and the
-    next call continues from it.
+    Several processes may call this at once: one fetches, the others wait. A partial download stays as `<file>.part`,
+    and the next call resumes it.
 
     Args:
         source: the descriptor.
-        base: folder that relative paths in `source.urls` start from.
+        base: the folder in which relative paths in `source.urls` start.
 
     Returns:
         Path of the file in the cache; its size and sha256 were checked in this call.
@@ -60,7 +60,7 @@ def fetch_source(source: Source, *, base: Path) -> Path:
     folder = cache_dir()
     stored, by_hand = folder / source.sha256[:12] / source.file, folder / source.file
     try:
-        for path in (stored, by_hand):  # before any write, so that a read-only cache serves what it has
+        for path in (stored, by_hand):  # before any write, so that a read-only cache works
             if not os.path.lexists(path):
                 continue
             if not (why := mismatch(path, source)):
@@ -71,7 +71,7 @@ def fetch_source(source: Source, *, base: Path) -> Path:
         stored.parent.mkdir(parents=True, exist_ok=True)
         with _locked(stored):
             return _fetch(source, base=base, stored=stored, by_hand=by_hand)
-    except OSError as error:  # those of the network and of other files have become reasons by now
+    except OSError as error:  # errors of the network and of other files are `Failed` by now
         raise DownloadError(
             f"cannot use the cache folder {folder}: {error.strerror or error}"
             + (f" ({error.filename})" if error.filename else "")
@@ -89,7 +89,7 @@ def _fetch(source: Source, *, base: Path, stored: Path, by_hand: Path) -> Path:
         os.replace(stored, aside)
         log.info(f"{source.file}: {stored} {why}; renamed to {aside.name}")
     part = stored.with_name(f"{source.file}.part")
-    if length(part) >= source.size:  # killed just before the end, or not ours
+    if length(part) >= source.size:  # killed just before the end, or a foreign file
         if not mismatch(part, source):
             log.info(f"{source.file}: found in the cache (an earlier download, {stored})")
             return _publish(part, stored)
@@ -120,7 +120,7 @@ def _fetch(source: Source, *, base: Path, stored: Path, by_hand: Path) -> Path:
 
 
 def _copy(path: Path, part: Path, source: Source) -> None:
-    """Fill `part` from a local file, which is checked first: a wrong one costs no partial download."""
+    """Fill `part` from a local file. The file is checked first, so that a wrong file replaces no partial download."""
     if why := mismatch(path, source):
         raise Failed(f"{path} {why}")
     save_chunks(_read(path), part, source, start=0)
@@ -147,7 +147,7 @@ def _publish(part: Path, stored: Path) -> Path:
 
 
 def _local(url: str, base: Path) -> Path:
-    """Where on this machine an address points that is not a web address."""
+    """The local path of an address that is not a web address."""
     if url.startswith("package:"):
         return _in_package(url.removeprefix("package:"))
     scheme, mark, rest = url.partition("://")
@@ -165,7 +165,7 @@ def _local(url: str, base: Path) -> Path:
 
 
 def _in_package(address: str) -> Path:
-    """`name/folder/file` in the installed package `name`, which is looked up and not imported."""
+    """The path of `name/folder/file` in the installed package `name`, which is found but not imported."""
     name, *parts = address.split("/")
     if not name.isidentifier() or not parts or any(part in ("", ".", "..") or "\\" in part for part in parts):
         raise Failed("must be package:<name of an installed package>/<path in it>, without '..'")

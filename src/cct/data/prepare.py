@@ -1,4 +1,4 @@
-"""From a source's arrays to the processed arrays of all splits."""
+"""Turns a source's arrays into the processed arrays of all splits."""
 
 import hashlib
 import json
@@ -27,12 +27,12 @@ def write_processed(
     """Choose the validation split, and write inputs and labels of every split and `meta.json` into `folder`.
 
     Args:
-        folder: is made.
-        source: where the arrays come from.
+        folder: the folder to write; it is made.
+        source: the descriptor of the arrays.
         arrays: the training and test examples.
-        preprocess: how to choose.
-        task: that the examples are for.
-        describe: what the task needs to know of the training inputs, for meta.json.
+        preprocess: the fractions and the seed of the choice.
+        task: the task of the examples.
+        describe: returns the task's facts about the training inputs, for meta.json.
 
     Returns:
         The content of meta.json.
@@ -78,7 +78,7 @@ def _split(source: Source, arrays: Arrays, preprocess: PreprocessParams) -> dict
 
 
 def _write_arrays(folder: Path, splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, str]:
-    """Write the arrays; returns the sha256 of each file by its name without the ending."""
+    """Write the arrays. Returns the sha256 of each file by its name without the suffix."""
     digests = {}
     for split, arrays in splits.items():
         for pattern, array in zip((INPUTS, LABELS), arrays, strict=True):

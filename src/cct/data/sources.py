@@ -24,7 +24,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Source(Section):
-    """A descriptor: the name, the format and the classes of a data set, and where its one file is found."""
+    """A descriptor: the name, the format and the classes of a data set, and the addresses of its one file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="short name of the data set: letters, digits, . _ -")
     format: Literal[*FORMATS] = Field(description="format of the file")
@@ -55,7 +55,7 @@ def read_source(path: Path) -> Source:
     """Read and check a descriptor.
 
     Raises:
-        ParamsError: it is absent or has mistakes.
+        ParamsError: the file is absent or has mistakes.
     """
     return parse(Source, read_yaml(path), where=path)
 
@@ -64,7 +64,7 @@ def read_arrays(source: Source, path: Path) -> Arrays:
     """Read the verified file of a source.
 
     Raises:
-        DataError: it is absent, or its content is not of the format that the descriptor names.
+        DataError: the file is absent, or its content does not have the descriptor's format.
     """
     if not path.is_file():
         raise DataError(f"{path} is not there: run dvc repro download")

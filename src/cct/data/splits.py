@@ -1,4 +1,4 @@
-"""Which examples train and which validate."""
+"""The choice of the training and the validation examples."""
 
 import numpy as np
 from pydantic import Field
@@ -32,11 +32,12 @@ def stratified_split(
 
     Args:
         labels: (n,).
-        fraction: between 0 and 1; of each class, to the nearest example.
-        remedy: what the user can do about a class that would be empty, for the error.
+        fraction: between 0 and 1; rounded to a whole number of examples in each class.
+        seed: the seed of the choice.
+        remedy: advice in the error about a class that would be empty.
 
     Returns:
-        The indices of the rest and of the chosen, both ascending.
+        The indices of the other and of the chosen examples, both ascending.
 
     Raises:
         DataError: a class would be left empty on either side.

@@ -18,7 +18,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
     """The content of `meta.json`, as `cct.data.prepare` wrote it.
 
     Raises:
-        DataError: it is not there.
+        DataError: the file cannot be read.
     """
     try:
         return json.loads((folder / META).read_text(encoding="utf-8"))
@@ -27,9 +27,9 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
 
 def data_set(meta: Mapping[str, Any]) -> dict[str, str]:
-    """What names a data set: its `name`, the `digest` of all splits, and the `test_digest` of the test split alone.
+    """The identity of a data set: its `name`, the `digest` of all splits, and the `test_digest` of the test split.
 
-    Results on the test split compare where name and test digest are equal, however training data were chosen.
+    If name and test digest are equal, results on the test split can be compared, whatever the training data.
     """
     files = [Path(name.format("test")).stem for name in (INPUTS, LABELS)]
     test = json.dumps([meta["sha256"][name] for name in files])
@@ -40,7 +40,7 @@ def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """The inputs (n, ...), memory-mapped, and the labels (n,) of one split.
 
     Raises:
-        DataError: they are not there.
+        DataError: a file cannot be read.
     """
     try:
         inputs = np.load(folder / INPUTS.format(split), mmap_mode="r")

@@ -1,4 +1,4 @@
-"""Bytes from a web server or a file into a partial file, resumed where they broke off."""
+"""Copies bytes from a web server or a file into a partial file, and resumes interrupted downloads."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without one byte
-ATTEMPTS = 4  # at one URL, in a row, each bringing less than PROGRESS
+ATTEMPTS = 4  # in a row at one URL, each with less than PROGRESS
 PROGRESS = 0.01  # share of the file: a connection may break often, but a server must not send a byte at a time
 BACKOFF_S, BACKOFF_MAX_S = 1.0, 30.0  # doubled from the first to the second
-RETRY_AFTER_MAX_S = 60.0  # however long a server asks for
-LINE_S, LINE_SHARE = 10.0, 0.1  # a line of progress where there is no terminal
+RETRY_AFTER_MAX_S = 60.0  # even if a server asks for more
+LINE_S, LINE_SHARE = 10.0, 0.1  # between two lines of progress without a terminal: seconds, or share of the file
 CHUNK = 1 << 15  # bytes
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
 
 class Failed(Exception):
-    """One address does not give the file; the next may."""
+    """One address does not deliver the file; the next address may."""
 
 
 class Transient(Failed):
-    """The same address may give the file if asked again, not before `after` seconds."""
+    """The same address may deliver the file later, after at least `after` seconds."""
 
     def __init__(self, reason: str, after: float = 0.0):
         super().__init__(reason)
@@ -53,7 +53,7 @@ class Transient(Failed):
 
 
 def download(url: str, part: Path, source: Source) -> None:
-    """Complete `part` from a web server: from what is there and, if that proves wrong, once from nothing."""
+    """Complete `part` from a web server. If a resumed download is wrong, it is repeated once from the first byte."""
     log.info(f"{source.file}: downloading from {url}")
     for last in (False, True):
         transfer = _Transfer(url, part, source)
@@ -73,8 +73,8 @@ class _Transfer:
         self.url, self.part, self.source = url, part, source
         self.resumed = False  # whether bytes of more than one response are in `part`
         self.ranged = True  # whether the server may be asked for a range
-        self.answered = False  # whether the server's name has been found
-        self.best, self.idle = length(part), 0  # bytes; attempts since there was PROGRESS
+        self.answered = False  # whether the server has ever answered
+        self.best, self.idle = length(part), 0  # bytes; attempts since the last PROGRESS
 
     def run(self) -> None:
         retrying = tenacity.Retrying(
@@ -103,7 +103,7 @@ class _Transfer:
                 raise Transient(f"the connection ended after {have:,} of {self.source.size:,} bytes")
         except Transient:
             have = length(self.part)
-            if have == self.source.size:  # all is here; what broke came after it
+            if have == self.source.size:  # the file is complete; the error came after its end
                 return
             if have - self.best >= PROGRESS * self.source.size:
                 self.best, self.idle = have, 0
@@ -121,7 +121,7 @@ class _Transfer:
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             unknown = isinstance(_innermost(error), socket.gaierror) and not self.answered
             raise (Failed if unknown else Transient)(_why(error)) from error
-        except ValueError as error:  # whose text may be a part of the URL, of its password too
+        except ValueError as error:  # its text may contain a part of the URL, even a password
             raise Failed(
                 "the address, a redirect or the proxy is not a valid http(s) URL: check urls and HTTPS_PROXY"
             ) from error
@@ -135,7 +135,7 @@ class _Transfer:
                 save_chunks(_received(response), self.part, self.source, start=start, report=report)
 
     def _first_byte(self, response: requests.Response, have: int) -> int:
-        """Judge the head of a response, before a byte of `part` is touched: where in the file does its body begin?"""
+        """Check the head of a response before `part` is changed. Returns the byte at which its body begins."""
         status, start = response.status_code, 0
         if status in TRANSIENT:
             raise Transient(_http(response), _retry_after(response))
@@ -162,15 +162,16 @@ class _Transfer:
 
 
 def _received(response: requests.Response) -> Iterator[bytes]:
-    """The body's bytes as they come (`read` would lose the start of a chunk whose end does not) and as they were sent.
+    """The body's bytes as they arrive, without decoding.
 
-    A .gz file that a server labels "Content-Encoding: gzip" must not be unpacked, which is all that requests offers.
+    `read` would lose the start of a chunk whose end does not arrive. `requests` always decodes, and would unpack a .gz
+    file that a server labels "Content-Encoding: gzip".
     """
     try:
         while chunk := response.raw.read1(CHUNK, decode_content=False):
             yield chunk
     except (HTTPError, OSError) as error:
-        if not isinstance(error.__cause__, IncompleteRead):  # of that, the caller has better numbers
+        if not isinstance(error.__cause__, IncompleteRead):  # for this, the caller has better numbers
             raise Transient(_why(error)) from error
 
 
@@ -182,7 +183,7 @@ def save_chunks(
     start: int,
     report: Callable[[int], object] = lambda count: None,
 ) -> None:
-    """Write chunks to `part` from byte `start`, never more than the file has; an `OSError` is the cache's."""
+    """Write chunks to `part` from byte `start`, at most the size of the source. An `OSError` comes from the cache."""
     length, excess = start, False
     with part.open("ab" if start else "wb") as file:
         for chunk in chunks:
@@ -190,7 +191,7 @@ def save_chunks(
             if excess := length > source.size:
                 break
             file.write(chunk)
-            file.flush()  # what was received outlives a kill
+            file.flush()  # received bytes survive a kill
             report(len(chunk))
     if excess:
         part.unlink()
@@ -199,7 +200,7 @@ def save_chunks(
 
 @contextlib.contextmanager
 def _progress(source: Source, start: int) -> Iterator[Callable[[int], object]]:
-    """What to call with the number of each chunk's bytes: a bar on a terminal, elsewhere a line now and then."""
+    """A function to call with the bytes of each chunk. It shows a bar on a terminal, and logs lines elsewhere."""
     if sys.stdout.isatty():
         with tqdm(
             total=source.size,
@@ -221,7 +222,7 @@ def _progress(source: Source, start: int) -> Iterator[Callable[[int], object]]:
         if now - said_at < LINE_S and done - said < LINE_SHARE * source.size:
             return
         said, said_at = done, now
-        rate = (done - start) / max(now - began, 1e-6)  # of this connection; bytes a second
+        rate = (done - start) / max(now - began, 1e-6)  # bytes a second of this connection
         left = tqdm.format_interval((source.size - done) / rate) if rate else "?"
         log.info(
             f"{source.file}: {100 * done / source.size:.0f} %, {done / 1e6:.1f} of {source.size / 1e6:.1f} MB, "
@@ -232,7 +233,7 @@ def _progress(source: Source, start: int) -> Iterator[Callable[[int], object]]:
 
 
 def mismatch(path: Path, source: Source) -> str | None:
-    """Why this is not the file of the source, as the predicate of a sentence; None if it is."""
+    """The reason why `path` is not the file of the source, as the predicate of a sentence; None if it is."""
     try:
         if not path.is_file():
             return "is not a file" if os.path.lexists(path) else "does not exist"
@@ -246,7 +247,7 @@ def mismatch(path: Path, source: Source) -> str | None:
 
 
 def length(path: Path) -> int:
-    """Bytes of a file, 0 where there is none."""
+    """The size of a file in bytes, 0 if there is none."""
     return path.stat().st_size if path.exists() else 0
 
 
@@ -255,7 +256,7 @@ def _http(response: requests.Response) -> str:
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Seconds, which the server gives as such or as a date; 0 if it gives neither."""
+    """The seconds that a server asks to wait, given as a number or a date; 0 if it gives neither."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)
@@ -273,7 +274,7 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _why(error: BaseException) -> str:
-    """The innermost cause: what requests and urllib3 wrap around it says less, and repeats the URL."""
+    """The innermost cause. The errors that requests and urllib3 wrap around it say less, and repeat the URL."""
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {CONNECT_TIMEOUT_S:g} s"
     if isinstance(error, requests.Timeout | ReadTimeoutError):

@@ -1,8 +1,8 @@
-"""Lets DVC run experiments beside the work tree where the path of the repository has letters beyond ASCII.
+"""Lets DVC run experiments in temporary folders if the repository's path has letters beyond ASCII.
 
 DVC 3.67 writes the configuration of an experiment's folder as ASCII, and fails. Python imports this file at its start
-where its folder is on PYTHONPATH: in the child processes for which `cct.dvc.child_environment` puts it there, and in
-the workers of the queue that these start.
+if its folder is on PYTHONPATH. `cct.dvc.child_environment` puts it there for child processes. The queue workers that
+they start inherit it.
 """
 
 import functools

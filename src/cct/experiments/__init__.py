@@ -1,1 +1,1 @@
-"""What runs the pipeline: presets, ablations, clones, comparisons."""
+"""Runs of the pipeline: presets, ablations, clones, comparisons."""

@@ -1,6 +1,6 @@
-"""Where two files differ, and by how much.
+"""Differences between two files, with their places and sizes.
 
-Nothing here imports Keras: weights are read as the HDF5 file that they are in.
+Nothing here imports Keras: weights are read from the HDF5 file directly.
 """
 
 import csv
@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-MOVED_PIXELS = 0.1  # share of a figure that numbers within the tolerance may change
+MOVED_PIXELS = 0.1  # share of a figure's pixels that numbers within the tolerance may change
 
 
 class Difference(NamedTuple):
-    """Where two files differ, and by how much; infinitely where no tolerance can excuse it."""
+    """A difference between two files. Its size is infinite if no tolerance can excuse it."""
 
     text: str
     size: float
 
 
 def byte_differences(one: bytes, other: bytes) -> Iterator[Difference]:
-    """Where two unequal files begin to differ."""
+    """The first byte at which two unequal files differ."""
     shorter = min(len(one), len(other))
     unequal = np.flatnonzero(np.frombuffer(one[:shorter], np.uint8) != np.frombuffer(other[:shorter], np.uint8))
     yield Difference(f"differs from byte {int(unequal[0]) if len(unequal) else shorter:,} on", math.inf)
@@ -92,13 +92,13 @@ def _values(path: str, one: Any, other: Any) -> Iterator[Difference]:
         if size := _gap(one, other):
             yield Difference(f"{path}: {one} / {other}", size)
     elif one != other:
-        # The digest of the model says again what the model's own line says; any other text is no matter of rounding.
+        # The model file has its own finding, so its digest does not count. Other texts do not differ by rounding.
         size = 0.0 if path == "model.sha256" else math.inf
         yield Difference(f"{path}: {_shorten(one)} / {_shorten(other)}", size)
 
 
 def _gap(one: float, other: float) -> float:
-    """How far two numbers are apart; one that is no number is infinitely far from one that is."""
+    """The distance between two numbers. It is infinite if only one of them is NaN."""
     if math.isnan(one) or math.isnan(other):
         return 0.0 if math.isnan(one) and math.isnan(other) else math.inf
     return 0.0 if one == other else abs(one - other)
@@ -126,7 +126,7 @@ def png_differences(one: bytes, other: bytes) -> Iterator[Difference]:
     if first.shape != second.shape:
         yield Difference(f"{first.shape[1]}x{first.shape[0]} / {second.shape[1]}x{second.shape[0]} pixels", math.inf)
     else:
-        # How far a line moved is no measure; that most of the image is another one is.
+        # The share of changed pixels is the measure, not the distance that a line moved.
         unequal = float((first != second).any(axis=-1).mean())
         yield Difference(f"{unequal:.2%} of the pixels differ", 0.0 if unequal < MOVED_PIXELS else math.inf)
 

@@ -1,7 +1,7 @@
 """DVC's queue of experiments, run in the foreground. Ctrl-C ends these experiments and no others.
 
-The workers are DVC's own and outlive the process that started them. If that process is killed, they continue, and the
-next one waits for their experiments.
+The workers are DVC's own processes. If the process that started them is killed, they continue. The next process waits
+for their experiments.
 """
 
 import contextlib
@@ -20,17 +20,17 @@ from typing import Any
 from cct.dvc import child_environment
 from cct.errors import CCTError
 
-# Seconds between two looks at the queue, and at the workers, whose answer alone takes a second.
+# Seconds between two looks at the queue, and between two looks at the workers. The workers take a second to answer.
 LOOK, LOOK_AFTER_WORKERS = 1.0, 30.0
 PATIENCE = 60.0  # seconds for an interrupted experiment to write its checkpoint
 LOG = ".dvc/tmp/exps/run/{0}/{0}.out"
 
 
 class Queue:
-    """The queue of the repository in the current folder. It is a context."""
+    """The queue of the repository in the current folder. It is a context manager."""
 
     def __init__(self) -> None:
-        # DVC's code runs in this process, so for its time this process is what a child process of DVC would be.
+        # DVC's code runs in this process, so this process has the environment of a DVC child process meanwhile.
         self.before = dict(os.environ)
         os.environ.update(child_environment())
         with _explained():
@@ -55,32 +55,32 @@ class Queue:
         return {entry.name or entry.stash_rev[:7]: entry.stash_rev for entry in self._queue.iter_queued()}
 
     def running(self) -> dict[str, str]:
-        """Tasks that a worker has taken and not ended, even if it died: identifier by name."""
+        """Unfinished tasks that a worker has taken, even if it died: identifier by name."""
         return {entry.name or entry.stash_rev[:7]: entry.stash_rev for entry in self._queue.iter_active()}
 
     def log(self, name: str) -> Path | None:
-        """The file with the output of a failed task."""
+        """The file with the output of a failed task, or None."""
         found = [LOG.format(done.entry.stash_rev) for done in self._queue.iter_failed() if done.entry.name == name]
         return next((Path(path) for path in reversed(found) if Path(path).is_file()), None)
 
     def work(self, experiments: Mapping[str, Sequence[str]], *, jobs: int, ended: Callable[[str], None]) -> None:
-        """Have experiments run, `jobs` at a time in their order, and wait for them.
+        """Run experiments in their order, `jobs` at a time, and wait for them.
 
         Args:
-            experiments: parameters, each as `train.epochs=3`, by name. What the queue has of that name is waited for;
-                what failed of it before is dropped.
-            jobs: workers.
+            experiments: parameters, each as `train.epochs=3`, by name. A queued task of that name is waited for; a
+                failed task of that name is removed.
+            jobs: number of workers.
             ended: called with the name of each experiment that has ended, successful or not.
 
         Raises:
-            CCTError, KeyboardInterrupt: DVC refused one, `ended` raised, Ctrl-C: what ran was interrupted, and what did
-                not run is no longer in the queue.
+            CCTError, KeyboardInterrupt: DVC refused an experiment, `ended` raised an error, or Ctrl-C. Running tasks
+                were interrupted, and waiting tasks were removed from the queue.
         """
         pending, asked, silent = set(experiments), -math.inf, False
         try:
             self._put(experiments)
             while pending:
-                waiting, running = self.waiting(), self.running()  # in this order, or one that starts now is in neither
+                waiting, running = self.waiting(), self.running()  # in this order, so that a starting task is in one
                 for name in sorted(pending - waiting.keys() - running.keys()):
                     pending.remove(name)
                     ended(name)
@@ -89,7 +89,7 @@ class Queue:
                     if len(workers) < jobs and pending & waiting.keys():
                         _dvc("queue", "start", "--jobs", str(jobs))
                     lost = {name: task for name, task in running.items() if not workers and not self._alive(task)}
-                    if silent and pending & lost.keys():  # twice: one that is just being set up has no process yet
+                    if silent and pending & lost.keys():  # twice: a task that is being set up has no process yet
                         self._end([lost[name] for name in pending & lost.keys()])
                     asked, silent = time.monotonic(), bool(lost)
                 time.sleep(LOOK)
@@ -108,7 +108,7 @@ class Queue:
 
     def _stop(self, names: set[str]) -> None:
         print("\nstopping: running trainings write a checkpoint first", flush=True)
-        # What waits goes first: a worker that is told to end takes another task before it does, and forgets it.
+        # Waiting tasks are removed first: a worker that is told to end first takes another task, and forgets it.
         self._remove([task for name, task in self.waiting().items() if name in names])
         with contextlib.suppress(CCTError):  # a task has just ended
             self._end([task for name, task in self.running().items() if name in names])
@@ -128,7 +128,7 @@ class Queue:
         return True
 
     def _end(self, tasks: Sequence[str]) -> None:
-        """Interrupt them; those that have no process any more are marked as failed."""
+        """Interrupt tasks. Tasks without a process are marked as failed."""
         with _uninterrupted(), _explained():
             if tasks:
                 self._queue.kill(tasks)
@@ -141,7 +141,7 @@ class Queue:
 
 def _dvc(*words: str) -> None:
     binary = Path(sys.executable).with_name("dvc")
-    # A file, not a pipe: the workers keep it open. A session of its own: Ctrl-C is for this process to pass on.
+    # A file, not a pipe: the workers keep it open. Its own session: this process decides what Ctrl-C ends.
     with _uninterrupted(), tempfile.TemporaryFile("w+") as said:
         done = subprocess.run([binary, *words], stdout=said, stderr=said, start_new_session=True, check=False)
         if done.returncode:
@@ -151,7 +151,7 @@ def _dvc(*words: str) -> None:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """What DVC says is kept to itself, and what it throws becomes a user's error."""
+    """Hide DVC's output, and turn its errors into errors of the user."""
     from dvc.exceptions import DvcException
     from scmrepo.exceptions import SCMError
 
@@ -164,7 +164,7 @@ def _explained() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until this is done."""
+    """Delay Ctrl-C and SIGTERM until the block has ended."""
     came: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

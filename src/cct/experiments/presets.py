@@ -1,8 +1,8 @@
-"""Recipes as overlays on `params.yaml`: the files in `presets/`.
+"""Presets: recipes as overlays on `params.yaml`, in the folder `presets/`.
 
-A preset sets the whole recipe, because DVC leaves the last values of `dvc exp run -S` in `params.yaml`, and a preset
-must not mix with them. It leaves out what has no effect in it (RandAugment's strength without RandAugment), and what
-belongs to the data, the seed and the machine.
+DVC leaves the last values of `dvc exp run -S` in `params.yaml`. A preset sets the whole recipe, so that it does not
+mix with them. It leaves out parameters without an effect (RandAugment's strength without RandAugment), and the
+parameters of the data, the seed and the machine.
 """
 
 import difflib
@@ -25,12 +25,12 @@ def preset_names() -> list[str]:
 
 
 def preset_title(name: str) -> str:
-    """The first line of its header."""
+    """The first line of a preset's header."""
     return (presets_folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].removeprefix("#").strip()
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """The values that a preset sets, by the full name of the parameter. Model fields that it does not name are null.
+    """The values of a preset, by the full name of the parameter. Model fields that it does not have are null.
 
     Raises:
         ParamsError: there is no such preset.

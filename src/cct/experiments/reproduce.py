@@ -1,4 +1,4 @@
-"""Whether two runs ended in the same files, file by file."""
+"""A comparison of the files of two runs, file by file."""
 
 import csv
 import json
@@ -21,19 +21,19 @@ from cct.runtime.machine import METADATA_KEY, platform_differences
 
 
 class Verdict(IntEnum):
-    """How two files, or all of them, compare; the worse is the larger."""
+    """The result of a comparison. A worse result is larger."""
 
     IDENTICAL = 0
     WITHIN = 1
     DIFFERENT = 2
 
 
-# What `cct verify` ends with.
+# Exit codes of `cct verify`.
 EXIT = {Verdict.IDENTICAL: 0, Verdict.WITHIN: 3, Verdict.DIFFERENT: 1}
 
 
 class Finding(NamedTuple):
-    """How one file compares."""
+    """The result for one file."""
 
     name: str
     verdict: Verdict
@@ -41,29 +41,29 @@ class Finding(NamedTuple):
 
 
 def compare_outputs(expected: Path, found: Path, names: list[str], *, tolerance: float) -> list[Finding]:
-    """Compare files, and folders file by file, of two directories.
+    """Compare the files of two directories. Folders are compared file by file.
 
     Args:
         expected: one directory.
-        found: the other.
-        names: of files and folders, relative to both.
-        tolerance: largest absolute difference of numbers that counts as within tolerances: of weights, of losses and
-            rates in CSV and JSON. Data have none, and of a figure less than a tenth may change.
+        found: the other directory.
+        names: files and folders, relative to both directories.
+        tolerance: largest absolute difference that is within the tolerance, for weights, and for losses and rates in
+            CSV and JSON. Data have no tolerance. Less than a tenth of a figure may change.
 
     Returns:
-        A finding for each file that is on either side, in the order of `names`.
+        A finding for each file in either directory, in the order of `names`.
     """
     findings = []
     for name in names:
         for file in sorted({*_files(expected, name), *_files(found, name)}):
             findings.append(_compare(file, expected / file, found / file, tolerance))
-    # A figure is drawn from the tables: numbers within the tolerance may move its lines, but equal ones may not.
+    # A figure is drawn from the tables. Numbers within the tolerance may move its lines, but equal numbers may not.
     plain = all(f.verdict is Verdict.IDENTICAL for f in findings if not f.name.endswith(".png"))
     return [f._replace(verdict=Verdict.DIFFERENT) if plain and f.verdict is Verdict.WITHIN else f for f in findings]
 
 
 def summarize_findings(findings: list[Finding], differences: list[str], tolerance: float) -> str:
-    """What the findings come to, and whether the machines excuse it."""
+    """A summary of the findings, and whether the machines excuse the differences."""
     count = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in Verdict}
     if count[Verdict.IDENTICAL] == len(findings):
         return f"all {len(findings)} files are identical"
@@ -77,7 +77,7 @@ def summarize_findings(findings: list[Finding], differences: list[str], toleranc
 
 
 def machine_differences(expected: Path, found: Path) -> list[str]:
-    """What differs between the machines that two models were trained on, a line each; none where bits must be equal."""
+    """The differences between the machines that trained two models, a line each; empty if bits must be equal."""
     if not (expected.is_file() and found.is_file()):
         return []
     one, other = (trained_on(path) for path in (expected, found))
@@ -87,7 +87,7 @@ def machine_differences(expected: Path, found: Path) -> list[str]:
 
 
 def trained_on(path: Path) -> list[dict[str, Any]]:
-    """The kinds of machine that a model file says it was trained on."""
+    """The platform fingerprints that a model file has of the machines that trained it."""
     try:
         with zipfile.ZipFile(path) as file:
             return json.loads(file.read("metadata.json")).get(METADATA_KEY, {}).get("trained_on", [])
@@ -124,7 +124,7 @@ def _compare(name: str, expected: Path, found: Path, tolerance: float) -> Findin
     return Finding(name, Verdict.WITHIN if within else Verdict.DIFFERENT, text)
 
 
-# By ending: what finds the differences, and by how much the tolerance counts. Data have none: 1 is not 2.
+# By suffix: the function that finds differences, and the factor of the tolerance. Data have no tolerance: 1 is not 2.
 EXPLAIN = {
     ".npy": (npy_differences, 0.0),
     ".keras": (keras_differences, 1.0),

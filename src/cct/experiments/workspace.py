@@ -18,7 +18,7 @@ def clone_work_tree(top: Path, folder: Path) -> None:
 
     Args:
         top: a git repository.
-        folder: the clone, to be made.
+        folder: the clone, which is made.
 
     Raises:
         CCTError: git failed.
@@ -28,7 +28,7 @@ def clone_work_tree(top: Path, folder: Path) -> None:
     listed = _git(*here, "diff", "--name-only", "-z", "HEAD") + _git(
         *here, "ls-files", "--others", "--exclude-standard", "-z"
     )
-    written = {"dvc.lock", *pipeline_outputs(top)}  # by the stages, and so no change of what they work on
+    written = {"dvc.lock", *pipeline_outputs(top)}  # by the stages, so these are not changes of their inputs
     changed = [name for name in listed.split("\0") if name and name not in written]
     if changed:
         log.info("with the changes of the work tree that are not committed: %s", ", ".join(changed))
@@ -40,7 +40,7 @@ def clone_work_tree(top: Path, folder: Path) -> None:
             shutil.copyfile(top / name, folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
-    # Without a lock and with its own cache, whatever the user has configured, every stage runs.
+    # Every stage runs, because the clone has no dvc.lock and a cache of its own, whatever the user has configured.
     (folder / "dvc.lock").unlink(missing_ok=True)
     (folder / ".dvc/config.local").write_text("[cache]\n    dir = cache\n", encoding="utf-8")
 

@@ -61,12 +61,17 @@ def save_model(
         keras_backend=backend,
         save_exported_model=False,
     )
-    classes, takes = meta["classes"], task_of(meta, INFERENCE_TASKS)(meta)
+    classes, model_input = meta["classes"], task_of(meta, INFERENCE_TASKS)(meta)
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder, FOLDER)
         own.mkdir()
         shutil.copyfile(model_file, own / "model.keras")
-        description = {"classes": classes, "dtype": takes.dtype.name, "shape": takes.shape, "backend": backend}
+        description = {
+            "classes": classes,
+            "dtype": model_input.dtype.name,
+            "shape": model_input.shape,
+            "backend": backend,
+        }
         (own / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         mlflow.pyfunc.save_model(
             path,
@@ -74,20 +79,20 @@ def save_model(
             loader_module="cct.inference.mlflow_model",
             data_path=str(own),
             code_paths=[os.fspath(Path(__file__).parents[1])],
-            signature=_signature(takes, classes),
-            input_example={takes.name: takes.example},
+            signature=_signature(model_input, classes),
+            input_example={model_input.name: model_input.example},
             pip_requirements=requirements(backend),
         )
 
 
-def _signature(takes: Input, classes: Sequence[str]) -> Any:
+def _signature(model_input: Input, classes: Sequence[str]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     return ModelSignature(
         # MLflow silently casts inputs to the type of the signature: 0.5 becomes 0. It casts nothing to `object`, so
         # `Classifier.predict` can check.
-        inputs=Schema([TensorSpec(np.dtype(object), (-1,), takes.name)]),
+        inputs=Schema([TensorSpec(np.dtype(object), (-1,), model_input.name)]),
         outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"p_{name}") for name in classes)]),
     )
 
@@ -124,7 +129,10 @@ class Classifier:
 
     def __init__(self, folder: Path) -> None:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        self.classes, self.takes = description["classes"], {name: description[name] for name in ("dtype", "shape")}
+        self.classes, self.model_input = (
+            description["classes"],
+            {name: description[name] for name in ("dtype", "shape")},
+        )
         # Keras selects its backend at import. Only this backend is required to be installed.
         os.environ.setdefault("KERAS_BACKEND", description["backend"])
         from cct.models.saving import load_model
@@ -152,7 +160,7 @@ class Classifier:
         if isinstance(inputs, dict):
             (inputs,) = inputs.values()
         try:
-            batch = as_batch(inputs, **self.takes)
+            batch = as_batch(inputs, **self.model_input)
         except InputError as error:
             raise InputRefused.invalid_parameter_value(str(error)) from None
         logits = predict_logits(self.model, batch, batch_size=256)

@@ -22,7 +22,7 @@ from cct.runtime.params import RuntimeParams
 
 # Keras imports these if they are installed, for wrappers and previews that this project does not use. With their own
 # imports they would take a quarter of Keras's start.
-UNUSED = ("matplotlib", "pandas", "sklearn")
+HIDDEN_PACKAGES = ("matplotlib", "pandas", "sklearn")
 
 
 def prepare_backend(runtime: RuntimeParams) -> None:
@@ -46,7 +46,7 @@ def prepare_backend(runtime: RuntimeParams) -> None:
         flags = os.environ.get("XLA_FLAGS", "").split()
         os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys([*flags, "--xla_gpu_deterministic_ops=true"]))
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch requires it
-    with _stderr_held_back(), _missing_backend_explained(runtime), _hidden(UNUSED):
+    with _stderr_held_back(), _missing_backend_explained(runtime), _hidden(HIDDEN_PACKAGES):
         import keras  # noqa: F401
 
 

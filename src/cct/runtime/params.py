@@ -21,4 +21,4 @@ class RuntimeParams(Section):
     threads: int | None = Field(ge=1, le=1024, description="CPU threads; null: one for each core")
 
 
-PLAIN = RuntimeParams(backend="tensorflow", device="cpu", precision="float32", deterministic=True, threads=None)
+CPU_DEFAULTS = RuntimeParams(backend="tensorflow", device="cpu", precision="float32", deterministic=True, threads=None)

@@ -1,1 +1,1 @@
-"""The stages of `dvc.yaml`, one module each: read, call, write. `__main__` runs one of them and has it watched."""
+"""The stages of `dvc.yaml`, one module each: read, call, write. `__main__` runs a stage with its tracker."""

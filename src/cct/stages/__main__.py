@@ -1,8 +1,8 @@
 """Runs a stage: `python -m cct.stages NAME`, as `dvc.yaml` does.
 
-What surrounds a stage is here: parameters are checked before anything slow is imported, the backend is chosen before
-Keras is imported, what a stage depends on is guarded, and a tracker watches. None of it decides a result, so no stage
-depends on this module.
+This module has the work around every stage. It checks the parameters before slow imports, and chooses the backend
+before Keras is imported. It checks the stage's dependencies, and starts the tracker. None of this decides a result, so
+no stage depends on this module.
 """
 
 import argparse
@@ -27,17 +27,17 @@ from cct.tracking.base import finishing
 from cct.tracking.provenance import current_provenance, lock_digest
 from cct.tracking.registry import make_tracker
 
-log = logging.getLogger("cct.stages")  # __name__ is "__main__" where this runs
-EARLIEST = 315_532_800  # 1980, in seconds since 1970: zip files, and so model files, know no date before
+log = logging.getLogger("cct.stages")  # __name__ is "__main__" here
+EARLIEST = 315_532_800  # 1980, in seconds since 1970: zip files, and so model files, have no earlier dates
 
 
 class Stage(NamedTuple):
-    """What surrounds a stage."""
+    """The work around a stage."""
 
     imports_keras: bool = False
     logged: bool = False  # into .cct/logs
     first: bool = False
-    last: bool = False  # after it dvc.lock says all of the run but its own entry
+    last: bool = False  # when it ends, dvc.lock has the entries of all other stages
 
 
 STAGES = {
@@ -60,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> None:
         raise CCTError(f"the clock of this machine says {today}: set it, or no model can be saved")
     if STAGES[name].first and not DVC_LOCK.is_file() and os.environ.get("DVC_EXP_NAME"):
         log.info("(DVC's warnings above, No file hash info found for ..., are harmless: no stage has run here yet)")
-    if Path.cwd() != repository_root():  # DVC runs an experiment in a folder of its own
+    if Path.cwd() != repository_root():  # DVC runs an experiment in a temporary folder
         require_experiments_kept()
     runtime = params.load(PARAMS, "runtime")
     dependencies = Dependencies(name)

@@ -1,8 +1,8 @@
-"""Guards what a stage depends on: it must be what the stages before wrote, and stay as it is while the stage runs.
+"""Checks a stage's dependencies: earlier stages wrote them, and they do not change while the stage runs.
 
-DVC takes the digests of a stage's dependencies when the stage has ended. Where one was edited meanwhile, `dvc.lock`
-would name the edited file beside a result of the old one. DVC also trusts its cache: a file that is damaged there is
-checked out, and counts as up to date.
+DVC computes the digests of a stage's dependencies when the stage has ended. If a file was edited meanwhile, `dvc.lock`
+would name the edited file beside a result of the old file. DVC also trusts its cache: it checks out a damaged file, and
+counts it as up to date.
 """
 
 import logging
@@ -35,10 +35,10 @@ class Dependencies:
         log.debug("%s depends on %d files and folders, and on %s", stage, len(self.paths), ", ".join(self.sections))
 
     def require_made_by_stages(self) -> None:
-        """Compare what the stages before wrote, and the parameters that they had, with `dvc.lock`.
+        """Compare the outputs and the parameters of earlier stages with `dvc.lock`.
 
         Raises:
-            CCTError: a file is not what was written, or was made with other parameters than the present ones.
+            CCTError: a file differs from the stage's output, or was made with other parameters than the present ones.
         """
         locked = locked_stages()
         require_as_locked(self.digests, output_digests(locked))
@@ -52,12 +52,12 @@ class Dependencies:
                 )
 
     def require_unchanged(self) -> None:
-        """Compare all with what it was when this object was made.
+        """Compare files and parameters with those that were there when this object was made.
 
         Raises:
-            CCTError: something has changed since.
+            CCTError: a file or a parameter has changed since.
         """
-        # A file whose size, time and inode are the same was not written to, so that large data are not read again.
+        # A file with the same size, time and inode was not written to, so large data are not read again.
         changed = [
             str(path)
             for path in self.paths
@@ -80,7 +80,7 @@ class Dependencies:
 
 
 def _stat(path: Path) -> Stat:
-    """Of a file, or of all files in a folder; nothing where it is gone."""
+    """The `Stat` of a file, or of all files in a folder; empty if it is gone."""
     files = sorted(files_in(path)) if path.is_dir() else [path] if path.is_file() else []
     stats = [(str(file), file.stat()) for file in files]
     return [(name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats]

@@ -1,4 +1,4 @@
-"""Bring the file that `data.source` describes into `data/raw`."""
+"""Fetch the file that `data.source` describes into `data/raw`."""
 
 import shutil
 from pathlib import Path

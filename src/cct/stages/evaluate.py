@@ -1,4 +1,4 @@
-"""Measure the model on the test split. No other stage looks at it, but for the images that `plot` shows."""
+"""Measure the model on the test split. No other stage reads this split, except `plot`, which shows images of it."""
 
 import json
 import logging

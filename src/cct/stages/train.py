@@ -75,7 +75,7 @@ def main(tracker: "Tracker") -> None:
 
 
 def _announce_resume(checkpoints: CheckpointStore, epochs: int, fingerprint: dict[str, Any]) -> None:
-    """Say where the training resumes, and note the platform that computes now."""
+    """Log the step at which the training resumes, and note the present platform."""
     platforms = checkpoints.notes.get("platforms", [])
     if checkpoints.latest:
         done = checkpoints.latest.content
@@ -92,7 +92,7 @@ def _announce_resume(checkpoints: CheckpointStore, epochs: int, fingerprint: dic
 
 
 def _require_memory(needed: int, fingerprint: dict[str, Any]) -> None:
-    """Refuse what this machine cannot hold. A GPU has a memory of its own, which only the backend knows."""
+    """Refuse a training that does not fit this machine. A GPU has its own memory, whose size only the backend knows."""
     if not fingerprint["gpus"] and needed > memory_bytes():
         raise CCTError(
             f"this training needs {needed / 2**30:,.1f} GiB of memory at the least, and this machine has "
@@ -120,5 +120,5 @@ def _track(tracker: "Tracker", history: list[dict[str, float]], meta: dict[str, 
     tracker.log_best(history)
     tracker.log_model(MODEL, meta, backend)
     tracker.log_artifact(HISTORY, "reports")
-    # Last: by this tag the next stages know a run whose training is whole.
+    # Last: this tag tells the next stages that the training is complete.
     tracker.set_tags({"model_sha256": sha256_of_file(MODEL)})

@@ -1,4 +1,4 @@
-"""What a stage tells whoever watches it."""
+"""The interface between a stage and its tracker."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,9 +7,9 @@ from typing import Any
 
 
 class Tracker:
-    """Watches one stage, and decides nothing. This one does nothing with what it is told.
+    """Receives the progress and the results of one stage, and decides nothing. This class ignores them.
 
-    Other trackers override its methods. A method returns at once and never raises: no stage fails for its tracking.
+    Other trackers override its methods. A method returns at once and never raises: tracking never makes a stage fail.
     """
 
     def start(
@@ -21,55 +21,55 @@ class Tracker:
         run_id: str | None = None,
         on_start: Callable[[str], None] | None = None,
     ) -> None:
-        """The stage begins to have results.
+        """Open the run of a stage, before its first result is logged.
 
         Args:
             stage: "train" starts a run; any other stage belongs to the run that trained the model.
-            meta: of the data, the content of meta.json.
-            model_sha256: of the model file, for all stages but "train".
-            run_id: the run of the interrupted training that resumes.
-            on_start: gets the identifier of the run as soon as it is known.
+            meta: the content of meta.json, which describes the data.
+            model_sha256: sha256 of the model file, for all stages except "train".
+            run_id: the run of an interrupted training that resumes.
+            on_start: called with the identifier of the run as soon as it is known.
         """
 
     def end_killed_runs(self, run_ids: Sequence[str]) -> None:
-        """The runs of trainings whose process was killed: they did not end themselves."""
+        """End the runs of trainings whose process was killed."""
 
     def log_environment(self, record: Mapping[str, Any]) -> None:
-        """What computes, as `cct.runtime.machine.machine_record` returns it."""
+        """Log the record of the machine, as `cct.runtime.machine.machine_record` returns it."""
 
     def log_epoch(self, row: Mapping[str, float]) -> None:
-        """A new row of the history."""
+        """Log a new row of the history."""
 
     def log_history(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Rows of the history, of which the run may have some already."""
+        """Log rows of the history. The run may have some of them already."""
 
     def log_best(self, history: Sequence[Mapping[str, float]]) -> None:
-        """The whole history, whose best epoch is known."""
+        """Log the best epoch of the whole history."""
 
     def log_results(self, summary: Mapping[str, Any]) -> None:
-        """The content of metrics.json."""
+        """Log the content of metrics.json."""
 
     def log_model(self, path: Path, meta: Mapping[str, Any], backend: str) -> None:
-        """The model file, and the backend that trained it."""
+        """Log the model file, and the backend that trained it."""
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """A file, or all files in a folder. They stay as they are until `finish`.
+        """Log a file, or all files in a folder. They must not change until `finish`.
 
         Args:
-            path: of the file or folder.
-            folder: that they belong into.
+            path: the file or folder.
+            folder: the folder in the run; None is its top folder.
         """
 
     def set_tags(self, values: Mapping[str, str]) -> None:
-        """What a run can be found by."""
+        """Set tags, by which a run can be found."""
 
     def finish(self, status: str) -> None:
-        """The stage has ended: "FINISHED", "FAILED" or "KILLED"."""
+        """Record how the stage ended: "FINISHED", "FAILED" or "KILLED"."""
 
 
 @contextlib.contextmanager
 def finishing(tracker: Tracker) -> Iterator[None]:
-    """Tell a tracker how the block ended: "KILLED" by Ctrl-C, "FAILED" by any other exception, else "FINISHED"."""
+    """Finish a tracker after the block: "KILLED" after Ctrl-C, "FAILED" after other exceptions, else "FINISHED"."""
     status = "FAILED"
     try:
         yield

@@ -1,4 +1,4 @@
-"""Calls to a tracking server, made on a thread until they succeed."""
+"""Calls to a tracking server, repeated on a thread until they succeed."""
 
 import logging
 import re
@@ -18,11 +18,11 @@ UNDELIVERED = "not delivered to MLflow: %s; the files are complete: run cct trac
 
 
 class Delivery:
-    """Makes calls one after another on its own thread, each again and again until it succeeds.
+    """Makes calls one after another on its own thread, and repeats each call until it succeeds.
 
     Attributes:
-        calls: what is not delivered yet, the next call first.
-        reason: why the last try failed, or nothing.
+        calls: the calls that are not delivered yet, the next one first.
+        reason: the reason of the last failure; empty if the last try succeeded.
     """
 
     def __init__(self) -> None:
@@ -33,18 +33,18 @@ class Delivery:
         self.thread.start()
 
     def put(self, call: Callable[[], None]) -> None:
-        """Add a call, to be made after all earlier ones."""
+        """Add a call. It is made after all earlier calls."""
         with self.changed:
             self.calls.append(call)
             self.changed.notify_all()
 
     def close(self, patience: float) -> None:
-        """Wait until all is delivered, until the last try of the rest has failed, or for `patience` seconds."""
+        """Wait until all calls are delivered or a last try has failed, for `patience` seconds at most."""
         with self.changed:
             self.closing = True
             self.changed.notify_all()
         self.thread.join(patience)
-        if self.calls and not self.reason:  # else a warning has said it
+        if self.calls and not self.reason:  # else a warning is logged already
             log.warning(UNDELIVERED, f"no answer within {patience:.0f} s")
 
     def _run(self) -> None:
@@ -57,7 +57,7 @@ class Delivery:
                 call = self.calls[0]
             try:
                 call()
-            except Exception as error:  # no error of a tracker is worth a run
+            except Exception as error:  # an error of tracking must not end a run
                 if not _transient(error):
                     log.warning("MLflow refused something, which is left out: %s", error_reason(error))
                     self._done()
@@ -72,7 +72,7 @@ class Delivery:
                 self._done()
 
     def _wait_after(self, error: Exception, seconds: float) -> bool:
-        """Wait until the next try; False if there is none, because the delivery is closing."""
+        """Wait until the next try. Returns False if there is none, because the delivery is closing."""
         with self.changed:
             if not self.reason:
                 log.warning(UNDELIVERED if self.closing else UNANSWERED, error_reason(error))
@@ -90,7 +90,7 @@ class Delivery:
 
 
 def _transient(error: Exception) -> bool:
-    """Whether the same call may succeed later. An error in the call itself stays."""
+    """Whether the same call may succeed later. An error in the call itself is permanent."""
     if isinstance(error, CCTError):
         return False
     if type(error).__module__.partition(".")[0] == "mlflow":
@@ -99,7 +99,7 @@ def _transient(error: Exception) -> bool:
 
 
 def error_reason(error: Exception) -> str:
-    """The reason of an error, in a line."""
+    """The reason of an error, in one line."""
     where = re.search(r"host='([^']*)', port=(\d+)", str(error))
     why = re.search(r"\[Errno -?\d+\] ([\w ]+)|(timed out)", str(error))
     if where and why:

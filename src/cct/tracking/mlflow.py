@@ -1,9 +1,9 @@
-"""MLflow as the tracker: one run for one run of the pipeline, a view of the files that DVC holds.
+"""The MLflow tracker: one MLflow run for one run of the pipeline. DVC holds the files, and the run is a view of them.
 
-A thread delivers what a stage logs, in order, and again while the server does not answer. What is not delivered when
-the stage ends costs a warning; `cct track` delivers it later from the files. No identifier of MLflow's is written into
-a file that DVC hashes. `evaluate` and `plot` find the run of `train` by the digest of the model and the name of the
-run. Where DVC restored the training from its cache, they make a run from the files.
+A thread delivers the calls of a stage in order, and repeats them while the server does not answer. If calls are left
+when the stage ends, a warning is logged; `cct track` delivers them later from the files. No file that DVC hashes has
+identifiers of MLflow. `evaluate` and `plot` find the run of `train` by the model's digest and the run's name. If DVC
+restored the training from its cache, they make a run from the files.
 """
 
 import os
@@ -26,8 +26,8 @@ class MlflowTracker(Tracker):
     """Logs a stage into its run.
 
     Attributes:
-        run_id: of the run, as soon as it is known. Where the server does not answer it never is.
-        created: the run that this stage made; None where it belongs to one that was there.
+        run_id: identifier of the run; None until the server has answered.
+        created: the run that this stage made; None if the stage belongs to an existing run.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class MlflowTracker(Tracker):
         self.monitor: Any = None
         self.stage = ""
         self.delivery: Delivery | None = None
-        self.started_with = tempfile.TemporaryDirectory(prefix="cct-params-")  # has params.yaml
+        self.started_with = tempfile.TemporaryDirectory(prefix="cct-params-")  # has a copy of params.yaml
 
     def start(
         self,
@@ -50,7 +50,7 @@ class MlflowTracker(Tracker):
     ) -> None:
         self.stage, self.delivery = stage, Delivery()
         source = current_provenance()
-        # As they are now: the server may not answer before they are edited for the next run.
+        # A copy: params.yaml may be edited for the next run before the server answers.
         shutil.copy(PARAMS, self.started_with.name)
 
         self.delivery.put(lambda: self._open(source, meta, model_sha256, run_id, on_start or (lambda run_id: None)))
@@ -70,7 +70,7 @@ class MlflowTracker(Tracker):
         elif sha256:
             tags["model_sha256"] = sha256
             trained = self.store.runs(model_sha256=sha256, name=source.name)
-            # Other parameters of a later stage make another run, or its metrics would contradict its parameters.
+            # If a later stage has other parameters, it makes another run: metrics must match the run's parameters.
             found = next((run for run in trained if run.data.params == logged_parameters(started)), None)
             if not found:
                 others = trained or self.store.runs(model_sha256=sha256)
@@ -80,7 +80,7 @@ class MlflowTracker(Tracker):
             on_start(self.run_id)
             self.store.client.update_run(self.run_id, status="RUNNING")
         else:
-            # A failed delivery is repeated, but not the creation of the run that it may have made.
+            # A failed delivery is repeated. The repetition must not create a second run.
             self.created = self.created or self.store.create(started, source, tags)
             on_start(self.created)
             self.store.log_parameters(self.created, started)
@@ -91,9 +91,9 @@ class MlflowTracker(Tracker):
             self._watch_system()
 
     def _interrupted_run(self, run_id: str, source: Provenance, parameters: Mapping[str, str]) -> Any:
-        """The run of a training that resumes; None where it is gone, or ended as another experiment's.
+        """The run of a training that resumes; None if it is gone, or ended as the run of another experiment.
 
-        DVC gives an experiment that is started again without a name a new one, and so the run is named anew.
+        DVC gives a new name to an experiment that is restarted without a name. The run then gets the new name too.
         """
         found = self.store.find(run_id)
         if not found:
@@ -106,7 +106,7 @@ class MlflowTracker(Tracker):
         return found
 
     def _watch_system(self) -> None:
-        """Record load and memory of the machine with the run, unless the environment says no."""
+        """Log load and memory of the machine, unless MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING turns it off."""
         if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true").lower() in ("false", "0"):
             return
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -123,11 +123,11 @@ class MlflowTracker(Tracker):
             self.delivery.put(deliver)
 
     def end_killed_runs(self, run_ids: Sequence[str]) -> None:
-        """Set the status of those that still count as running."""
+        """Set the status of the runs that still count as running."""
         self._put(lambda store, run_id: store.end_killed_runs(run_ids))
 
     def log_environment(self, record: Mapping[str, Any]) -> None:
-        """A file with all of it, and tags to filter by."""
+        """Log a file with the whole record, and tags for filters."""
         computes = record["platform"]
         self._put(lambda store, run_id: store.client.log_dict(run_id, dict(record), "environment.json"))
         device = ", ".join(computes["gpus"]) or record["cpu"]
@@ -140,7 +140,7 @@ class MlflowTracker(Tracker):
         def log(store: Store, run_id: str) -> None:
             if self.created:
                 store.log_metrics(run_id, epoch_metrics(row), step=int(row["epoch"]), at=at)
-            else:  # a process that was killed may have logged the epoch, and not written its checkpoint
+            else:  # a killed process may have logged the epoch without writing its checkpoint
                 store.log_history(run_id, [row], at)
 
         self._put(log)
@@ -166,15 +166,15 @@ class MlflowTracker(Tracker):
         self._put(lambda store, run_id: store.log_artifact(run_id, path, folder))
 
     def set_tags(self, values: Mapping[str, str]) -> None:
-        """Set tags, each under `cct.`."""
+        """Set tags. Each name gets the prefix `cct.`."""
         self._put(lambda store, run_id: store.set_tags(run_id, values))
 
     def finish(self, status: str) -> None:
-        """End the run, and wait for the delivery: a minute, or one last try where the server does not answer."""
+        """End the run, and wait for the delivery: up to 60 s, or up to 5 s if the server does not answer."""
         if not self.delivery:
             return
         if self.monitor:
-            # On a thread, because it waits for the monitor's thread, and that for the server.
+            # On a thread, because it waits for the monitor's thread, which waits for the server.
             threading.Thread(target=self.monitor.finish, daemon=True).start()
         self._put(lambda store, run_id: store.client.set_terminated(run_id, status=status))
         self.delivery.close(patience=5 if self.delivery.reason else 60)

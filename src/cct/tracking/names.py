@@ -1,4 +1,4 @@
-"""The pipeline's numbers under MLflow's names. A new metric of either kind needs no edit here."""
+"""The names of the pipeline's metrics in MLflow. A new metric of an epoch or a test needs no edit here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from cct.data.store import data_set
 from cct.training.history import best_accuracy, best_row
 
-# By the beginning of a column of the history.
+# Prefixes in MLflow by the prefixes of columns of the history.
 PREFIXES = {"ema_val_": "val/ema_", "train_": "train/", "val_": "val/", "learning_": "train/learning_"}
 
 
 def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
-    """A row of the history under MLflow's names: `train_loss` becomes `train/loss`, and so on."""
+    """A row of the history with MLflow's names: `train_loss` becomes `train/loss`, and so on."""
     named = {}
     for column, value in row.items():
         prefix = next((prefix for prefix in PREFIXES if column.startswith(prefix)), None)
@@ -32,7 +32,7 @@ def data_tags(meta: Mapping[str, Any]) -> dict[str, str]:
 
 
 def result_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers in metrics.json under MLflow's names: `test/accuracy`, `model/macs`."""
+    """The numbers in metrics.json with MLflow's names: `test/accuracy`, `model/macs`."""
     return {
         f"{section}/{name}": value
         for section, values in summary.items()

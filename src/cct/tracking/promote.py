@@ -16,13 +16,13 @@ class Comparison(NamedTuple):
     """A metric by which models are compared."""
 
     higher_is_better: bool
-    bound: str | None  # the metric of the champion that a better model must pass; None: the metric itself
+    bound: str | None  # the champion's metric that a better model must beat; None: the compared metric itself
 
 
 def comparable_metrics() -> dict[str, Comparison]:
-    """The metrics that can decide, by their name in MLflow: those of the tables, with their own directions.
+    """The metrics of `TEST_METRICS`, which can decide a promotion, by their names in MLflow.
 
-    A metric with an interval must be passed at its better end, which the champion could have reached by chance.
+    If a metric has an interval, a model must beat the better end of it: the champion could have reached it by chance.
     """
     found = {}
     for name, metric in TEST_METRICS.items():
@@ -32,7 +32,7 @@ def comparable_metrics() -> dict[str, Comparison]:
 
 
 def registered_name(run: Any) -> str:
-    """The registered model that a run's data set has: `cct-NAME-DIGEST`, with 8 digits of the test split's digest.
+    """The registered model of a run's data set: `cct-NAME-DIGEST`, with 8 digits of the test split's digest.
 
     Raises:
         CCTError: the run has no tags of its data set.
@@ -47,13 +47,13 @@ def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
     """Register a run's model, and make it champion of its data set if it is better by more than chance.
 
     Args:
-        store: of MLflow.
-        run_id: of the run.
+        store: MLflow's tracking store.
+        run_id: the run's identifier.
         metric: a key of `comparable_metrics`.
         force: make it the champion in any case.
 
     Returns:
-        What was done, in a line.
+        A message of one line.
 
     Raises:
         CCTError: the run has no model or no such metric, or is not better.
@@ -66,7 +66,7 @@ def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
     if metric not in allowed:
         raise CCTError(f"run {run_id} has no result {metric!r}; it has: {', '.join(allowed)}")
     registered = registered_name(run)
-    with FileLock(repository_root() / ".cct" / "promote.lock"):  # else two that are better could both win
+    with FileLock(repository_root() / ".cct" / "promote.lock"):  # else two better models could both win
         return _promote(store, run, models[0].model_id, registered, metric=metric, force=force)
 
 
@@ -100,7 +100,7 @@ def _champion(store: Store, registered: str) -> Any:
 
 
 def _require_better(store: Store, champion: Any, metric: str, value: float, *, force: bool) -> float | None:
-    """The value that was passed; None where force alone decided."""
+    """The champion's value that was beaten; None if only `force` decided."""
     run, comparison = store.find(champion.run_id), comparable_metrics()[metric]
     if run is None and not force:
         raise CCTError(

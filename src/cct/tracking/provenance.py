@@ -1,4 +1,4 @@
-"""Where a run comes from, and the command that repeats it."""
+"""The provenance of a run, and the command that repeats it."""
 
 import hashlib
 import json
@@ -13,12 +13,12 @@ from cct.repository import CODE_PATHSPEC, git, repository_root
 
 
 class Provenance(NamedTuple):
-    """Where a run comes from."""
+    """The experiment, the commit and the state of the code of a run."""
 
     name: str  # the experiment, or branch@commit
-    experiment: str  # its name, or nothing
-    commit: str  # the commit that is checked out; of an experiment, its baseline
-    dirty: str  # "true" where the code differed from that commit
+    experiment: str  # its name, or empty
+    commit: str  # the commit that is checked out; the baseline of an experiment
+    dirty: str  # "true" if the code differed from the commit, else "false"
 
 
 def current_provenance() -> Provenance:
@@ -41,18 +41,18 @@ def logged_parameters(folder: Path) -> dict[str, str]:
 
 
 def lock_digest(text: str) -> str:
-    """Sha256 of all stages in a `dvc.lock` but `plot`, which logs the file before its own entry is in it."""
+    """Sha256 of all stages in a `dvc.lock` except `plot`, which logs the file before it has an entry for `plot`."""
     stages = parse_yaml(text, where="dvc.lock").get("stages", {}) if text.strip() else {}
     known = {name: stage for name, stage in stages.items() if name != "plot"}
     return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def reproduce_command(folder: Path, source: Provenance) -> str:
-    """The command that makes the same run again: the commit, and the parameters that differ from it."""
+    """The command that repeats a run: it checks out the commit, and sets the parameters that differ from it."""
     committed = git(repository_root(), "show", f"{source.commit}:{PARAMS}")
     try:
         before = flatten(parse_yaml(committed, where="the commit's params.yaml"))
-    except ParamsError:  # none is committed, or it is of an older version of this project
+    except ParamsError:  # no file is committed, or an older version of this project wrote it
         return "dvc repro"
     now = flatten(read_yaml(folder / PARAMS))
     changed = {key: value for key, value in now.items() if key not in before or before[key] != value}

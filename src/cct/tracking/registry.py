@@ -14,10 +14,10 @@ TRACKERS = {
 
 
 def tracker_name() -> str:
-    """The tracker that the environment chooses: MLFLOW_TRACKING_URI=none turns MLflow off, else CCT_TRACKER names it.
+    """The name of the tracker: "none" if MLFLOW_TRACKING_URI is none, else CCT_TRACKER, else "mlflow".
 
     Raises:
-        CCTError: CCT_TRACKER names none that is there.
+        CCTError: CCT_TRACKER is not the name of a tracker.
     """
     if os.environ.get("MLFLOW_TRACKING_URI", "").lower() == "none":
         return "none"
@@ -28,13 +28,16 @@ def tracker_name() -> str:
 
 
 def require_tracking() -> None:
-    """Refuse what needs MLflow where it is turned off.
+    """Refuse a command that needs MLflow if another tracker is chosen.
 
     Raises:
-        CCTError: the environment chooses the tracker that does nothing.
+        CCTError: tracking is off, or goes elsewhere.
     """
-    if tracker_name() == "none":
-        raise CCTError("tracking is off: unset CCT_TRACKER, and MLFLOW_TRACKING_URI where it is none")
+    if (name := tracker_name()) != "mlflow":
+        raise CCTError(
+            f"this command needs MLflow, but the tracker is {name}: unset CCT_TRACKER, and MLFLOW_TRACKING_URI where "
+            "it is none"
+        )
 
 
 def make_tracker() -> Tracker:

@@ -1,4 +1,4 @@
-"""A run in MLflow: where it came from, and its files in the work tree."""
+"""The provenance of an MLflow run, and its files in the work tree."""
 
 import shutil
 import tempfile
@@ -13,7 +13,7 @@ from cct.tracking.store import Store
 
 
 def describe_run(store: Store, run_id: str) -> dict[str, str]:
-    """Where a run came from and how to repeat it, by name.
+    """The provenance of a run, and the command that repeats it, by name.
 
     Raises:
         CCTError: there is no such run.
@@ -26,13 +26,13 @@ def describe_run(store: Store, run_id: str) -> dict[str, str]:
 
 
 def apply_run(store: Store, run_id: str) -> str:
-    """Bring a run's parameters, lock file and outputs into the work tree. Returns what was done.
+    """Bring a run's parameters, lock file and outputs into the work tree. Returns a message.
 
     Raises:
         CCTError: the work tree has changes that would be lost, or DVC does not have the files.
     """
     tags, top = describe_run(store, run_id), repository_root()
-    run_id = tags["run"]  # whole, where its beginning was given
+    run_id = tags["run"]  # the whole identifier; the user may have given its beginning
     _require_nothing_to_lose(store, top)
     named = [e for e in list_experiments() if e.name == tags.get("experiment") and e.baseline == tags.get("commit")]
     if named:
@@ -40,7 +40,7 @@ def apply_run(store: Store, run_id: str) -> str:
         return f"experiment {named[0].name} is in the work tree"
     if git(top, "rev-parse", "HEAD") != tags.get("commit"):
         raise CCTError(f"the run is of commit {tags.get('commit')}: git checkout {tags.get('commit')}, then again")
-    # Where each file is in the run, and in the work tree. git has metrics.json, so DVC does not bring it.
+    # Paths in the work tree by paths in the run. metrics.json is in git, so DVC does not check it out.
     places = {"params.yaml": paths.PARAMS, "dvc.lock": paths.DVC_LOCK, "reports/metrics.json": paths.METRICS}
     with tempfile.TemporaryDirectory() as folder:
         if not {file.path for file in store.client.list_artifacts(run_id)}.issuperset(("params.yaml", "dvc.lock")):

@@ -1,4 +1,4 @@
-"""MLflow's tracking store: its client, and what this project writes into a run."""
+"""MLflow's tracking store: its client, and the data that this project logs into a run."""
 
 import contextlib
 import logging
@@ -26,9 +26,9 @@ from cct.training.history import read_history
 
 log = logging.getLogger(__name__)
 
-ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes where something does not exist
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes for a missing thing
 EXPERIMENT, DATABASE = "cct", "mlflow.db"
-# With a dead server MLflow itself is patient: seven retries, two minutes each. The delivery has a patience of its own.
+# By default, MLflow tries a dead server seven times again, for two minutes each. `Delivery` repeats calls instead.
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -38,9 +38,9 @@ SETTINGS = {
 
 
 def tracking_uri() -> str:
-    """The tracking URI: `MLFLOW_TRACKING_URI`, or a SQLite file in the root of the repository.
+    """The tracking URI: `MLFLOW_TRACKING_URI`, or a SQLite file in the repository root.
 
-    A relative SQLite file is relative to that root too, not to the temporary folder of an experiment.
+    A relative path of a SQLite file starts there too, not in the temporary folder of an experiment.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
     try:
@@ -58,10 +58,10 @@ def tracking_uri() -> str:
 
 
 class Store:
-    """The tracking store, opened.
+    """The open tracking store.
 
     Attributes:
-        client: MLflow's.
+        client: MLflow's client.
         experiment: the identifier of the MLflow experiment that all runs are in.
     """
 
@@ -71,7 +71,7 @@ class Store:
             os.environ.setdefault(name, value)
         import mlflow
 
-        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration; errors are logged here
+        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration; this project logs errors
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
         top = repository_root()
         if (top / DATABASE).is_dir():
@@ -79,8 +79,8 @@ class Store:
         local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
         mlflow.set_tracking_uri(tracking_uri())  # sets MLFLOW_TRACKING_URI too
         require_writable(top / ".cct")
-        # Two processes that create one SQLite store destroy it, and so does one that is killed meanwhile: many
-        # statements make the tables, each in a transaction of its own.
+        # Many statements make the tables of a SQLite store, each in its own transaction. Two processes that create one
+        # store at once destroy it. A process that is killed meanwhile destroys it too.
         with FileLock(top / ".cct" / "mlflow.lock"):
             if local and not (top / DATABASE).exists():
                 part = top / ".cct" / DATABASE
@@ -89,7 +89,7 @@ class Store:
                 part.replace(top / DATABASE)
             self.client = mlflow.MlflowClient()
             self.experiment = self._get_or_create(os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT, local)
-        mlflow.set_experiment(experiment_id=self.experiment)  # Model.log puts its files there, wherever the run is
+        mlflow.set_experiment(experiment_id=self.experiment)  # Model.log uses this experiment, not the run's
 
     def _get_or_create(self, name: str, artifacts: str | None) -> str:
         from mlflow.exceptions import MlflowException
@@ -99,21 +99,21 @@ class Store:
             return found.experiment_id
         try:
             return self.client.create_experiment(name, artifact_location=artifacts, tags=view_tags())
-        except MlflowException as error:  # another machine was quicker
+        except MlflowException as error:  # another machine has created it meanwhile
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             return self.client.get_experiment_by_name(name).experiment_id
 
     def runs(self, **tags: str) -> list:
-        """Runs that have these tags of this project, the newest first."""
-        # MLflow's language has no escape for a quote in a value, so what has one is compared here.
+        """Runs with these tags of this project, the newest first."""
+        # MLflow's filters have no escape for a quote in a value, so values with quotes are compared here.
         plain = {name: value for name, value in tags.items() if not set(value) & set("'\"`\\")}
         wanted = " AND ".join(f"tags.`cct.{name}` = '{value}'" for name, value in plain.items())
         found = self._search(wanted)
         return [run for run in found if all(run.data.tags.get(f"cct.{n}", "") == value for n, value in tags.items())]
 
     def _search(self, wanted: str = "") -> list:
-        """All runs that a filter fits, the newest first."""
+        """All runs that match a filter, the newest first."""
         found, token = [], None
         while True:
             page = self.client.search_runs(
@@ -125,7 +125,7 @@ class Store:
                 return found
 
     def find(self, run_id: str) -> Any:
-        """A run, or None where there is none of this identifier."""
+        """The run with this identifier, or None."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -136,10 +136,10 @@ class Store:
             return None
 
     def get(self, run_id: str) -> Any:
-        """A run, by its identifier or by the beginning of it.
+        """The run whose identifier is `run_id`, or begins with it.
 
         Raises:
-            CCTError: there is none, or there are several.
+            CCTError: no run matches, or several do.
         """
         run = self.find(run_id)
         found = [run] if run else [run for run in self._search() if run.info.run_id.startswith(run_id)]
@@ -151,7 +151,7 @@ class Store:
         return found[0]
 
     def create(self, folder: Path, source: Provenance, tags: Mapping[str, str], start: int | None = None) -> str:
-        """Make a run for the parameters in `folder`, which `log_parameters` logs next. Returns its identifier."""
+        """Make a run for the parameters in `folder`. `log_parameters` logs them next. Returns the run's identifier."""
         own = source._asdict() | {"command": reproduce_command(folder, source)} | dict(tags)
         named = {f"cct.{name}": value for name, value in own.items()} | {"mlflow.runName": source.name}
         run_id = self.client.create_run(self.experiment, tags=named, start_time=start).info.run_id
@@ -164,13 +164,13 @@ class Store:
         self.set_tags(run_id, source._asdict())
 
     def end_killed_runs(self, run_ids: Sequence[str]) -> None:
-        """Set the status of those that still count as running."""
+        """Set the status of the runs that still count as running."""
         for run in filter(None, map(self.find, run_ids)):
             if run.info.status == "RUNNING":
                 self.client.set_terminated(run.info.run_id, status="KILLED")
 
     def log_parameters(self, run_id: str, folder: Path) -> None:
-        """Log `params.yaml`, its values and the file."""
+        """Log the values in `params.yaml`, and the file."""
         from mlflow.entities import Param
 
         self.client.log_batch(run_id, params=[Param(*item) for item in logged_parameters(folder).items()])
@@ -184,7 +184,7 @@ class Store:
         self.client.log_batch(run_id, metrics=points)
 
     def log_history(self, run_id: str, rows: Sequence[Mapping[str, float]], at: int) -> None:
-        """Log the rows that the run does not have. A step that is logged twice would be two points."""
+        """Log the rows that the run does not have. A duplicate step would be two points."""
         logged = {point.step for point in self.client.get_metric_history(run_id, "val/accuracy")}
         for row in rows:
             if row["epoch"] not in logged:
@@ -198,7 +198,7 @@ class Store:
             self.log_metrics(run_id, new, step=0, at=at)
 
     def set_tags(self, run_id: str, values: Mapping[str, str]) -> None:
-        """Set tags, each under `cct.`."""
+        """Set tags. Each name gets the prefix `cct.`."""
         from mlflow.entities import RunTag
 
         self.client.log_batch(run_id, tags=[RunTag(f"cct.{name}", str(value)) for name, value in values.items()])
@@ -209,13 +209,13 @@ class Store:
         copy(run_id, str(path), folder)
 
     def log_model(self, run_id: str, path: Path, meta: Mapping[str, Any], *, backend: str) -> None:
-        """Make a model file the run's model. An equal one that is stored already is not stored again.
+        """Log a model file as the run's model. A model that is stored already is linked, not stored again.
 
         Args:
-            run_id: of the run.
+            run_id: the run's identifier.
             path: a `.keras` file.
-            meta: of the data.
-            backend: that trained it.
+            meta: the content of meta.json.
+            backend: the backend that trained the model.
         """
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
@@ -239,7 +239,7 @@ class Store:
         self.client.set_logged_model_tags(info.model_id, {"cct.model_sha256": sha256})
 
     def fill(self, run_id: str, folder: Path, meta: Mapping[str, Any], *, at: int) -> None:
-        """Log the files of training and evaluation that are in `folder`, as far as the run does not have them."""
+        """Log the files of training and evaluation in `folder`. Metrics and a model that the run has are skipped."""
         if (folder / paths.HISTORY).is_file():
             table = read_history(folder / paths.HISTORY)
             rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
@@ -257,7 +257,7 @@ class Store:
 
 @contextlib.contextmanager
 def explained_errors() -> Iterator[None]:
-    """Turn the errors of a tracking store into errors that the user can mend."""
+    """Turn the errors of a tracking store into errors that the user can fix."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Runs brought into MLflow afterwards, from the files that DVC holds."""
+"""Brings finished runs into MLflow, from the files that DVC holds."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ from cct.tracking.store import Store
 
 
 def track_experiment(store: Store, experiment: Experiment) -> str:
-    """Bring an experiment into MLflow. Returns what was done, in a line."""
+    """Bring an experiment into MLflow. Returns a message of one line."""
     changed = git(repository_root(), "diff", "--name-only", experiment.baseline, experiment.commit, *CODE_PATHSPEC)
     source = Provenance(experiment.name, experiment.name, experiment.baseline, str(bool(changed)).lower())
     return _track_commit(store, experiment.commit, source)
@@ -31,7 +31,7 @@ def _track_commit(store: Store, commit: str, source: Provenance) -> str:
 
 
 def untracked_experiments(store: Store) -> list[Experiment]:
-    """Experiments that are not, or not wholly, in MLflow: DVC took them from its cache, so no stage ran."""
+    """Experiments that are missing or incomplete in MLflow: DVC took them from its cache, so no stage ran."""
     missing = []
     for experiment in list_experiments():
         lock = git(repository_root(), "show", f"{experiment.commit}:dvc.lock")
@@ -46,13 +46,13 @@ def untracked_experiments(store: Store) -> list[Experiment]:
 
 
 def track_work_tree(store: Store) -> str:
-    """Bring the run in the work tree into MLflow. Returns what was done, in a line.
+    """Bring the run in the work tree into MLflow. Returns a message of one line.
 
     Raises:
-        CCTError: it holds no finished run of its own parameters and code.
+        CCTError: the work tree has no finished run of its parameters and code.
     """
     top = repository_root()
-    require_up_to_date(top)  # else the parameters of one run would be recorded with the numbers of another
+    require_up_to_date(top)  # else one run's parameters would be logged with another run's numbers
     commit = git(top, "rev-parse", "HEAD")
     for experiment in list_experiments():
         if experiment.baseline == commit and all(_same(top, experiment, name) for name in ("dvc.lock", "params.yaml")):
@@ -65,7 +65,7 @@ def _same(top: Path, experiment: Experiment, name: str) -> bool:
 
 
 def track_revision(store: Store, revision: str) -> str:
-    """Bring the files of a commit into MLflow. Returns what was done, in a line."""
+    """Bring the files of a commit into MLflow. Returns a message of one line."""
     commit = git(repository_root(), "rev-parse", "--verify", f"{revision}^{{commit}}")
     if not commit:
         raise CCTError(f"{revision!r} is no commit, branch or tag of this repository; for an experiment: --exp NAME")
@@ -77,16 +77,16 @@ def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> s
     """Bring a finished run of the pipeline into MLflow, if it is not there already.
 
     Args:
-        store: of MLflow.
-        folder: has the run's files under their names in the repository.
-        source: where they come from.
-        at: when they were made, in milliseconds since 1970.
+        store: MLflow's tracking store.
+        folder: a folder with the run's files at their paths in the repository.
+        source: the provenance of the files.
+        at: the time at which they were made, in milliseconds since 1970.
 
     Returns:
-        What was done, in a line.
+        A message of one line.
 
     Raises:
-        CCTError: files are missing.
+        CCTError: a file is missing or differs from `dvc.lock`.
     """
     missing = [str(name) for name in paths.RUN_FILES if not (folder / name).is_file()]
     if missing:
@@ -112,11 +112,11 @@ def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> s
 
 
 def _find(store: Store, folder: Path, source: Provenance, lock: str, sha256: str) -> Any:
-    """The run that these files are already in, or None."""
+    """The run that has these files already, or None."""
     wanted = logged_parameters(folder)
     if source.experiment:
         candidates = store.runs(experiment=source.experiment, commit=source.commit, model_sha256=sha256)
     else:
-        # The commit may be a later one than the run's, because dvc.lock was committed since.
+        # The commit may be later than the run's, because dvc.lock was committed since.
         candidates = store.runs(lock_digest=lock) or store.runs(model_sha256=sha256, experiment="")
     return next((run for run in candidates if run.data.params == wanted), None)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def serve_ui(port: int) -> int:
-    """Serve the UI for this machine only, until Ctrl-C, after bringing in every experiment that DVC has.
+    """Bring every DVC experiment into MLflow, then serve the UI on this machine only, until Ctrl-C.
 
     Returns:
         The exit code of the server.
@@ -37,11 +37,11 @@ def serve_ui(port: int) -> int:
         address += view_path(_bring_in_experiments())
     log.info("MLflow UI on %s in a few seconds (Ctrl-C ends it)", address)
     environment = {
-        # Without the job runner the server starts in a quarter of the time. This project does not use it.
+        # This project does not use the job runner. Without it the server starts in a quarter of the time.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "PYTHONWARNINGS": "ignore",
         **os.environ,
-        "MLFLOW_BACKEND_STORE_URI": uri,  # not on the command line, which everybody can read: it may have a password
+        "MLFLOW_BACKEND_STORE_URI": uri,  # may have a password, and everybody can read command lines
     }
     server = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
@@ -49,7 +49,7 @@ def serve_ui(port: int) -> int:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            os.killpg(process.pid, signal.SIGTERM)  # it has children of its own
+            os.killpg(process.pid, signal.SIGTERM)  # it has child processes
             process.wait()
             return 0
 
@@ -64,9 +64,9 @@ def _require_free(port: int) -> None:
 
 
 def _bring_in_experiments() -> str:
-    """Track what is missing; returns the identifier of the MLflow experiment."""
+    """Track missing experiments. Returns the identifier of the MLflow experiment."""
     with explained_errors():
-        store = Store()  # makes the tables under a lock; the server would make them without one
+        store = Store()  # makes the tables under a lock, which the server does not have
         store.end_killed_runs(abandoned_runs(repository_root() / CHECKPOINTS))
         missing = untracked_experiments(store)
     for experiment in missing:

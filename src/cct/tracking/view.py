@@ -14,14 +14,14 @@ COLUMNS = {
 
 
 def view_path(experiment: str) -> str:
-    """The path of this table in the UI, for an address that ends with the server's port."""
+    """The path of this table in the UI, to be appended to the server's address."""
     return f"/#/experiments/{experiment}/runs?viewStateShareKey={NAME}"
 
 
 def view_tags() -> dict[str, str]:
-    """Tags of an experiment that give its page in the UI a table of the main columns, under Views and by address.
+    """Tags of an MLflow experiment that add a table of the main columns to its page, under Views and by address.
 
-    The UI of MLflow 3 saves a view in this form itself. A UI that does not know it shows its usual columns.
+    The UI of MLflow 3 saves its views in this form. A UI that does not know the form shows its default columns.
     """
     state = {
         "searchFilter": "",

@@ -26,10 +26,10 @@ from cct.files import sha256_of_file, write_atomically
 
 log = logging.getLogger(__name__)
 
-KEPT = 2  # checkpoints of one run: the latest, and the previous one in case the latest is damaged
+CHECKPOINTS_PER_RUN = 2  # checkpoints of one run: the latest, and the previous one in case the latest is damaged
 CHECKPOINTS = Path(".cct/checkpoints")  # under the repository root
-RUNS = 8  # number of runs whose checkpoints are kept
-BYTES = 4 << 30  # limit for all checkpoints together
+MAX_RUNS = 8  # number of runs whose checkpoints are kept
+MAX_BYTES = 4 << 30  # limit for all checkpoints together
 CONTENT = "content"
 # Files beside the checkpoints: the identifier of the tracked run, and the digests of a finished run's outputs.
 TRACKED, FINISHED = "tracked_run", "finished.json"
@@ -125,7 +125,7 @@ class CheckpointStore:
             )
             return
         log.debug("checkpoint %s, %.1f MB", self.folder / name, len(data) / 1e6)
-        for path in self._files()[:-KEPT]:
+        for path in self._files()[:-CHECKPOINTS_PER_RUN]:
             path.unlink(missing_ok=True)
 
     def tracked_run(self) -> str | None:
@@ -179,7 +179,7 @@ class CheckpointStore:
         others = [folder for *_, folder in runs if folder != self.folder]
         count, total = len(others), sum(sizes.values())
         for folder in others:
-            if count < RUNS and total <= BYTES:
+            if count < MAX_RUNS and total <= MAX_BYTES:
                 return
             if self._remove(folder):
                 count, total = count - 1, total - sizes[folder]

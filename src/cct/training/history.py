@@ -10,7 +10,7 @@ import numpy as np
 from cct.tables import TableError, column_places, parse_number, read_csv
 from cct.training.metrics import EPOCH_METRICS, reported_name
 
-ALWAYS = ("loss", "accuracy")  # metrics of every history; the other metrics may be newer than a history
+REQUIRED_METRICS = ("loss", "accuracy")  # metrics of every history; the other metrics may be newer than a history
 
 
 def history_columns(metrics: Iterable[str] = EPOCH_METRICS) -> dict[str, type]:
@@ -74,7 +74,9 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
         TableError: the file is absent, not CSV, without a column or a row, or a value is not a number or not possible.
     """
     header, rows = read_csv(path)
-    metrics = [name for name in EPOCH_METRICS if name in ALWAYS or {f"train_{name}", f"val_{name}"} & set(header)]
+    metrics = [
+        name for name in EPOCH_METRICS if name in REQUIRED_METRICS or {f"train_{name}", f"val_{name}"} & set(header)
+    ]
     averaged = ema_columns(metrics)
     columns = history_columns(metrics) | (averaged if any(name in header for name in averaged) else {})
     places = column_places(path, header, columns)

@@ -16,15 +16,15 @@ def deferred_interrupts() -> Iterator[threading.Event]:
 
     An exception in the middle of a step would leave only a part of the variables updated.
     """
-    asked = threading.Event()
+    stop_requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # signals can be handled only there
-        yield asked
+        yield stop_requested
         return
 
     def ask(number: int, frame: Any) -> None:
-        if asked.is_set():
+        if stop_requested.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        stop_requested.set()
         log.info("stopping after this step (once more: at once, and back to the last checkpoint on disk)")
 
     numbers = [signal.SIGINT, signal.SIGTERM]
@@ -32,7 +32,7 @@ def deferred_interrupts() -> Iterator[threading.Event]:
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, ask) for number in numbers}
     try:
-        yield asked
+        yield stop_requested
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

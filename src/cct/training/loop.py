@@ -67,14 +67,14 @@ def train_model(
     progress = restore(model, best, checkpoints, EvalBatches(validation, batch_size=1, classes=classes)[0])
     history = list(progress.history)
     place = {"steps": steps, "first_step": progress.step}
-    with deferred_interrupts() as asked:
+    with deferred_interrupts() as stop_requested:
         callbacks = [
             RestoreMetrics(progress.metrics),
             StopOnNonFiniteLoss(),
             best,
             ProgressLogger(epochs=config.epochs, examples=len(training.labels), best=best, **place),
             HistoryLogger(rates[steps - 1 :: steps], history, on_epoch),
-            CheckpointCallback(checkpoints, best=best, history=history, asked=asked, **place),
+            CheckpointCallback(checkpoints, best=best, history=history, stop_requested=stop_requested, **place),
         ]
         batches = functools.partial(
             train_batches, training, batch_size=batch_size, classes=classes, seed=config.seed, transform_of=transform_of
@@ -115,7 +115,7 @@ def _fit(
     while epoch < config.epochs and not stopped:
         # To Keras, the rest of an epoch is an epoch with fewer steps. It needs a separate `fit`.
         end = epoch + 1 if first_step else config.epochs
-        with _beside_the_steps(batches(epochs=range(epoch, end), first_step=first_step)) as stream:
+        with _prefetched(batches(epochs=range(epoch, end), first_step=first_step)) as stream:
             model.fit(
                 stream,
                 initial_epoch=epoch,
@@ -128,7 +128,7 @@ def _fit(
         epoch, first_step, stopped = end, 0, model.stop_training
 
 
-def _beside_the_steps(batches: Iterator[Any]) -> contextlib.AbstractContextManager[Iterator[Any]]:
+def _prefetched(batches: Iterator[Any]) -> contextlib.AbstractContextManager[Iterator[Any]]:
     """The batches, made while the device computes. TensorFlow reads ahead itself; JAX and PyTorch do not."""
     if keras.backend.backend() == "tensorflow":
         return contextlib.nullcontext(batches)

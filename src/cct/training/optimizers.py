@@ -28,7 +28,7 @@ def _muon(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Op
     return Muon(**options, adam_weight_decay=train.weight_decay, exclude_layers=["^(?!encoder_)"])
 
 
-PLACES = ("class_token/", "positional_embedding/")  # layers whose weights are tokens, not matrices
+TOKEN_LAYERS = ("class_token/", "positional_embedding/")  # layers whose weights are tokens, not matrices
 OPTIMIZERS = {"adamw": _adamw, "muon": _muon}
 
 
@@ -55,6 +55,6 @@ def make_optimizer(model: "keras.Model", train: "TrainParams", rates: "np.ndarra
     optimizer = OPTIMIZERS[train.optimizer](train, options)
     if not train.decay_norm_and_bias:
         optimizer.exclude_from_weight_decay(
-            var_list=[v for v in model.trainable_variables if len(v.shape) < 2 or v.path.startswith(PLACES)]
+            var_list=[v for v in model.trainable_variables if len(v.shape) < 2 or v.path.startswith(TOKEN_LAYERS)]
         )
     return optimizer

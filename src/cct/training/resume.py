@@ -58,7 +58,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         history: the rows so far, also a part of it.
         steps: steps in an epoch.
         first_step: the step at which the first epoch begins.
-        asked: set when the run is to stop.
+        stop_requested: set when the run is to stop.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class CheckpointCallback(keras.callbacks.Callback):
         history: list[dict],
         steps: int,
         first_step: int,
-        asked: threading.Event,
+        stop_requested: threading.Event,
     ) -> None:
         super().__init__()
-        self.store, self.best, self.history, self.asked = store, best, history, asked
+        self.store, self.best, self.history, self.stop_requested = store, best, history, stop_requested
         self.steps, self.first_step = steps, first_step
         self.interval = store.interval if store is not None else math.inf
         self.saved = time.monotonic()
@@ -82,7 +82,7 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         step = self.first_step + batch + 1
-        if step < self.steps and (self.asked.is_set() or time.monotonic() - self.saved >= self.interval):
+        if step < self.steps and (self.stop_requested.is_set() or time.monotonic() - self.saved >= self.interval):
             self._save(self.epoch, step)
             self._stop(f"in epoch {self.epoch + 1} after step {step}")
 
@@ -92,7 +92,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._stop(f"after epoch {epoch + 1}")
 
     def _stop(self, where: str) -> None:
-        if self.asked.is_set():
+        if self.stop_requested.is_set():
             raise KeyboardInterrupt(where + ("; the same command resumes there" if self.store is not None else ""))
 
     def _save(self, epoch: int, step: int) -> None:

@@ -12,7 +12,7 @@ from cct.data.formats.gzipped import BoundedGzipFile, require_readable
 
 
 class Layout(NamedTuple):
-    """The files of an archive. A record is its label bytes, of which the last counts, and 3072 pixels in CHW order."""
+    """The files of an archive. A record has label bytes, of which the last counts, and 3072 pixels in CHW order."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -30,16 +30,16 @@ SHAPE = (3, 32, 32)
 
 
 def read_cifar10(path: Path, classes: int) -> Arrays:
-    """Read the archive of CIFAR-10, or one in its layout.
+    """Read the archive of CIFAR-10, or an archive with its layout.
 
     Raises:
-        DataError: it is damaged, incomplete, or has labels beyond the classes.
+        DataError: the archive is damaged or incomplete, or has labels beyond the classes.
     """
     return _read(path, CIFAR10, classes)
 
 
 def read_cifar100(path: Path, classes: int) -> Arrays:
-    """Read the archive of CIFAR-100 with its fine labels, or one in its layout.
+    """Read the archive of CIFAR-100 with its fine labels, or an archive with its layout.
 
     Raises:
         DataError: as `read_cifar10`.
@@ -58,11 +58,11 @@ def _read_batches(
     """Images (n, c, h, w) and labels of each wanted member of the archive, by name."""
     batches: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     try:
-        # As a stream: nothing is written to disk. gzip unpacks it, because tarfile checks neither the CRC nor the end.
+        # As a stream: nothing is written to disk. gzip unpacks it, because tarfile does not check the CRC or the end.
         with BoundedGzipFile(path) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
-                    if member.size > stream.limit:  # also of one that is passed over: what it skips may have no end
+                    if member.size > stream.limit:  # skipped members too: skipping may have no end
                         raise DataError(
                             f"{path}: {member.name[:100]} has {member.size:,} bytes, more than the limit of "
                             f"{stream.limit:,}: the archive is damaged"
@@ -88,7 +88,7 @@ def _read_batches(
 
 
 def _joined(batches: dict[str, tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, h, w, c) and labels of several batches, which are taken out of `batches` to free their memory."""
+    """Images (n, h, w, c) and labels of several batches, which are removed from `batches` to free their memory."""
     labels = np.concatenate([batches[name][1] for name in names])
     images = np.empty((len(labels), *SHAPE[1:], SHAPE[0]), np.uint8)
     start = 0

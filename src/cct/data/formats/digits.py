@@ -1,4 +1,4 @@
-"""Handwritten digits as scikit-learn carries them."""
+"""The handwritten digits in the package of scikit-learn."""
 
 import io
 import warnings
@@ -19,7 +19,7 @@ def read_digits(path: Path, classes: int) -> Arrays:
     """Read a gzipped table of 64 pixels from 0 to 16 and a label in each row.
 
     Raises:
-        DataError: it is damaged, or has pixels or labels out of range.
+        DataError: the file is damaged, or has pixels or labels out of range.
     """
     try:
         with (
@@ -27,7 +27,7 @@ def read_digits(path: Path, classes: int) -> Arrays:
             BoundedGzipFile(path) as file,
             io.TextIOWrapper(file, encoding="ascii") as lines,
         ):
-            warnings.simplefilter("ignore")  # of an empty table, which is refused below
+            warnings.simplefilter("ignore")  # about an empty table, which is refused below
             table = np.loadtxt(lines, delimiter=",", ndmin=2, dtype=np.int64)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         require_readable(path, error)

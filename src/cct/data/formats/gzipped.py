@@ -1,28 +1,28 @@
-"""Gzipped files whose content has a limit: a few megabytes can unpack to terabytes."""
+"""Gzipped files with a limit on the unpacked size: a few megabytes can unpack to terabytes."""
 
 import gzip
 from pathlib import Path
 
 from cct.data.arrays import DataError
 
-ALWAYS_ALLOWED, LARGEST_RATIO = 512 << 20, 20  # bytes; unpacked bytes for each packed one, which no images reach
+ALWAYS_ALLOWED, LARGEST_RATIO = 512 << 20, 20  # bytes; unpacked bytes for each packed byte, which images do not reach
 
 
 def require_readable(path: Path, error: Exception) -> None:
-    """Tell an error of the operating system, such as a missing permission, from damage of the file.
+    """Refuse a file that the operating system cannot read, for example without permission. Damage is another error.
 
     Raises:
-        DataError: `error` has a number of the operating system; gzip's own errors have none.
+        DataError: `error` has an error number of the operating system; gzip's own errors have none.
     """
     if isinstance(error, OSError) and error.errno:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
 class BoundedGzipFile(gzip.GzipFile):
-    """Reads a gzipped file, and raises DataError where it unpacks to more than its limit.
+    """Reads a gzipped file, and raises DataError if it unpacks to more than its limit.
 
     Attributes:
-        limit: bytes that it may unpack to.
+        limit: the largest unpacked size in bytes.
     """
 
     def __init__(self, path: Path) -> None:

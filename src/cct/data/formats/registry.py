@@ -10,10 +10,10 @@ from cct.data.formats.digits import read_digits
 
 
 class Format(NamedTuple):
-    """How the file of a data source is read, and the task that its examples are for.
+    """The reader of a data source's file, and the task of its examples.
 
     Attributes:
-        read: from the file and the number of classes to the arrays; raises DataError where the file is damaged.
+        read: turns the file and the number of classes into arrays; raises DataError if the file is damaged.
         task: a key of the tables in `cct.tasks`.
     """
 

@@ -1,1 +1,1 @@
-"""What each ingredient of a recipe is worth."""
+"""Ablations: the effect of each ingredient of a recipe."""

@@ -15,7 +15,7 @@ COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7")  # of the groups, in turn
 
 @styled
 def plot_ablation(summary: Mapping[str, Any]) -> "Figure":
-    """A bar for the difference that each change makes, in groups, with its interval.
+    """A bar with an interval for the difference that each change makes, in groups.
 
     Args:
         summary: as `summarize` returns it, with one change or more.

@@ -24,7 +24,7 @@ LATER = "%s; table and figure are complete: the same command brings them into ML
 def tracked_runs(experiments: Sequence[Experiment]) -> tuple[Store | None, list[Any], dict[str, float]]:
     """MLflow's store, the runs of the experiments, and the seconds of their trainings by name.
 
-    Missing runs are made. Where MLflow does not answer or is off, there is nothing of all that.
+    Missing runs are made. If MLflow does not answer or is off, the store is None and the rest is empty.
     """
     if tracker_name() != "mlflow":
         return None, [], {}
@@ -47,7 +47,7 @@ def tracked_runs(experiments: Sequence[Experiment]) -> tuple[Store | None, list[
 
 
 def log_parent(store: Store, whole: Plan, summary: Mapping[str, Any], children: Sequence[Any]) -> None:
-    """Log the ablation as one run, which its tag finds again, and make its experiments' runs the children."""
+    """Log the ablation as one run, and make its experiments' runs the children. A tag identifies the run."""
     try:
         with explained_errors():
             found = store.runs(ablation=whole.name)

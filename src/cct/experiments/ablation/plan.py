@@ -1,8 +1,8 @@
 """The experiments that an ablation needs.
 
-An experiment's name ends in a digest of all that decides its result: its whole set of parameters, the data source, and
-the source files that the stages up to `evaluate` depend on. A finished experiment of that name is therefore not run
-again, on whatever commit it was made.
+An experiment's name ends in a digest of everything that decides its result. That is its whole set of parameters, the
+data source, and the source files that the stages up to `evaluate` depend on. So a finished experiment with the same
+name is not run again, whatever its commit.
 """
 
 import collections
@@ -24,14 +24,14 @@ from cct.strict_yaml import StrictYAMLError, loads
 from cct.training.checkpoints import run_digest
 
 STAGES = ("download", "preprocess", "train", "evaluate")  # they decide the results that are compared
-NAME_PATTERN = r"^[a-z0-9]+([.-][a-z0-9]+)*$"  # it is also a part of a git reference
+NAME_PATTERN = r"^[a-z0-9]+([.-][a-z0-9]+)*$"  # a name is also a part of a git reference
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Overrides = dict[str, Annotated[dict[str, Any], Field(min_length=1)]]
 
 
 class File(Section):
-    """The file of an ablation."""
+    """The schema of an ablation's file."""
 
     base: Overrides = Field(description="differences from params.yaml, by section")
     base_seeds: list[Seed] = Field(min_length=1, description="train.seed of each experiment of the base")
@@ -47,32 +47,32 @@ class File(Section):
 
 
 class Variant(NamedTuple):
-    """The base, or one change of it."""
+    """The base, or the base with one change."""
 
     name: str
-    group: str  # nothing for the base
-    overrides: dict[str, Any]  # by the full name of the parameter: of the base on params.yaml, of a change on the base
-    experiments: dict[str, dict[str, Any]]  # name: its whole set of parameters, one for each seed
+    group: str  # empty for the base
+    overrides: dict[str, Any]  # by full parameter name: the base's on params.yaml, a change's on the base
+    experiments: dict[str, dict[str, Any]]  # a whole set of parameters for each seed, by the experiment's name
 
 
 class Plan(NamedTuple):
-    """All that an ablation compares."""
+    """Everything that an ablation compares."""
 
-    name: str  # equal where the base is
+    name: str  # equal for equal bases
     title: str
     base: Variant
     changes: list[Variant]
-    idle: list[str]  # changes that the base has already
+    idle: list[str]  # names of changes that the base has already
 
     def variants(self) -> list[Variant]:
         """The base and the changes."""
         return [self.base, *self.changes]
 
     def experiments(self, only: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-        """Parameters by the name of the experiment: of the base, and of all changes or the named ones.
+        """Parameters by the name of the experiment, for the base and all changes, or for the base and some changes.
 
         Raises:
-            CCTError: there is no such change.
+            CCTError: `only` has an unknown change.
         """
         known = [variant.name for variant in self.changes]
         unknown = [name for name in only if name not in known + self.idle]
@@ -85,7 +85,7 @@ class Plan(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """A change as the file says it, and the whole set of parameters that it makes of the base."""
+    """A change as it is in the file, and the whole set of parameters that it makes of the base."""
 
     group: str
     overrides: dict[str, Any]
@@ -93,15 +93,15 @@ class _Change(NamedTuple):
 
 
 def make_plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = ()) -> Plan:
-    """Read an ablation and resolve every experiment of it.
+    """Read an ablation, and resolve every experiment of it.
 
     Args:
-        file: see `File`.
+        file: the file of the ablation; `File` is its schema.
         settings: `train.epochs=3` and so on. They change the base, and so every experiment.
-        seeds: of every change, in place of the file's.
+        seeds: the seeds of every change, instead of the seeds in the file.
 
     Raises:
-        ParamsError: the file, a setting, or any resulting set of parameters is wrong; with every mistake.
+        ParamsError: the file, a setting, or a resulting set of parameters is wrong; the message has every mistake.
     """
     load(PARAMS)
     given, here = parse(File, read_yaml(file), where=file), read_yaml(PARAMS)
@@ -176,7 +176,7 @@ def _settings(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _merged(content: Mapping[str, Any], flat: Mapping[str, Any]) -> dict[str, Any]:
-    """A set of parameters changed by others, which are given by their full names."""
+    """A set of parameters with new values from `flat`, whose keys are full names."""
     merged = {section: dict(fields) if isinstance(fields, dict) else fields for section, fields in content.items()}
     for path, value in flat.items():
         section, _, field = path.partition(".")
@@ -208,6 +208,6 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def training_work(content: Mapping[str, Any]) -> float:
-    """The work of an experiment's training, compared with other experiments'."""
+    """The work of an experiment's training, relative to other experiments."""
     train = content["train"]["epochs"] * content["preprocess"]["train_fraction"]
     return train * workload(content["model"])

@@ -1,4 +1,4 @@
-"""What an ablation leaves in `reports/ablation/`."""
+"""The files of an ablation in `reports/ablation/`."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The results of an ablation's experiments, and all of them as numbers."""
+"""The results of an ablation's experiments, and their summary."""
 
 import platform
 import statistics
@@ -38,17 +38,17 @@ class Result(NamedTuple):
 
 
 def finished_experiments(plan: Plan) -> dict[str, Experiment]:
-    """The experiments of a plan that DVC has, by name. Of equal names the one of the present commit counts."""
+    """The experiments of a plan that DVC has, by name. If names are equal, the present commit's experiment counts."""
     names, head = plan.experiments(), git(repository_root(), "rev-parse", "HEAD")
     ordered = sorted(list_experiments(), key=lambda experiment: experiment.baseline == head)
     return {experiment.name: experiment for experiment in ordered if experiment.name in names}
 
 
 def read_result(experiment: Experiment) -> Result:
-    """The result of an experiment, from the files that DVC has of it.
+    """The result of an experiment, from its files in DVC.
 
     Raises:
-        CCTError: DVC does not have them.
+        CCTError: DVC does not have the files.
     """
     with tempfile.TemporaryDirectory(prefix="cct-ablation-") as folder:
         fetch_files(
@@ -72,12 +72,12 @@ def read_result(experiment: Experiment) -> Result:
 
 
 def summarize(plan: Plan, results: Mapping[str, Result], *, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Every number of an ablation, ready for JSON: the base, the changes (the best first), and the missing ones.
+    """Every number of an ablation, ready for JSON: the base, the changes (the best of a group first), and missing ones.
 
     Args:
         plan: the ablation.
-        results: of its experiments, by name.
-        seconds: of training, by the name of the experiment, as far as they are known.
+        results: the results of its experiments, by name.
+        seconds: the seconds of training, by the name of the experiment, for experiments with known times.
 
     Raises:
         CCTError: two experiments were not tested on the same examples.
@@ -153,7 +153,7 @@ def _accuracy_row(
 
 
 def _difference_row(found: Difference, level: float, degrees: int) -> dict[str, Any]:
-    """The difference of a change to the base, in percentage points."""
+    """The difference between a change and the base, in percentage points."""
     half = found.half_width(level, degrees)
     return {
         "points": round(found.points, POINTS),

@@ -30,7 +30,8 @@ def run_ablation(file: Path, *, settings: Sequence[str], seeds: Sequence[int], o
         Whether no experiment failed.
 
     Raises:
-        CCTError: the ablation or the work tree is not fit, DVC's queue has other tasks, or the base has no result.
+        CCTError: the ablation has mistakes, `require_fit` refuses the work tree, DVC's queue has other tasks, or the
+            base has no result.
     """
     plan = make_plan(file, settings, seeds)
     wanted, found = plan.experiments(only), finished_experiments(plan)
@@ -54,7 +55,7 @@ def run_ablation(file: Path, *, settings: Sequence[str], seeds: Sequence[int], o
 
 
 class _Progress:
-    """Logs each experiment when it ends, with the time that is left.
+    """Logs each experiment when it ends, with the remaining time.
 
     Attributes:
         failed: names of experiments without a result.
@@ -65,7 +66,7 @@ class _Progress:
         self.work, self.total, self.start = sum(work.values()), done + len(work), time.monotonic()
 
     def ended(self, name: str) -> None:
-        """An experiment has ended, with or without a result."""
+        """Log that an experiment has ended, with or without a result."""
         del self.left[name]
         finished = finished_experiments(self.plan).get(name)
         if finished:
@@ -82,7 +83,7 @@ class _Progress:
 
 
 def _run_missing(plan: Plan, missing: dict[str, dict[str, Any]], *, jobs: int, done: int) -> list[str]:
-    """Run experiments through DVC's queue, the base first, then the longest. Returns the names that failed."""
+    """Run experiments through DVC's queue, the base first, then the longest. Returns the names of failed ones."""
     from cct.experiments.dvc_queue import Queue
 
     require_fit(missing.values())
@@ -107,10 +108,10 @@ def _run_missing(plan: Plan, missing: dict[str, dict[str, Any]], *, jobs: int, d
 
 
 def require_fit(contents: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a work tree that the temporary folders of experiments would not get as it is.
+    """Refuse a work tree that DVC would not copy completely into the temporary folders of experiments.
 
     Raises:
-        CCTError: it has no commit, uncommitted changes, or files that git does not have.
+        CCTError: it has no commit, uncommitted changes, or files that are not in git.
     """
     top = repository_root()
     if not git(top, "rev-parse", "HEAD"):

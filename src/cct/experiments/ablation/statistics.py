@@ -1,4 +1,4 @@
-"""Differences between accuracies, and how certain they are."""
+"""Differences between accuracies, and their standard errors."""
 
 import math
 import statistics
@@ -14,8 +14,8 @@ class Difference(NamedTuple):
     """The difference between two accuracies, in percentage points, with its standard errors."""
 
     points: float
-    examples: float  # error over other test examples
-    seeds: float | None  # error over other seeds; None where every variant has one seed
+    examples: float  # standard error over other test examples
+    seeds: float | None  # standard error over other seeds; None if every variant has one seed
 
     @property
     def error(self) -> float:
@@ -23,11 +23,12 @@ class Difference(NamedTuple):
         return math.hypot(self.examples, self.seeds or 0.0)
 
     def half_width(self, level: float, degrees: int) -> float:
-        """Half the width of the interval. It is Student's, because the deviation of few seeds is uncertain itself.
+        """Half the width of Student's interval: the deviation of few seeds is uncertain itself.
 
         Args:
             level: the share of such intervals that contain the true difference.
-            degrees: degrees of freedom of the seeds' deviation. Satterthwaite's formula gives those of both errors.
+            degrees: degrees of freedom of the seeds' deviation. Satterthwaite's formula gives the degrees of freedom of
+                both errors together.
         """
         from scipy import stats
 
@@ -36,7 +37,7 @@ class Difference(NamedTuple):
 
 
 def seed_deviation(variants_s: Sequence[Sequence[float]]) -> float | None:
-    """Standard deviation of an accuracy between seeds, pooled over variants; None where all have one seed."""
+    """Standard deviation of an accuracy between seeds, pooled over variants; None if all have one seed."""
     several = [accuracies for accuracies in variants_s if len(accuracies) > 1]
     degrees = sum(len(accuracies) - 1 for accuracies in several)
     if not degrees:
@@ -45,14 +46,15 @@ def seed_deviation(variants_s: Sequence[Sequence[float]]) -> float | None:
 
 
 def difference(changed_sn: np.ndarray, base_sn: np.ndarray, deviation: float | None) -> Difference:
-    """How much more accurate a change is than the base.
+    """The accuracy of a change minus the accuracy of the base.
 
-    Both were tested on the same n examples, so the error over examples is that of the paired differences: examples that
-    both get right or wrong cancel. Seeds are not pairs: after any change one seed means other random numbers.
+    Both were tested on the same n examples, so the error over examples comes from paired differences. Examples that
+    both get right or both get wrong cancel. Seeds are not pairs: after a change, the same seed gives other random
+    numbers.
 
     Args:
         changed_sn: bool (seeds, examples): whether the prediction is right.
-        base_sn: likewise, with other seeds.
+        base_sn: the same for the base, with other seeds.
         deviation: as `seed_deviation` returns it.
     """
     paired_n = changed_sn.mean(axis=0) - base_sn.mean(axis=0)
@@ -62,7 +64,7 @@ def difference(changed_sn: np.ndarray, base_sn: np.ndarray, deviation: float | N
 
 
 def accuracy_interval(correct_sn: np.ndarray, level: float) -> tuple[float, float]:
-    """The interval of an accuracy over test examples: Wilson's for one seed, the normal one for a mean of several.
+    """The interval of an accuracy over test examples: Wilson's for one seed, a normal interval for a mean of several.
 
     Args:
         correct_sn: bool (seeds, examples): whether the prediction is right.

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def ablation_table(summary: Mapping[str, Any]) -> str:
-    """The base, a table of the changes, and what the intervals mean.
+    """The base, a table of the changes, and the meaning of the intervals.
 
     Args:
         summary: as `summarize` returns it.
@@ -33,7 +33,7 @@ def is_certain(row: Mapping[str, Any]) -> bool:
 
 
 def change_label(row: Mapping[str, Any]) -> str:
-    """The name of a change, for people."""
+    """The name of a change with spaces, for people."""
     return row["name"].replace("-", " ")
 
 
