@@ -36,14 +36,16 @@ def test_any_value_is_written_and_read_back_by_all(value):
         assert same(parse_yaml(text, "params.yaml"), value)
 
 
-GOOD = {
-    "name": "n", "format": "cifar10-binary", "classes": ["a", "b"], "file": "f", "size": 1, "sha256": "0" * 64,
-    "urls": ["f"],
-}  # fmt: skip
+GOOD_FILE = {"file": "f", "size": 1, "sha256": "0" * 64, "urls": ["f"]}
+GOOD = {"name": "n", "format": "cifar10-binary", "classes": ["a", "b"], "files": {"archive": GOOD_FILE}}
 
 
-@given(st.dictionaries(st.sampled_from(list(GOOD)) | TEXT, VALUES, max_size=3))
-def test_any_descriptor_is_valid_or_refused_with_its_mistakes(changes):
+@given(
+    st.dictionaries(st.sampled_from(list(GOOD)) | TEXT, VALUES, max_size=3),
+    st.dictionaries(st.sampled_from(list(GOOD_FILE)) | TEXT, VALUES, max_size=3),
+)
+def test_any_descriptor_is_valid_or_refused_with_its_mistakes(changes, of_file):
+    changes = {"files": {"archive": GOOD_FILE | of_file}} | changes
     try:
         found = parse(Source, GOOD | changes, where=Path("source.yaml"))
     except ParamsError as error:

@@ -31,6 +31,7 @@ REASONS = {
     "needs a GPU",
     "needs a server",
     "needs root and a server",
+    "needs root, or a network",
     "needs the identifier of a run",
     "serves until Ctrl-C",
     "takes an hour",

@@ -8,8 +8,6 @@ import pytest
 from clones import ROOT
 from pages import PAGES, blocks, sentences
 
-from cct.data.sources import read_source
-
 README = ROOT / "README.md"
 MOST_WORDS = 25
 # Raised by wrong calls of functions, never by what a user gives.
@@ -107,8 +105,3 @@ def test_every_message_is_explained():
     }
     assert not absent, f"not in docs/troubleshooting.md: {absent}"
     assert len(fragments()) > 150
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "data/sources").glob("*.yaml")), ids=lambda path: path.name)
-def test_the_descriptors_are_valid(path):
-    assert len(read_source(path).classes) in (10, 100)

@@ -8,6 +8,7 @@ import difflib
 import importlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -96,10 +97,12 @@ def describe(schema: type[Section], content: Any, error: ValidationError, prefix
 
 def _mistake(schema: type[Section], problem: Any, prefix: str) -> str:
     path, shown = _joined(prefix, *problem["loc"]), _yaml(problem["input"])
-    field = schema.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
+    *above, name = problem["loc"] or [""]
+    inner = _schema_at(schema, above)
+    field = inner.model_fields.get(str(name))
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{path} = {shown}: unknown name; {_nearest(str(problem['loc'][-1]), schema, prefix)}"
+        return f"{path} = {shown}: unknown name; {_nearest(str(name), inner, _joined(prefix, *above))}"
     if kind == "invalid_key":
         return f"{_joined(prefix, shown)}: a name must be a string; valid: {', '.join(schema.model_fields)}"
     if kind == "missing":
@@ -107,6 +110,7 @@ def _mistake(schema: type[Section], problem: Any, prefix: str) -> str:
     if kind == "value_error":  # from a validator of this project, with a complete message
         # null is wrong only in combination with other fields.
         subject = prefix if not problem["loc"] or problem["input"] is None else f"{path} = {shown}"
+        subject = path if isinstance(problem["input"], dict) and problem["loc"] else subject  # it is long
         return ": ".join(filter(None, [subject, str(problem["ctx"]["error"])]))
     allowed = re.sub(r"^\w+ should ", "must ", problem["msg"]).replace(" after validation", "")
     allowed = allowed.replace("a valid ", "a ").replace("a integer", "an integer")
@@ -115,6 +119,15 @@ def _mistake(schema: type[Section], problem: Any, prefix: str) -> str:
     if kind == "string_pattern_mismatch" and field:
         allowed += f" ({field.description})"
     return f"{path} = {shown}: {allowed}"
+
+
+def _schema_at(schema: type[Section], path: Sequence[Any]) -> type[Section]:
+    """The schema of the section at a path within a section; a dictionary of sections has names of its own."""
+    for name in path:
+        annotation = schema.model_fields[name].annotation if name in schema.model_fields else None
+        inner = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        schema = next((kind for kind in inner if issubclass(kind, Section)), schema)
+    return schema
 
 
 def _nearest(name: str, schema: type[Section], prefix: str) -> str:

@@ -2,6 +2,7 @@
 
 import datetime
 import email.utils
+import gzip
 import hashlib
 import http.server
 import os
@@ -12,9 +13,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cct.data.sources import Source
+from cct.data.sources import SourceFile
 
 BODY = random.Random(0).randbytes(200_000)
+PACKED = gzip.compress(BODY, mtime=0)
 CUT = 70_000  # bytes that a server sends before it breaks off
 DEADLINE_S = 20
 
@@ -204,22 +206,40 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def hangs_up(self):
         pass
 
+    def packed(self):  # without its length
+        self.head(200)
+        self.wfile.write(PACKED)
+
+    def packed_cut(self):
+        first = self.asked()
+        if first is None:
+            self.head(200, Content_Length=len(PACKED))
+            self.wfile.write(PACKED[:CUT])
+        else:
+            self.head(
+                206, Content_Length=len(PACKED) - first, Content_Range=f"bytes {first}-{len(PACKED) - 1}/{len(PACKED)}"
+            )
+            self.wfile.write(PACKED[first:])
+
+    def packed_damaged(self):
+        self.head(200, Content_Length=CUT)
+        self.wfile.write(PACKED[:CUT])
+
+    def packed_bomb(self):
+        bomb = gzip.compress(bytes(1 << 26), 9)
+        self.head(200, Content_Length=len(bomb))
+        self.wfile.write(bomb)
+
+    def packed_huge(self):
+        self.head(200, Content_Length=1 << 40)
+
     def labelled(self):  # as Apache does for a .gz file
         self.head(200, Content_Length=len(BODY), Content_Encoding="gzip")
         self.wfile.write(BODY)
 
 
 def source_of(*urls, body=BODY, file="images.tar.gz"):
-    digest = hashlib.sha256(body).hexdigest()
-    return Source(
-        name="test",
-        format="digits-csv",
-        classes=["a", "b"],
-        file=file,
-        size=len(body),
-        sha256=digest,
-        urls=list(urls),
-    )
+    return SourceFile(file=file, size=len(body), sha256=hashlib.sha256(body).hexdigest(), urls=list(urls))
 
 
 def stored_in(cache, source):
@@ -245,11 +265,11 @@ def is_clean(cache, source):
 FROM_CUT = f"bytes={CUT}-"
 CHILD = """
 import pathlib, sys
-from cct.data.download import fetch_source
+from cct.data.download import fetch_file
 from cct.log import configure_logging
 from mirrors import source_of
 configure_logging()
-fetch_source(source_of(sys.argv[1]), base=pathlib.Path())
+fetch_file(source_of(sys.argv[1]), base=pathlib.Path())
 """
 
 

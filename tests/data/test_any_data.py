@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sources import source
+from sources import read
 from test_cifar import TEST, TRAIN, cifar10, tarred
 
 from cct.data.arrays import DataError
-from cct.data.sources import read_arrays
 from cct.data.splits import PreprocessParams, train_and_validation
 
 within = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -30,10 +29,10 @@ def test_any_damage_of_an_archive_is_found(archive, tmp_path, flips, cut):
         damaged[place % len(damaged)] ^= mask
     damaged = damaged[: len(damaged) - cut % len(damaged)]
     path.write_bytes(archive)
-    whole = read_arrays(source(), path)
+    whole = read(path)
     path.write_bytes(damaged)
     try:
-        found = read_arrays(source(), path)
+        found = read(path)
     except DataError as error:
         assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
     else:  # a byte that no reader looks at, such as the date in the header of gzip
@@ -47,7 +46,7 @@ def test_any_content_of_a_member_is_records_or_refused(tmp_path, content, which)
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(tarred(list((cifar10() | {name: content}).items())), 1))
     try:
-        arrays = read_arrays(source(), path)
+        arrays = read(path)
     except DataError as error:
         assert name in str(error)
     else:

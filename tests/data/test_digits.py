@@ -5,15 +5,12 @@ import hashlib
 
 import numpy as np
 import pytest
-from clones import ROOT
-from sources import DIGITS, refusal, source
-
-from cct.data.sources import read_arrays, read_source
+from sources import DIGITS, read, refusal
 
 
 def test_digits_are_what_the_file_says():
     rows = [[int(x) for x in line.split(",")] for line in gzip.decompress(DIGITS.read_bytes()).decode().split()]
-    arrays = read_arrays(read_source(ROOT / "data/sources/digits.yaml"), DIGITS)
+    arrays = read(DIGITS, "digits-csv")
     assert len(rows) == 1797 == len(arrays.train_labels) + len(arrays.test_labels)
     assert arrays.train_inputs.shape[1:] == arrays.test_inputs.shape[1:] == (8, 8, 1)
     assert arrays.train_inputs.dtype == np.uint8
@@ -29,7 +26,7 @@ def test_digits_are_what_the_file_says():
 
 def test_digits_keep_their_test_images():
     """A golden number: it changes only if results on digits are no longer comparable with those before."""
-    arrays = read_arrays(source("digits-csv"), DIGITS)
+    arrays = read(DIGITS, "digits-csv")
     assert len(arrays.test_labels) == 359
     assert hashlib.sha256(arrays.test_inputs.tobytes()).hexdigest()[:16] == "79f879f7d5c51589"
 

@@ -14,7 +14,7 @@ import pytest
 from clones import ROOT
 from mirrors import BODY, CUT, DEADLINE_S, FROM_CUT, child, is_clean, put, ranges, source_of, stored_in
 
-from cct.data.download import DownloadError, cache_dir, fetch_source
+from cct.data.download import DownloadError, cache_dir, fetch_file
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -36,7 +36,7 @@ def test_total_failure_names_every_url_with_its_reason_and_what_to_do_next(serve
     }
     source = source_of(*urls)
     with pytest.raises(DownloadError) as raised:
-        fetch_source(source, base=tmp_path)
+        fetch_file(source, base=tmp_path)
     lines = str(raised.value).splitlines()
     for line, (url, reason) in zip(lines[1:], urls.items(), strict=False):
         assert line.startswith(f"  {url}: {reason}")
@@ -45,17 +45,17 @@ def test_total_failure_names_every_url_with_its_reason_and_what_to_do_next(serve
     assert f"put it at {cache / source.file}\n" in advice
     assert "200,000 bytes" in advice and source.sha256 in advice and "`make demo`" in advice
     put(cache / source.file, BODY)  # the advice, followed
-    assert fetch_source(source, base=tmp_path) == cache / source.file
+    assert fetch_file(source, base=tmp_path) == cache / source.file
 
 
 def test_the_advice_names_a_place_that_is_free(cache, tmp_path):
     source = source_of("absent.gz")
     put(cache / source.file, b"of another descriptor")
     with pytest.raises(DownloadError) as raised:
-        fetch_source(source, base=tmp_path)
+        fetch_file(source, base=tmp_path)
     assert f"put it at {stored_in(cache, source)}\n" in str(raised.value)
     put(stored_in(cache, source), BODY)
-    assert fetch_source(source, base=tmp_path) == stored_in(cache, source)
+    assert fetch_file(source, base=tmp_path) == stored_in(cache, source)
 
 
 @pytest.mark.parametrize("form", ["file://{path}", "file://localhost{path}", "{path}", "mirror/a%20file", "~/a%20file"])
@@ -64,7 +64,7 @@ def test_a_mirror_on_disk_needs_no_code(cache, tmp_path, monkeypatch, capsys, fo
     url = form.format(path=tmp_path / "mirror" / "a%20file")
     path = put(tmp_path / "mirror" / ("a file" if form.startswith("file") else "a%20file"), BODY)
     source = source_of(url)
-    assert fetch_source(source, base=tmp_path) == stored_in(cache, source)
+    assert fetch_file(source, base=tmp_path) == stored_in(cache, source)
     assert is_clean(cache, source)
     assert capsys.readouterr().out == f"{source.file}: copied from {path}\n"
 
@@ -85,7 +85,7 @@ def test_a_wrong_local_file_is_refused(cache, tmp_path, content, why):
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(DownloadError, match=f"  mirror.gz: {path} {why}"):
-        fetch_source(source_of("mirror.gz"), base=tmp_path)
+        fetch_file(source_of("mirror.gz"), base=tmp_path)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def package(tmp_path, monkeypatch):
 
 def test_a_file_in_a_package_is_found_without_importing_it(cache, package, capsys):
     source = source_of("package:cct_test_package/data/digits.csv.gz")
-    fetch_source(source, base=Path())
+    fetch_file(source, base=Path())
     assert is_clean(cache, source)
     assert f"copied from {package}" in capsys.readouterr().out
     assert "cct_test_package" not in sys.modules
@@ -121,14 +121,14 @@ def test_a_file_in_a_package_is_found_without_importing_it(cache, package, capsy
 )
 def test_a_wrong_package_address_is_refused(package, address, reason):
     with pytest.raises(DownloadError, match=f"  package:{address}: .*{reason}"):
-        fetch_source(source_of(f"package:{address}"), base=Path())
+        fetch_file(source_of(f"package:{address}"), base=Path())
 
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_a_file_put_by_hand_is_accepted(server, cache, capsys, plain):
     source = source_of(f"{server.url}/honest")
     path = put(cache / source.file if plain else stored_in(cache, source), BODY)
-    assert fetch_source(source, base=Path()) == path
+    assert fetch_file(source, base=Path()) == path
     assert capsys.readouterr().out == f"{source.file}: found in the cache ({path})\n"
     assert not server.requests
 
@@ -137,7 +137,7 @@ def test_a_file_put_by_hand_is_accepted(server, cache, capsys, plain):
 def test_a_wrong_file_put_by_hand_is_reported_and_left(server, cache, capsys, content):
     source = source_of(f"{server.url}/honest")
     path = put(cache / source.file, content)
-    assert fetch_source(source, base=Path()) == stored_in(cache, source)
+    assert fetch_file(source, base=Path()) == stored_in(cache, source)
     assert path.read_bytes() == content
     assert capsys.readouterr().out.count(f"{path} is not used and left as it is: it has ") == 1
 
@@ -145,7 +145,7 @@ def test_a_wrong_file_put_by_hand_is_reported_and_left(server, cache, capsys, co
 def test_a_wrong_file_where_the_download_belongs_is_renamed(server, cache, capsys):
     source = source_of(f"{server.url}/honest")
     path = put(stored_in(cache, source), b"spoilt")
-    fetch_source(source, base=Path())
+    fetch_file(source, base=Path())
     aside = path.with_name(f"{source.file}.rejected-{hashlib.sha256(b'spoilt').hexdigest()[:8]}")
     assert (path.read_bytes(), aside.read_bytes()) == (BODY, b"spoilt")
     assert f"{path} has 6 bytes, expected 200,000; renamed to {aside.name}" in capsys.readouterr().out
@@ -153,11 +153,11 @@ def test_a_wrong_file_where_the_download_belongs_is_renamed(server, cache, capsy
 
 def test_the_cache_is_checked_again_every_time(server, cache):
     source = source_of(f"{server.url}/honest")
-    path = fetch_source(source, base=Path())
-    fetch_source(source, base=Path())
+    path = fetch_file(source, base=Path())
+    fetch_file(source, base=Path())
     assert len(server.requests) == 1
     path.write_bytes(BODY[:-1] + b"x")
-    assert fetch_source(source, base=Path()).read_bytes() == BODY
+    assert fetch_file(source, base=Path()).read_bytes() == BODY
     assert len(server.requests) == 2
 
 
@@ -167,7 +167,7 @@ def test_two_sources_may_share_a_file_name(cache, tmp_path):
         put(tmp_path / body.decode(), body)
     sources = [source_of(body.decode(), body=body) for body in bodies]
     for _ in range(2):
-        assert [fetch_source(source, base=tmp_path).read_bytes() for source in sources] == bodies
+        assert [fetch_file(source, base=tmp_path).read_bytes() for source in sources] == bodies
     assert not list(cache.rglob("*rejected*"))
 
 
@@ -191,7 +191,7 @@ def test_cct_cache_may_begin_with_a_tilde(monkeypatch, tmp_path):
 def test_a_cache_that_is_no_folder_is_one_clear_error(server, cache):
     cache.write_text("a file")
     with pytest.raises(DownloadError, match=f"(?s)cache folder {cache}: .*0.2 MB.*CCT_CACHE"):
-        fetch_source(source_of(f"{server.url}/honest"), base=Path())
+        fetch_file(source_of(f"{server.url}/honest"), base=Path())
     assert not server.requests
 
 
@@ -202,7 +202,7 @@ def test_a_full_disk_is_one_clear_error(server, cache):
         pytest.skip("no tmpfs can be mounted here")
     try:
         with pytest.raises(DownloadError, match=f"(?s)cache folder {cache}: No space left on device.*CCT_CACHE"):
-            fetch_source(source_of(f"{server.url}/honest", f"{server.url}/missing"), base=Path())
+            fetch_file(source_of(f"{server.url}/honest", f"{server.url}/missing"), base=Path())
     finally:
         subprocess.run(["umount", cache], check=True)
     assert len(server.requests) == 1  # another URL would not help
@@ -238,6 +238,6 @@ def test_a_killed_download_is_resumed(server, cache):
         assert process.poll() is None, process.stderr.read()
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=DEADLINE_S)
-    fetch_source(source, base=Path())
+    fetch_file(source, base=Path())
     assert is_clean(cache, source)
     assert ranges(server) == [None, FROM_CUT]

@@ -40,7 +40,7 @@ PREPROCESS = PreprocessParams(train_fraction=1.0, validation_fraction=0.2, seed=
 
 
 def test_processed_files(arrays, tmp_path):
-    meta = write_processed(tmp_path / "new" / "out", source(classes=3), arrays, PREPROCESS, **IMAGES)
+    meta = write_processed(tmp_path / "new" / "out", source(tmp_path, classes=3), arrays, PREPROCESS, **IMAGES)
     folder = tmp_path / "new" / "out"
     names = [f"{split}_{kind}" for split in ("train", "val", "test") for kind in ("inputs", "labels")]
     assert sorted(p.name for p in folder.iterdir()) == sorted(["meta.json", *(f"{name}.npy" for name in names)])
@@ -57,7 +57,7 @@ def test_processed_files(arrays, tmp_path):
         "examples_per_class": {"train": [16] * 3, "val": [4] * 3, "test": [3] * 3},
         "mean": mean,
         "std": std,
-        "source_sha256": "0" * 64,
+        "source_sha256": {"archive": "0" * 64},
         "sha256": digests,
         "digest": hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest(),
     }
@@ -75,7 +75,7 @@ def test_processed_files(arrays, tmp_path):
 def test_a_share_of_the_training_images(arrays, tmp_path):
     """Of each class 10 of 20, of which 2 validate; the test split stays whole, and the whole set's order."""
     half = PREPROCESS.model_copy(update={"train_fraction": 0.5})
-    meta = write_processed(tmp_path / "half", source(classes=3), arrays, half, **IMAGES)
+    meta = write_processed(tmp_path / "half", source(tmp_path, classes=3), arrays, half, **IMAGES)
     assert meta["examples_per_class"] == {"train": [8] * 3, "val": [2] * 3, "test": [3] * 3}
     known = [image.tobytes() for image in arrays.train_inputs]
     places = {}
@@ -87,12 +87,12 @@ def test_a_share_of_the_training_images(arrays, tmp_path):
     assert len({*places["train"], *places["val"]}) == 30
     with pytest.raises(DataError, match=r"takes 0 of the 20 .* choose another preprocess\.train_fraction"):
         tiny = PREPROCESS.model_copy(update={"train_fraction": 0.01})
-        write_processed(tmp_path / "tiny", source(classes=3), arrays, tiny, **IMAGES)
+        write_processed(tmp_path / "tiny", source(tmp_path, classes=3), arrays, tiny, **IMAGES)
 
 
 def test_processed_files_are_the_same_bytes_again(arrays, tmp_path):
     for folder, preprocess in [("a", PREPROCESS), ("b", PREPROCESS), ("c", PREPROCESS.model_copy(update={"seed": 1}))]:
-        write_processed(tmp_path / folder, source(classes=3), arrays, preprocess, **IMAGES)
+        write_processed(tmp_path / folder, source(tmp_path, classes=3), arrays, preprocess, **IMAGES)
     contents = {
         folder: {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("a", "b", "c")
     }
@@ -103,7 +103,7 @@ def test_processed_files_are_the_same_bytes_again(arrays, tmp_path):
 
 def test_a_class_without_images_is_refused(arrays, tmp_path):
     with pytest.raises(DataError, match=r"^small: no training example of class3, class4: .* too many classes$"):
-        write_processed(tmp_path / "out", source(classes=5), arrays, PREPROCESS, **IMAGES)
+        write_processed(tmp_path / "out", source(tmp_path, classes=5), arrays, PREPROCESS, **IMAGES)
     assert not (tmp_path / "out").exists()
 
 
@@ -111,7 +111,9 @@ def test_a_constant_channel_is_refused(arrays, tmp_path):
     images = arrays.train_inputs.copy()
     images[..., 1] = 7
     with pytest.raises(DataError, match=r"^small: a channel has one value in all training images: check the archive"):
-        write_processed(tmp_path / "out", source(classes=3), arrays._replace(train_inputs=images), PREPROCESS, **IMAGES)
+        write_processed(
+            tmp_path / "out", source(tmp_path, classes=3), arrays._replace(train_inputs=images), PREPROCESS, **IMAGES
+        )
     assert not (tmp_path / "out").exists()
 
 

@@ -1,5 +1,6 @@
 """Downloads from servers with every kind of behaviour."""
 
+import gzip
 import hashlib
 import itertools
 import os
@@ -12,9 +13,9 @@ import termios
 from pathlib import Path
 
 import pytest
-from mirrors import BODY, CUT, DEADLINE_S, FROM_CUT, is_clean, put, ranges, source_of, stored_in
+from mirrors import BODY, CUT, DEADLINE_S, FROM_CUT, PACKED, is_clean, put, ranges, source_of, stored_in
 
-from cct.data.download import DownloadError, fetch_source
+from cct.data.download import DownloadError, fetch_file
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -53,7 +54,7 @@ def test_a_server_that_has_the_file_gives_it(server, cache, monkeypatch, behavio
     source = source_of(f"{server.url}/{behaviour}")
     if before is not None:
         put(cache / source.sha256[:12] / f"{source.file}.part", before)
-    assert fetch_source(source, base=Path()) == stored_in(cache, source)
+    assert fetch_file(source, base=Path()) == stored_in(cache, source)
     assert is_clean(cache, source)
     assert ranges(server) == asked
 
@@ -83,7 +84,7 @@ def test_a_server_that_has_it_not_is_left_for_the_next(server, cache, monkeypatc
         monkeypatch.setattr("cct.data.transfer.READ_TIMEOUT_S", 0.4)
     bad = f"{server.url}/{behaviour}"
     source = source_of(bad, f"{server.url}/honest")
-    fetch_source(source, base=Path())
+    fetch_file(source, base=Path())
     assert is_clean(cache, source)
     paths = [path for path, _, _ in server.requests]
     assert paths == [f"/{behaviour}"] * requests + ["/honest"]
@@ -92,7 +93,7 @@ def test_a_server_that_has_it_not_is_left_for_the_next(server, cache, monkeypatc
 
 def test_an_endless_answer_is_cut_off(server, cache):
     with pytest.raises(DownloadError, match="sent more than 200,000 bytes"):
-        fetch_source(source_of(f"{server.url}/endless"), base=Path())
+        fetch_file(source_of(f"{server.url}/endless"), base=Path())
     assert server.hung_up.wait(DEADLINE_S)
     assert not server.swallowed.is_set()
     assert sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) == 0
@@ -103,26 +104,26 @@ def test_a_wrong_offer_costs_no_partial_download(server, cache):
     source = source_of(*(f"{server.url}/{behaviour}" for behaviour in bad), "absent.gz")
     part = put(cache / source.sha256[:12] / f"{source.file}.part", BODY[:CUT])
     with pytest.raises(DownloadError, match=r"0\.1 MB are kept"):
-        fetch_source(source, base=Path())
+        fetch_file(source, base=Path())
     assert part.read_bytes() == BODY[:CUT]
 
 
 def test_the_next_url_goes_on_from_what_the_last_one_sent(server, cache):
-    fetch_source(source_of(f"{server.url}/no_ranges_always_cut", f"{server.url}/honest"), base=Path())
+    fetch_file(source_of(f"{server.url}/no_ranges_always_cut", f"{server.url}/honest"), base=Path())
     assert ranges(server)[-1] == FROM_CUT
 
 
 def test_a_part_that_is_complete_needs_no_request(server, cache):
     source = source_of(f"{server.url}/honest")
     put(cache / source.sha256[:12] / f"{source.file}.part", BODY)
-    fetch_source(source, base=Path())
+    fetch_file(source, base=Path())
     assert is_clean(cache, source)
     assert not server.requests
 
 
 @pytest.mark.parametrize(("behaviour", "least"), [("busy", 1.0), ("busy_until", 0.9)])
 def test_retry_after_is_honoured(server, behaviour, least):
-    fetch_source(source_of(f"{server.url}/{behaviour}"), base=Path())
+    fetch_file(source_of(f"{server.url}/{behaviour}"), base=Path())
     (_, _, first), (_, _, second) = server.requests
     assert second - first >= least
 
@@ -130,7 +131,7 @@ def test_retry_after_is_honoured(server, behaviour, least):
 def test_back_off_doubles(server, monkeypatch):
     monkeypatch.setattr("cct.data.transfer.BACKOFF_S", 0.05)
     with pytest.raises(DownloadError):
-        fetch_source(source_of(f"{server.url}/broken"), base=Path())
+        fetch_file(source_of(f"{server.url}/broken"), base=Path())
     moments = [moment for _, _, moment in server.requests]
     for wait, (earlier, later) in zip((0.05, 0.1, 0.2), itertools.pairwise(moments), strict=True):
         assert later - earlier >= wait
@@ -138,7 +139,7 @@ def test_back_off_doubles(server, monkeypatch):
 
 def test_a_proxy_in_the_environment_is_used(server, monkeypatch):
     monkeypatch.setenv("http_proxy", server.url)
-    fetch_source(source_of("http://nowhere.invalid/honest"), base=Path())
+    fetch_file(source_of("http://nowhere.invalid/honest"), base=Path())
     assert len(server.requests) == 1
 
 
@@ -157,7 +158,7 @@ def test_a_proxy_in_the_environment_is_used(server, monkeypatch):
 )
 def test_credentials_are_never_printed(server, capsys, url):
     with pytest.raises(DownloadError) as raised:
-        fetch_source(source_of(url.format(port=server.server_port)), base=Path())
+        fetch_file(source_of(url.format(port=server.server_port)), base=Path())
     for text in (str(raised.value), capsys.readouterr().out):
         assert "://***@" in text
         assert "Ann" not in text and "s3" not in text and "cret" not in text
@@ -170,7 +171,7 @@ def test_credentials_are_never_printed(server, capsys, url):
 def test_tokens_in_a_query_are_never_printed(server, capsys, name):
     url = f"{server.url}/missing?a=1&{name}=s3cret%2Fx&b=2"
     with pytest.raises(DownloadError) as raised:
-        fetch_source(source_of(url), base=Path())
+        fetch_file(source_of(url), base=Path())
     for text in (str(raised.value), capsys.readouterr().out):
         assert f"/missing?a=1&{name}=***&b=2" in text and "s3cret" not in text
 
@@ -184,28 +185,28 @@ def test_a_name_that_does_not_resolve_is_asked_once(capsys, monkeypatch, cache):
 
     monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
     with pytest.raises(DownloadError, match="Name or service not known"):
-        fetch_source(source_of("http://no-such-host.invalid/a"), base=Path())
+        fetch_file(source_of("http://no-such-host.invalid/a"), base=Path())
     assert asked == ["no-such-host.invalid"] and "asking again" not in capsys.readouterr().out
 
 
 def test_control_characters_of_a_server_are_shown_as_escapes(server, capsys):
     with pytest.raises(DownloadError):
-        fetch_source(source_of(f"{server.url}/escapes"), base=Path())
+        fetch_file(source_of(f"{server.url}/escapes"), base=Path())
     assert "HTTP 404 \\x1b[31mred\\x07" in capsys.readouterr().out
 
 
 def test_an_at_sign_in_a_path_is_no_credential(server, capsys):
     with pytest.raises(DownloadError, match=f"{server.url}/missing/a@b: HTTP 404"):
-        fetch_source(source_of(f"{server.url}/missing/a@b"), base=Path())
+        fetch_file(source_of(f"{server.url}/missing/a@b"), base=Path())
 
 
 def test_credentials_are_sent(server):
-    fetch_source(source_of(f"http://Ann:s3cret@127.0.0.1:{server.server_port}/honest"), base=Path())
+    fetch_file(source_of(f"http://Ann:s3cret@127.0.0.1:{server.server_port}/honest"), base=Path())
     assert server.requests[0][1]["Authorization"] == "Basic QW5uOnMzY3JldA=="
 
 
 def test_elsewhere_than_on_a_terminal_progress_is_plain_lines(server, capsys):
-    fetch_source(source_of(f"{server.url}/honest"), base=Path())
+    fetch_file(source_of(f"{server.url}/honest"), base=Path())
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == f"images.tar.gz: downloading from {server.url}/honest"
     line = re.compile(r"images.tar.gz: (\d+) %, 0\.[012] of 0\.2 MB, \d+\.\d\d MB/s, 00:00 left")
@@ -216,10 +217,10 @@ def test_elsewhere_than_on_a_terminal_progress_is_plain_lines(server, capsys):
 
 def test_a_slow_download_says_a_line_now_and_then(server, capsys, monkeypatch):
     monkeypatch.setattr("cct.data.transfer.LINE_SHARE", 2.0)
-    fetch_source(source_of(f"{server.url}/honest"), base=Path())
+    fetch_file(source_of(f"{server.url}/honest"), base=Path())
     assert "%" not in capsys.readouterr().out
     monkeypatch.setattr("cct.data.transfer.LINE_S", 0.0)
-    fetch_source(source_of(f"{server.url}/honest", body=BODY, file="another.gz"), base=Path())
+    fetch_file(source_of(f"{server.url}/honest", body=BODY, file="another.gz"), base=Path())
     assert "another.gz: 100 %, 0.2 of 0.2 MB" in capsys.readouterr().out
 
 
@@ -228,7 +229,7 @@ def test_on_a_terminal_there_is_a_bar(server, monkeypatch):
     termios.tcsetwinsize(theirs, (24, 100))
     with os.fdopen(theirs, "w") as terminal, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", terminal)
-        fetch_source(source_of(f"{server.url}/honest"), base=Path())
+        fetch_file(source_of(f"{server.url}/honest"), base=Path())
         print("end")
     with os.fdopen(ours, "rb", buffering=0) as screen:
         shown = b""
@@ -244,3 +245,40 @@ def test_importing_it_is_light():
     code = f"import sys, cct.data.download; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("behaviour", ["packed", "packed_cut"])
+def test_a_gz_file_is_unpacked(server, cache, behaviour):
+    source = source_of(f"{server.url}/{behaviour}/images.GZ?version=2", file="images")
+    assert fetch_file(source, base=Path()).read_bytes() == BODY
+    assert ranges(server) == ([None] if behaviour == "packed" else [None, f"bytes={CUT}-"])
+    assert sorted(path.name for path in stored_in(cache, source).parent.iterdir()) == ["images", "images.lock"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        ("packed_damaged", "sent the wrong file: it is not a whole .gz file: "),
+        ("honest", "is not a whole .gz file: Not a gzipped file"),
+        ("packed_bomb", "sent more than 200,000 bytes"),
+        ("packed_huge", "offers 1,099,511,627,776 bytes, more than the limit of 203,000"),
+    ],
+)
+def test_a_wrong_gz_file_is_left_for_the_next_address(server, cache, behaviour, why, capsys):
+    source = source_of(f"{server.url}/{behaviour}/images.gz", f"{server.url}/honest/images", file="images")
+    assert fetch_file(source, base=Path()).read_bytes() == BODY
+    assert why in capsys.readouterr().out
+    assert not list(cache.rglob("*.unpacked"))
+
+
+def test_a_gz_file_on_disk_is_unpacked(cache, tmp_path):
+    (tmp_path / "images.gz").write_bytes(PACKED)
+    (tmp_path / "other.gz").write_bytes(gzip.compress(b"other"))
+    source = source_of("absent.gz", "other.gz", "images.gz", file="images")
+    assert fetch_file(source, base=tmp_path).read_bytes() == BODY
+    source = source_of("absent.gz", "other.gz", body=BODY[:1000], file="images")
+    with pytest.raises(DownloadError) as caught:
+        fetch_file(source, base=tmp_path)
+    assert "absent.gz does not exist" in str(caught.value)
+    assert "other.gz is the .gz of a file that has 5 bytes, expected 1,000" in str(caught.value)
+    assert "(it must have 1,000 bytes and sha256 " in str(caught.value)

@@ -8,25 +8,28 @@ file there, or at plain `<file>`. Every returned file has the right size and sha
 from __future__ import annotations
 
 import contextlib
+import gzip
 import importlib.util
 import logging
 import os
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import platformdirs
 from filelock import FileLock, Timeout
 
-from cct.data.transfer import Failed, download, length, mismatch, save_chunks
+from cct.data.transfer import Failed, PackedFile, download, length, mismatch, save_chunks
 from cct.errors import CCTError
 from cct.files import sha256_of_file
 from cct.log import redact
 
 if TYPE_CHECKING:
-    from cct.data.sources import Source
+    from cct.data.sources import Source, SourceFile
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +44,31 @@ def cache_dir() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_cache_path("cct")
 
 
-def fetch_source(source: Source, *, base: Path) -> Path:
-    """Find the file of a source in the cache, or fetch it from the first of its addresses that has it.
-
-    Several processes may call this at once: one fetches, the others wait. A partial download stays as `<file>.part`,
-    and the next call resumes it.
+def fetch_source(source: Source, *, base: Path) -> dict[str, Path]:
+    """Find each file of a source in the cache, or fetch it from the first of its addresses that has it.
 
     Args:
         source: the descriptor.
-        base: the folder in which relative paths in `source.urls` start.
+        base: the folder in which relative paths in `urls` start.
+
+    Returns:
+        Paths in the cache by the roles of the files.
+
+    Raises:
+        DownloadError: as `fetch_file`.
+    """
+    return {role: fetch_file(wanted, base=base) for role, wanted in source.files.items()}
+
+
+def fetch_file(wanted: SourceFile, *, base: Path) -> Path:
+    """Find a file in the cache, or fetch it from the first of its addresses that has it.
+
+    Several processes may call this at once: one fetches, the others wait. A partial download stays as `<file>.part`,
+    and the next call resumes it. A .gz file is unpacked where the name of the wanted file does not end with .gz.
+
+    Args:
+        wanted: the file as its descriptor has it.
+        base: the folder in which relative paths in `wanted.urls` start.
 
     Returns:
         Path of the file in the cache; its size and sha256 were checked in this call.
@@ -58,83 +77,122 @@ def fetch_source(source: Source, *, base: Path) -> Path:
         DownloadError: no address gave the file (each is named with its reason), or the cache cannot be written.
     """
     folder = cache_dir()
-    stored, by_hand = folder / source.sha256[:12] / source.file, folder / source.file
+    stored, by_hand = folder / wanted.sha256[:12] / wanted.file, folder / wanted.file
     try:
         for path in (stored, by_hand):  # before any write, so that a read-only cache works
             if not os.path.lexists(path):
                 continue
-            if not (why := mismatch(path, source)):
-                log.info(f"{source.file}: found in the cache ({path})")
+            if not (why := mismatch(path, wanted)):
+                log.info(f"{wanted.file}: found in the cache ({path})")
                 return path
             if path == by_hand:
-                log.info(f"{source.file}: {path} is not used and left as it is: it {why}")
+                log.info(f"{wanted.file}: {path} is not used and left as it is: it {why}")
         stored.parent.mkdir(parents=True, exist_ok=True)
         with _locked(stored):
-            return _fetch(source, base=base, stored=stored, by_hand=by_hand)
+            return _fetch(wanted, base=base, stored=stored, by_hand=by_hand)
     except OSError as error:  # errors of the network and of other files are `Failed` by now
         raise DownloadError(
             f"cannot use the cache folder {folder}: {error.strerror or error}"
             + (f" ({error.filename})" if error.filename else "")
-            + f"\n{source.file} needs {source.size / 1e6:.1f} MB in a folder that can be written: "
+            + f"\n{wanted.file} needs {wanted.size / 1e6:.1f} MB in a folder that can be written: "
             "mend this one, or set the environment variable CCT_CACHE to another"
         ) from error
 
 
-def _fetch(source: Source, *, base: Path, stored: Path, by_hand: Path) -> Path:
+def _fetch(wanted: SourceFile, *, base: Path, stored: Path, by_hand: Path) -> Path:
     if os.path.lexists(stored):
-        if not (why := mismatch(stored, source)):
-            log.info(f"{source.file}: found in the cache ({stored})")  # by another process, since the first check
+        if not (why := mismatch(stored, wanted)):
+            log.info(f"{wanted.file}: found in the cache ({stored})")  # by another process, since the first check
             return stored
-        aside = stored.with_name(f"{source.file}.rejected-{sha256_of_file(stored)[:8]}")
+        aside = stored.with_name(f"{wanted.file}.rejected-{sha256_of_file(stored)[:8]}")
         os.replace(stored, aside)
-        log.info(f"{source.file}: {stored} {why}; renamed to {aside.name}")
-    part = stored.with_name(f"{source.file}.part")
-    if length(part) >= source.size:  # killed just before the end, or a foreign file
-        if not mismatch(part, source):
-            log.info(f"{source.file}: found in the cache (an earlier download, {stored})")
+        log.info(f"{wanted.file}: {stored} {why}; renamed to {aside.name}")
+    part = stored.with_name(f"{wanted.file}.part")
+    if length(part) >= wanted.size:  # killed just before the end, or a foreign file
+        if not mismatch(part, wanted):
+            log.info(f"{wanted.file}: found in the cache (an earlier download, {stored})")
             return _publish(part, stored)
         part.unlink()
     failures = []
-    for url in source.urls:
+    for url in wanted.urls:
         try:
-            if re.match(r"https?://", url, re.IGNORECASE):
-                download(url, part, source)
-            else:
-                _copy(_local(url, base), part, source)
+            _fill(part, url, wanted, base=base)
             return _publish(part, stored)
         except Failed as error:
             failures.append(f"{url}: {error}")
-            log.info(f"{source.file}: not from {failures[-1]}")
+            log.info(f"{wanted.file}: not from {failures[-1]}")
     place = stored if os.path.lexists(by_hand) else by_hand
     kept = f" ({length(part) / 1e6:.1f} MB are kept, and it resumes there)" if length(part) else ""
     lines = [
-        f"{source.file} ({source.size / 1e6:.1f} MB) cannot be fetched; tried:",
+        f"{wanted.file} ({wanted.size / 1e6:.1f} MB) cannot be fetched; tried:",
         *[f"  {failure}" for failure in failures],
         "What to do next, one of:",
         f"  run the same command again later{kept}",
         f"  get the file in any other way and put it at {place}",
-        f"    (it must have {source.size:,} bytes and sha256 {source.sha256})",
+        f"    (it must have {wanted.size:,} bytes and sha256 {wanted.sha256})",
         "  run `make demo`, which needs no network",
     ]
     raise DownloadError(redact("\n".join(lines)))
 
 
-def _copy(path: Path, part: Path, source: Source) -> None:
-    """Fill `part` from a local file. The file is checked first, so that a wrong file replaces no partial download."""
-    if why := mismatch(path, source):
+def _fill(part: Path, url: str, wanted: SourceFile, *, base: Path) -> None:
+    """Fill `part` from an address. A .gz file is unpacked, unless the wanted file is a .gz file itself."""
+    packed = urlsplit(url).path.lower().endswith(".gz") and not wanted.file.lower().endswith(".gz")
+    if re.match(r"https?://", url, re.IGNORECASE):
+        (_download_packed if packed else download)(url, part, wanted)
+    elif not packed:
+        _copy(_local(url, base), part, wanted)
+    elif why := _unpack(path := _local(url, base), part, wanted):
         raise Failed(f"{path} {why}")
-    save_chunks(_read(path), part, source, start=0)
-    if why := mismatch(part, source):
+
+
+def _copy(path: Path, part: Path, wanted: SourceFile) -> None:
+    """Fill `part` from a local file. The file is checked first, so that a wrong file replaces no partial download."""
+    if why := mismatch(path, wanted):
+        raise Failed(f"{path} {why}")
+    save_chunks(_read(path), part, limit=wanted.size)
+    if why := mismatch(part, wanted):
         part.unlink()
         raise Failed(f"{path} changed while it was copied: the copy {why}")
-    log.info(f"{source.file}: copied from {path}")
+    log.info(f"{wanted.file}: copied from {path}")
 
 
-def _read(path: Path) -> Iterator[bytes]:
+def _download_packed(url: str, part: Path, wanted: SourceFile) -> None:
+    """Fill `part` with the content of a .gz file on a web server."""
+    packed = part.with_name(f"{wanted.file}.gz.part")
+    # Content that cannot be compressed grows a little.
+    limit = wanted.size + wanted.size // 100 + 1000
+    download(url, packed, PackedFile(f"{wanted.file}.gz", limit), lambda path: _unpack(path, part, wanted))
+    packed.unlink()
+
+
+def _unpack(path: Path, part: Path, wanted: SourceFile) -> str | None:
+    """Fill `part` with the content of a .gz file. Returns what is wrong with it, as the predicate of a sentence."""
+    if not path.is_file():
+        return "is not a file" if os.path.lexists(path) else "does not exist"
+    unpacked = part.with_name(f"{wanted.file}.unpacked")  # a wrong file replaces no partial download
     try:
-        with path.open("rb") as file:
+        save_chunks(_read(path, gzip.open), unpacked, limit=wanted.size)
+        why = mismatch(unpacked, wanted)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        why = f"is not a whole .gz file: {error}"
+    except Failed as error:
+        why = str(error)
+    if why:
+        unpacked.unlink(missing_ok=True)
+        return why if why.startswith(("is not", "sent")) else f"is the .gz of a file that {why}"
+    os.replace(unpacked, part)
+    log.info(f"{wanted.file}: unpacked from {path}")
+    return None
+
+
+def _read(path: Path, opener: Callable[..., IO[bytes]] = open) -> Iterator[bytes]:
+    try:
+        with opener(path, "rb") as file:
             while chunk := file.read(1 << 20):
                 yield chunk
+    except gzip.BadGzipFile:
+        raise
     except OSError as error:
         raise Failed(f"{path} cannot be read: {error.strerror}") from error
 

@@ -55,7 +55,7 @@ def write_processed(
         "examples": {split: len(splits[split][1]) for split in SPLITS},
         "examples_per_class": {split: np.bincount(splits[split][1], minlength=classes).tolist() for split in SPLITS},
         **described,
-        "source_sha256": source.sha256,
+        "source_sha256": {role: file.sha256 for role, file in source.files.items()},
         "sha256": digests,
         "digest": hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest(),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
+import functools
 import logging
 import os
 import re
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from http.client import IncompleteRead
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import requests
 import tenacity
@@ -25,7 +26,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from cct.files import sha256_of_file
 
 if TYPE_CHECKING:
-    from cct.data.sources import Source
+    from cct.data.sources import SourceFile
 
 log = logging.getLogger(__name__)
 
@@ -52,25 +53,47 @@ class Transient(Failed):
         self.after = after
 
 
-def download(url: str, part: Path, source: Source) -> None:
-    """Complete `part` from a web server. If a resumed download is wrong, it is repeated once from the first byte."""
-    log.info(f"{source.file}: downloading from {url}")
+class PackedFile(NamedTuple):
+    """A .gz file at an address. Its own size and hash are not known, only those of its content."""
+
+    file: str
+    limit: int  # bytes
+    size: None = None
+
+
+def download(
+    url: str, part: Path, wanted: SourceFile | PackedFile, check: Callable[[Path], str | None] | None = None
+) -> None:
+    """Complete `part` from a web server. If a resumed download is wrong, it is repeated once from the first byte.
+
+    Args:
+        url: the address.
+        part: a partial download, or a path where no file is.
+        wanted: name and size of the file.
+        check: says what is wrong with the complete file; None compares it with `wanted`.
+
+    Raises:
+        Failed: the server does not give the file.
+    """
+    check = check or functools.partial(mismatch, wanted=wanted)
+    log.info(f"{wanted.file}: downloading from {url}")
     for last in (False, True):
-        transfer = _Transfer(url, part, source)
+        transfer = _Transfer(url, part, wanted)
         transfer.run()
-        if not (why := mismatch(part, source)):
+        if not (why := check(part)):
             return
         part.unlink()
         if last or not transfer.resumed:
             raise Failed(f"sent the wrong file: it {why}")
-        log.info(f"{source.file}: wrong after a resumed download (it {why}); starting again from the first byte")
+        log.info(f"{wanted.file}: wrong after a resumed download (it {why}); starting again from the first byte")
 
 
 class _Transfer:
     """The requests to one URL that fill `part`."""
 
-    def __init__(self, url: str, part: Path, source: Source):
-        self.url, self.part, self.source = url, part, source
+    def __init__(self, url: str, part: Path, wanted: SourceFile | PackedFile):
+        self.url, self.part, self.wanted = url, part, wanted
+        self.size = wanted.size  # of a packed file the server says it
         self.resumed = False  # whether bytes of more than one response are in `part`
         self.ranged = True  # whether the server may be asked for a range
         self.answered = False  # whether the server has ever answered
@@ -94,18 +117,18 @@ class _Transfer:
         return max(backoff, min(state.outcome.exception().after, RETRY_AFTER_MAX_S))
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
-        log.info(f"{self.source.file}: {state.outcome.exception()}; asking again in {state.next_action.sleep:.0f} s")
+        log.info(f"{self.wanted.file}: {state.outcome.exception()}; asking again in {state.next_action.sleep:.0f} s")
 
     def _attempt(self) -> None:
         try:
             self._request()
-            if (have := length(self.part)) < self.source.size:
-                raise Transient(f"the connection ended after {have:,} of {self.source.size:,} bytes")
+            if self.size and (have := length(self.part)) < self.size:
+                raise Transient(f"the connection ended after {have:,} of {self.size:,} bytes")
         except Transient:
             have = length(self.part)
-            if have == self.source.size:  # the file is complete; the error came after its end
+            if have == self.size:  # the file is complete; the error came after its end
                 return
-            if have - self.best >= PROGRESS * self.source.size:
+            if have - self.best >= PROGRESS * self._limit():
                 self.best, self.idle = have, 0
             else:
                 self.idle += 1
@@ -131,8 +154,12 @@ class _Transfer:
         with response:
             start = self._first_byte(response, have)
             self.resumed = start > 0
-            with _progress(self.source, start) as report:
-                save_chunks(_received(response), self.part, self.source, start=start, report=report)
+            with _progress(self.wanted.file, self.size, start) as report:
+                save_chunks(_received(response), self.part, limit=self._limit(), start=start, report=report)
+
+    def _limit(self) -> int:
+        """The most bytes that the file may have."""
+        return self.size or self.wanted.limit
 
     def _first_byte(self, response: requests.Response, have: int) -> int:
         """Check the head of a response before `part` is changed. Returns the byte at which its body begins."""
@@ -153,8 +180,12 @@ class _Transfer:
             raise Failed(_http(response))
         if not re.fullmatch(r"\d{1,18}|\*", total, re.ASCII):
             raise Failed(f"says that the file has {total[:20]!a} bytes")
-        if total != "*" and int(total) != self.source.size:
-            raise Failed(f"offers {int(total):,} bytes, expected {self.source.size:,}")
+        if total != "*" and self.size is None:
+            if int(total) > self._limit():
+                raise Failed(f"offers {int(total):,} bytes, more than the limit of {self._limit():,}")
+            self.size = int(total)
+        if total != "*" and int(total) != self.size:
+            raise Failed(f"offers {int(total):,} bytes, expected {self.size:,}")
         if start not in (0, have) or (start == 0 and have and status == HTTPStatus.PARTIAL_CONTENT):
             self.ranged = False
             raise Transient(f"sent another range than the requested one from byte {have:,}")
@@ -178,34 +209,34 @@ def _received(response: requests.Response) -> Iterator[bytes]:
 def save_chunks(
     chunks: Iterator[bytes],
     part: Path,
-    source: Source,
     *,
-    start: int,
+    limit: int,
+    start: int = 0,
     report: Callable[[int], object] = lambda count: None,
 ) -> None:
-    """Write chunks to `part` from byte `start`, at most the size of the source. An `OSError` comes from the cache."""
+    """Write chunks to `part` from byte `start`, at most `limit` bytes in all. An `OSError` comes from the cache."""
     length, excess = start, False
     with part.open("ab" if start else "wb") as file:
         for chunk in chunks:
             length += len(chunk)
-            if excess := length > source.size:
+            if excess := length > limit:
                 break
             file.write(chunk)
             file.flush()  # received bytes survive a kill
             report(len(chunk))
     if excess:
         part.unlink()
-        raise Failed(f"sent more than {source.size:,} bytes")
+        raise Failed(f"sent more than {limit:,} bytes")
 
 
 @contextlib.contextmanager
-def _progress(source: Source, start: int) -> Iterator[Callable[[int], object]]:
+def _progress(file: str, size: int | None, start: int) -> Iterator[Callable[[int], object]]:
     """A function to call with the bytes of each chunk. It shows a bar on a terminal, and logs lines elsewhere."""
     if sys.stdout.isatty():
         with tqdm(
-            total=source.size,
+            total=size,
             initial=start,
-            desc=source.file,
+            desc=file,
             unit="B",
             unit_scale=True,
             dynamic_ncols=True,
@@ -219,28 +250,31 @@ def _progress(source: Source, start: int) -> Iterator[Callable[[int], object]]:
     def report(count: int) -> None:
         nonlocal done, said, said_at
         done, now = done + count, time.monotonic()
-        if now - said_at < LINE_S and done - said < LINE_SHARE * source.size:
+        if now - said_at < LINE_S and (size is None or done - said < LINE_SHARE * size):
             return
         said, said_at = done, now
         rate = (done - start) / max(now - began, 1e-6)  # bytes a second of this connection
-        left = tqdm.format_interval((source.size - done) / rate) if rate else "?"
+        if size is None:
+            log.info(f"{file}: {done / 1e6:.1f} MB, {rate / 1e6:.2f} MB/s")
+            return
+        left = tqdm.format_interval((size - done) / rate) if rate else "?"
         log.info(
-            f"{source.file}: {100 * done / source.size:.0f} %, {done / 1e6:.1f} of {source.size / 1e6:.1f} MB, "
+            f"{file}: {100 * done / size:.0f} %, {done / 1e6:.1f} of {size / 1e6:.1f} MB, "
             f"{rate / 1e6:.2f} MB/s, {left} left"
         )
 
     yield report
 
 
-def mismatch(path: Path, source: Source) -> str | None:
-    """The reason why `path` is not the file of the source, as the predicate of a sentence; None if it is."""
+def mismatch(path: Path, wanted: SourceFile) -> str | None:
+    """The reason why `path` is not the wanted file, as the predicate of a sentence; None if it is."""
     try:
         if not path.is_file():
             return "is not a file" if os.path.lexists(path) else "does not exist"
-        if (size := path.stat().st_size) != source.size:
-            return f"has {size:,} bytes, expected {source.size:,}"
-        if (found := sha256_of_file(path)) != source.sha256:
-            return f"has sha256 {found}, expected {source.sha256}"
+        if (size := path.stat().st_size) != wanted.size:
+            return f"has {size:,} bytes, expected {wanted.size:,}"
+        if (found := sha256_of_file(path)) != wanted.sha256:
+            return f"has sha256 {found}, expected {wanted.sha256}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None

@@ -19,4 +19,5 @@ def main(tracker: "Tracker") -> None:
     source = read_source(descriptor)
     cached = fetch_source(source, base=descriptor.parent)
     make_empty_folder(RAW)  # DVC keeps persistent outputs, so another source's file may be there
-    shutil.copyfile(cached, RAW / source.file)
+    for role, path in cached.items():
+        shutil.copyfile(path, RAW / source.files[role].file)

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def main(tracker: "Tracker") -> None:
     data, preprocess = params.load(PARAMS, "data", "preprocess")
     source = read_source(Path(data.source))
-    arrays = read_arrays(source, RAW / source.file)
+    arrays = read_arrays(source, RAW)
     make_empty_folder(PROCESSED)  # DVC keeps persistent outputs, so a killed run's files may be there
     task = FORMATS[source.format].task
     meta = write_processed(PROCESSED, source, arrays, preprocess, task=task, describe=PREPARATION_TASKS[task])

@@ -2,6 +2,7 @@
 
 import tarfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,50 +13,64 @@ from cct.data.formats.gzipped import BoundedGzipFile, require_readable
 
 
 class Layout(NamedTuple):
-    """The files of an archive. A record has label bytes, of which the last counts, and 3072 pixels in CHW order."""
+    """The files of an archive. A record has label bytes, of which one counts, and 3072 pixels in CHW order."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
     label_bytes: int
+    label: int  # index of the label byte that counts
 
 
 CIFAR10 = Layout(
     tuple(f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)),
     ("cifar-10-batches-bin/test_batch.bin",),
     label_bytes=1,
+    label=0,
 )
 # Coarse label, then fine label.
-CIFAR100 = Layout(("cifar-100-binary/train.bin",), ("cifar-100-binary/test.bin",), label_bytes=2)
+CIFAR100 = Layout(("cifar-100-binary/train.bin",), ("cifar-100-binary/test.bin",), label_bytes=2, label=1)
 SHAPE = (3, 32, 32)
 
 
-def read_cifar10(path: Path, classes: int) -> Arrays:
+def read_cifar10(paths: Mapping[str, Path], classes: int) -> Arrays:
     """Read the archive of CIFAR-10, or an archive with its layout.
+
+    Args:
+        paths: {"archive": path}.
+        classes: number of classes.
 
     Raises:
         DataError: the archive is damaged or incomplete, or has labels beyond the classes.
     """
-    return _read(path, CIFAR10, classes)
+    return _read(paths["archive"], CIFAR10, classes)
 
 
-def read_cifar100(path: Path, classes: int) -> Arrays:
+def read_cifar100(paths: Mapping[str, Path], classes: int) -> Arrays:
     """Read the archive of CIFAR-100 with its fine labels, or an archive with its layout.
 
     Raises:
         DataError: as `read_cifar10`.
     """
-    return _read(path, CIFAR100, classes)
+    return _read(paths["archive"], CIFAR100, classes)
+
+
+def read_cifar100_coarse(paths: Mapping[str, Path], classes: int) -> Arrays:
+    """Read the archive of CIFAR-100 with its 20 coarse labels, or an archive with its layout.
+
+    Raises:
+        DataError: as `read_cifar10`.
+    """
+    return _read(paths["archive"], CIFAR100._replace(label=0), classes)
 
 
 def _read(path: Path, layout: Layout, classes: int) -> Arrays:
-    batches = _read_batches(path, {*layout.train, *layout.test}, layout.label_bytes, classes)
+    batches = _read_batches(path, layout, classes)
     return Arrays(*_joined(batches, layout.train), *_joined(batches, layout.test))
 
 
-def _read_batches(
-    path: Path, wanted: set[str], label_bytes: int, classes: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _read_batches(path: Path, layout: Layout, classes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Images (n, c, h, w) and labels of each wanted member of the archive, by name."""
+    wanted = {*layout.train, *layout.test}
     batches: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     try:
         # As a stream: nothing is written to disk. gzip unpacks it, because tarfile does not check the CRC or the end.
@@ -74,7 +89,7 @@ def _read_batches(
                     if member.name in batches:
                         raise DataError(f"{path}: {member.name} is a duplicate")
                     content = archive.extractfile(member).read()
-                    batches[member.name] = _records(f"{path}: {member.name}", content, label_bytes, classes)
+                    batches[member.name] = _records(f"{path}: {member.name}", content, layout, classes)
             while stream.read(1 << 20):
                 pass
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:
@@ -99,19 +114,19 @@ def _joined(batches: dict[str, tuple[np.ndarray, np.ndarray]], names: tuple[str,
     return images, labels
 
 
-def _records(where: str, content: bytes, label_bytes: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    size = label_bytes + int(np.prod(SHAPE))
+def _records(where: str, content: bytes, layout: Layout, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    size = layout.label_bytes + int(np.prod(SHAPE))
     if not content or len(content) % size:
         offset = len(content) - len(content) % size
         raise DataError(
             f"{where}: {len(content):,} bytes are not whole records of {size}: the one at offset {offset:,} is cut off"
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
-    labels = records[:, label_bytes - 1].astype(np.int64)
+    labels = records[:, layout.label].astype(np.int64)
     if labels.max() >= classes:
         index = int(np.argmax(labels >= classes))
         raise DataError(
-            f"{where}: label {labels[index]} at offset {index * size + label_bytes - 1:,}, "
+            f"{where}: label {labels[index]} at offset {index * size + layout.label:,}, "
             f"but there are {classes} classes (0 to {classes - 1})"
         )
-    return records[:, label_bytes:].reshape(-1, *SHAPE), labels
+    return records[:, layout.label_bytes :].reshape(-1, *SHAPE), labels

@@ -3,6 +3,7 @@
 import io
 import warnings
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,17 @@ from cct.data.splits import stratified_split
 TEST_FRACTION, TEST_SEED = 0.2, 0
 
 
-def read_digits(path: Path, classes: int) -> Arrays:
+def read_digits(paths: Mapping[str, Path], classes: int) -> Arrays:
     """Read a gzipped table of 64 pixels from 0 to 16 and a label in each row.
+
+    Args:
+        paths: {"table": path}.
+        classes: number of classes.
 
     Raises:
         DataError: the file is damaged, or has pixels or labels out of range.
     """
+    path = paths["table"]
     try:
         with (
             warnings.catch_warnings(),

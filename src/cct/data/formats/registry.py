@@ -1,28 +1,34 @@
 """The data formats by name. To add one, write a module with its reader and an entry in `FORMATS`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from cct.data.arrays import Arrays
-from cct.data.formats.cifar import read_cifar10, read_cifar100
+from cct.data.formats.cifar import read_cifar10, read_cifar100, read_cifar100_coarse
 from cct.data.formats.digits import read_digits
+from cct.data.formats.idx import FILES, read_idx
 
 
 class Format(NamedTuple):
-    """The reader of a data source's file, and the task of its examples.
+    """How the files of a data source are read, and the task of its examples.
 
     Attributes:
-        read: turns the file and the number of classes into arrays; raises DataError if the file is damaged.
+        read: maps the files by their roles, and the number of classes, to arrays; raises DataError where a file is
+            damaged.
         task: a key of the tables in `cct.tasks`.
+        files: the roles of all files that the format needs.
     """
 
-    read: Callable[[Path, int], Arrays]
+    read: Callable[[Mapping[str, Path], int], Arrays]
     task: str
+    files: tuple[str, ...]
 
 
 FORMATS = {
-    "cifar10-binary": Format(read_cifar10, "image_classification"),
-    "cifar100-binary": Format(read_cifar100, "image_classification"),
-    "digits-csv": Format(read_digits, "image_classification"),
+    "cifar10-binary": Format(read_cifar10, "image_classification", ("archive",)),
+    "cifar100-binary": Format(read_cifar100, "image_classification", ("archive",)),
+    "cifar100-binary-coarse": Format(read_cifar100_coarse, "image_classification", ("archive",)),
+    "digits-csv": Format(read_digits, "image_classification", ("table",)),
+    "idx": Format(read_idx, "image_classification", FILES),
 }
