@@ -33,6 +33,7 @@ REASONS = {
     "needs root and a server",
     "needs root, or a network",
     "needs the identifier of a run",
+    "needs the names of two experiments",
     "serves until Ctrl-C",
     "takes an hour",
     "takes hours",

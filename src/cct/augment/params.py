@@ -46,7 +46,7 @@ class AugmentParams(Section):
         ge=0, le=100, description="alpha of CutMix's Beta distribution; 0: off; the paper has 1.0"
     )
     mix_prob: float = Field(ge=0, le=1, description="probability that an image is mixed with another of its batch")
-    mix_switch_prob: float = Field(ge=0, le=1, description="share of CutMix where MixUp and CutMix are both on")
+    mix_switch_prob: float = Field(ge=0, le=1, description="probability of CutMix where MixUp and CutMix are both on")
     mix_epochs: int | None = Field(ge=0, description="number of first epochs with mixing; null: all epochs")
 
     @field_validator("resized_crop")

@@ -118,7 +118,7 @@ class ModelParams(Section):
         None, description="activation of the MLP's last layer; the Keras example has gelu"
     )
     norm: Literal["stream", "pre"] | None = Field(
-        None, description="place of the second norm: the residual stream (authors' code) or before the MLP"
+        None, description="where the second norm stands: on the residual stream (authors' code) or before the MLP"
     )
     qkv_bias: bool | None = Field(None, description="whether the projection to query, key and value has biases")
     tokenizer: Literal["conv", "patch"] | None = Field(
