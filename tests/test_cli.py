@@ -18,6 +18,7 @@ from cct.errors import CCTError
 from cct.experiments.presets import preset_names
 from cct.log import redact
 from cct.stages import __main__ as stages
+from cct.tracking.store import require_sqlite_file
 from cct.tracking.view import view_path
 
 
@@ -213,6 +214,30 @@ def test_a_folder_in_place_of_the_store_is_refused_at_once(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert cli.main(["show", "abc"]) == 1
     assert "mlflow.db is a folder, and MLflow needs a file there" in capsys.readouterr().err
+
+
+def as_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (as_pipe, "x.db is not a plain file, and MLflow needs one there"),
+        (lambda path: path.symlink_to("/dev/zero"), "x.db is not a plain file, and MLflow needs one there"),
+        (
+            lambda path: path.write_bytes(b"no database" * 100),
+            "x.db cannot be opened as MLflow's store: file is ",
+        ),
+        (lambda path: path.symlink_to("/proc/x/y.db"), "cannot write into "),
+    ],
+    ids=["pipe", "device", "text", "nowhere"],
+)
+def test_a_store_that_cannot_be_one_is_refused_at_once(tmp_path, make, why):
+    make(tmp_path / "x.db")
+    path = (tmp_path / "x.db").resolve() if why.startswith("cannot write") else tmp_path / "x.db"
+    with pytest.raises(CCTError, match=why):
+        require_sqlite_file(f"sqlite:///{path}")
 
 
 def test_a_clock_before_1980_is_refused_before_any_work(monkeypatch, capsys):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cct.errors import CCTError
 from cct.params import load
 from cct.paths import PARAMS
+from cct.pipeline import pipeline_outputs
 from cct.repository import git, repository_root
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,8 @@ def fetch_files(top: Path, revision: str, names: Sequence[Path | str], folder: P
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             files.get(str(name), str(folder / name), recursive=True)
     except Exception as error:
-        known = isinstance(error, DvcException | SCMError | OSError)
+        # scmrepo raises AttributeError for a tree or a file in git.
+        known = isinstance(error, DvcException | SCMError | OSError | AttributeError)
         if not known and not type(error).__module__.startswith("dvc"):  # dvc_data's errors have no base class
             raise
         raise CCTError(
@@ -111,6 +113,11 @@ def require_up_to_date(top: Path) -> None:
     from scmrepo.exceptions import SCMError
 
     load(top / PARAMS)
+    for name in pipeline_outputs(top):  # DVC would read a device to its end
+        if (path := top / name).exists() and not (path.is_file() or path.is_dir()):
+            raise CCTError(
+                f"{name} is neither a plain file nor a folder: remove it, then run dvc checkout or dvc repro"
+            )
     try:
         with Repo(str(top)) as repository:
             status = repository.status()

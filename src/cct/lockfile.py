@@ -25,7 +25,10 @@ def dvc_digest(path: Path) -> str:
 
     Raises:
         OSError: a file cannot be read.
+        CCTError: it is a device or a pipe, which may have no end.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise CCTError(f"{path} is neither a plain file nor a folder: remove it, then run dvc checkout or dvc repro")
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()

@@ -191,8 +191,8 @@ def test_two_processes_write_equal_bytes(tmp_path):
         "for n, f in t.make_figures().items(): t.save_figure(f, Path(sys.argv[2]) / (n + '.png'), dpi=60)\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
-    base = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MPLBACKEND")}
-    base |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+    base = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    base |= {"PYTHONPATH": os.pathsep.join(sys.path), "MPLBACKEND": "no-such-backend"}
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / name)], env=base | extra

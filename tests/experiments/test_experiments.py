@@ -137,7 +137,9 @@ def test_verify_against_an_experiment_names_what_differs(clone, queue):
     figure.unlink()
     said = clone.run("cct", "verify", "--against", name, code=1)
     assert "1 beyond it" in said and "equal bits were to be expected" in said
-    assert "error: cannot get the files of nothing" in clone.run("cct", "verify", "--against", "nothing", code=1)
+    for revision in ("nothing", "HEAD:src", "HEAD^{tree}"):
+        said = clone.run("cct", "verify", "--against", revision, code=1)
+        assert f"error: cannot get the files of {revision}" in said and "Traceback" not in said
 
 
 def contents(client: mlflow.MlflowClient) -> dict:

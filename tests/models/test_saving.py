@@ -57,6 +57,14 @@ def test_what_is_no_model_is_refused_in_words(tmp_path, content):
         load_model(path)
 
 
+def test_a_file_that_unpacks_without_end_is_refused(tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", bytes(100 << 20))
+    with pytest.raises(CCTError, match=r"model\.keras is not a model of this project: it unpacks to 104,857,600 bytes"):
+        load_model(path)
+
+
 def test_an_absent_model_is_named_with_what_to_do(tmp_path):
     with pytest.raises(CCTError, match=r"model\.keras is not there: give a \.keras file, or make one with dvc repro$"):
         load_model(tmp_path / "model.keras")

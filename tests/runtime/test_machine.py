@@ -71,6 +71,14 @@ def test_an_absent_backend_comes_with_the_command_that_installs_it(backend, reme
         raise ModuleNotFoundError("No module named 'tf'", name="tf")
 
 
+def test_a_backend_that_cannot_be_loaded_is_explained():
+    with (
+        pytest.raises(CCTError, match=r"^tensorflow cannot be loaded \(lib\.so: failed to map\): it may have too"),
+        _missing_backend_explained(CPU_DEFAULTS),
+    ):
+        raise ImportError("lib.so: failed to map\nmore")
+
+
 def test_a_kind_has_what_decides_the_bits():
     """In a process of its own: a backend is configured once."""
     code = (

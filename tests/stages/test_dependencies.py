@@ -32,6 +32,15 @@ def test_digests_are_those_of_dvc(inside):
     assert {name: dvc_digest(inside.path / name) for name in locked} == locked
 
 
+def test_a_device_in_place_of_an_output_is_refused(inside):
+    model = inside.path / "models/model.keras"
+    model.unlink()
+    model.symlink_to("/dev/zero")  # which has no end
+    message = "models/model.keras is neither a plain file nor a folder: remove it, then run dvc checkout or dvc repro"
+    for words in (["python", "-m", "cct.stages", "evaluate"], ["cct", "track"]):
+        assert message in inside.run(*words, code=1)
+
+
 def test_what_dvc_ignores_does_not_count(inside):
     before = dvc_digest(Path("data/processed"))
     (inside.path / "data/processed/.DS_Store").write_bytes(b"x")

@@ -16,6 +16,9 @@ from cct.files import write_atomically
 from cct.models.layers import encoder, tokenizers, tokens  # noqa: F401 (so that Keras knows the layers in a file)
 from cct.runtime.machine import METADATA_KEY
 
+# A file may unpack to this many bytes, or to this many times its own size: weights cannot be compressed much.
+UNPACKED_BYTES, UNPACKED_RATIO = 1 << 26, 10
+
 
 def predict_logits(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: int) -> np.ndarray:
     """Logits (n, classes), float32."""
@@ -61,11 +64,22 @@ def load_model(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise CCTError(f"{path} is not there: give a .keras file, or make one with dvc repro")
+    if (bytes_ := _unpacked_bytes(path)) > max(UNPACKED_BYTES, UNPACKED_RATIO * path.stat().st_size):
+        raise CCTError(f"{path} is not a model of this project: it unpacks to {bytes_:,} bytes, which no model does")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # any error that a crafted file causes in Keras
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise CCTError(f"{path} is not a model of this project: {reason}") from error
+
+
+def _unpacked_bytes(path: Path) -> int:
+    """The size of all files in an archive as its directory has it; 0 if it is not an archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return 0  # Keras says what is wrong
 
 
 def _without_dates(value):

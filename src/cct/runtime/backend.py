@@ -171,6 +171,12 @@ def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
             f"runtime.backend = '{runtime.backend}', but {error.name} is not installed: make setup "
             f"EXTRA={runtime.backend}, or set runtime.backend to tensorflow"
         ) from error
+    except ImportError as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise CCTError(
+            f"{runtime.backend} cannot be loaded ({reason}): it may have too little memory (ulimit -v), or the "
+            "environment is damaged (make clean setup)"
+        ) from error
 
 
 @contextlib.contextmanager

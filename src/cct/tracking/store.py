@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,35 @@ def tracking_uri() -> str:
     return f"sqlite:///{repository_root() / relative[1]}" if relative else uri
 
 
+def require_sqlite_file(uri: str) -> None:
+    """Refuse a SQLite file that cannot be opened. MLflow itself would try for a minute, or wait for ever.
+
+    Raises:
+        CCTError: it is a folder or a device, or SQLite cannot open it.
+    """
+    found = re.fullmatch(r"sqlite:///([^?]+)", uri)
+    if not found:
+        return
+    path = Path(found[1])
+    if path.is_dir():
+        raise CCTError(f"{path} is a folder, and MLflow needs a file there: remove it, or move it away")
+    if path.exists() and not path.is_file():
+        raise CCTError(f"{path} is not a plain file, and MLflow needs one there: remove it, or move it away")
+    try:
+        if path.exists():
+            with contextlib.closing(
+                sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=20)
+            ) as store:
+                store.execute("SELECT count(*) FROM sqlite_master")
+        else:
+            require_writable(path.parent)
+    except sqlite3.Error as error:
+        raise CCTError(
+            f"{path} cannot be opened as MLflow's store: {error}. If it is damaged, move it away, then cct track --all "
+            "makes it again"
+        ) from error
+
+
 class Store:
     """The open tracking store.
 
@@ -74,11 +104,10 @@ class Store:
         for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration; this project logs errors
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
         top = repository_root()
-        if (top / DATABASE).is_dir():
-            raise CCTError(f"{top / DATABASE} is a folder, and MLflow needs a file there: remove it, or move it away")
         local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
         mlflow.set_tracking_uri(tracking_uri())  # sets MLFLOW_TRACKING_URI too
         require_writable(top / ".cct")
+        require_sqlite_file(tracking_uri())
         # Many statements make the tables of a SQLite store, each in its own transaction. Two processes that create one
         # store at once destroy it. A process that is killed meanwhile destroys it too.
         with FileLock(top / ".cct" / "mlflow.lock"):
@@ -87,7 +116,10 @@ class Store:
                 part.unlink(missing_ok=True)
                 mlflow.MlflowClient(f"sqlite:///{part}")
                 part.replace(top / DATABASE)
-            self.client = mlflow.MlflowClient()
+            try:
+                self.client = mlflow.MlflowClient()
+            except ValueError as error:  # of a variable, such as MLFLOW_SQLALCHEMYSTORE_POOL_SIZE
+                raise CCTError(f"MLflow ({tracking_uri()}): {error}") from error
             self.experiment = self._get_or_create(os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT, local)
         mlflow.set_experiment(experiment_id=self.experiment)  # Model.log uses this experiment, not the run's
 

@@ -7,6 +7,7 @@ used, without display and pyplot. A user's matplotlibrc changes nothing.
 import contextlib
 import functools
 import io
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
@@ -64,6 +65,7 @@ def save_figure(figure: "Figure", path: Path, dpi: int) -> None:
 @contextlib.contextmanager
 def figure_style() -> Iterator[None]:
     """Apply Matplotlib's defaults and `STYLE` within the block."""
+    os.environ.pop("MPLBACKEND", None)  # figures are files here, and Matplotlib refuses an unknown backend at import
     import matplotlib
 
     with matplotlib.rc_context():
