@@ -130,7 +130,7 @@ def test_the_logged_model_loads_where_nothing_of_ours_is_imported(clone, client,
     images = tmp_path / "images.npy"
     source = read_source(clone.path / "data/sources/digits.yaml")
     file = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets/data/digits.csv.gz"
-    np.save(images, read_arrays(source, file).test_inputs)
+    np.save(images, read_arrays(source, file.parent).test_inputs)
     code = f"""
 import mlflow, numpy, sys
 mlflow.set_tracking_uri("sqlite:///{clone.path}/mlflow.db")

@@ -16,7 +16,9 @@ def main(arguments: argparse.Namespace) -> None:
 
     with explained_errors():
         store = Store()
-        for name, value in describe_run(store, arguments.id).items():
-            print(f"{name.replace('_', ' '):14}{value}")
+        described = describe_run(store, arguments.id)
+        width = max(map(len, described)) + 2
+        for name, value in described.items():
+            print(f"{name.replace('_', ' '):{width}}{value}")
         if arguments.apply:
             print(apply_run(store, arguments.id))
