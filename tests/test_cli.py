@@ -216,6 +216,20 @@ def test_a_folder_in_place_of_the_store_is_refused_at_once(tmp_path, monkeypatch
     assert "mlflow.db is a folder, and MLflow needs a file there" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words", [["verify", "--against", ""], ["show", " "], ["promote", ""]], ids=lambda words: words[0]
+)
+def test_an_empty_name_names_nothing(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2 and "it is empty: is a variable of the shell not set?" in capsys.readouterr().err
+
+
+def test_an_empty_preset_is_no_list(capsys):
+    assert cli.main(["preset", ""]) == 1
+    assert capsys.readouterr().out == "--no-such-preset=\n"  # so that `dvc exp run $(cct preset "$X")` fails
+
+
 def as_pipe(path: Path) -> None:
     os.mkfifo(path)
 

@@ -313,3 +313,22 @@ class TestFiles:
         np.testing.assert_allclose(found, expected, atol=1e-4)
         refused = subprocess.run(words, capture_output=True, text=True, check=False)
         assert refused.returncode == 1 and "shapes differ: classifier.fc.weight" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"num_heads": 4}, "encoder_0: num_heads 2, needed 4"),
+        ({"norm": "pre"}, "encoder_0: norm 'stream', needed 'pre'"),
+        ({"mlp_output": "gelu"}, "encoder_1: mlp_output 'linear', needed 'gelu'"),
+        ({"layer_norm_epsilon": 0.5}, "norm: epsilon 1e-05, needed 0.5"),
+    ],
+)
+def test_fine_tuning_another_function_of_equal_shapes_is_refused(change, line):
+    source, _ = network("cct_2_3x1")
+    target, a = network("cct_2_3x1", **change)
+    with pytest.raises(WeightsError) as caught:
+        initialize_from(source, target, a, image_shape=(32, 32, 3))
+    assert line in str(caught.value)
+    other, a = network("cct_2_3x1", dropout=0.3, stochastic_depth=0.0)
+    assert initialize_from(source, other, a, image_shape=(32, 32, 3)) == "all weights taken"

@@ -71,6 +71,16 @@ def test_an_absent_backend_comes_with_the_command_that_installs_it(backend, reme
         raise ModuleNotFoundError("No module named 'tf'", name="tf")
 
 
+def test_the_keras_json_of_a_user_changes_nothing(tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}')
+    code = "from cct.runtime.backend import configure_backend; from cct.runtime.params import CPU_DEFAULTS as d\n"
+    code += "configure_backend(d, seed=0); from keras import config as c\n"
+    code += "print(c.floatx(), c.epsilon(), c.image_data_format(), c.dtype_policy().name)"
+    environment = os.environ | {"KERAS_HOME": str(tmp_path)}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout == "float32 1e-07 channels_last float32\n"
+
+
 def test_a_backend_that_cannot_be_loaded_is_explained():
     with (
         pytest.raises(CCTError, match=r"^tensorflow cannot be loaded \(lib\.so: failed to map\): it may have too"),

@@ -1,12 +1,16 @@
 """Runs in a real SQLite store. `test_pipeline.py` tests the pipeline's own runs."""
 
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 import pytest
+from mlflow.entities import LoggedModelOutput
 from watched import watched
 
 from cct.errors import CCTError
@@ -272,3 +276,35 @@ def test_a_run_is_found_by_the_beginning_of_its_identifier(here):
         store.get("")
     with pytest.raises(CCTError, match=r"^no run zzz in sqlite.*: check MLFLOW_TRACKING_URI$"):
         store.get("zzz")
+
+
+def test_a_model_whose_upload_was_killed_is_none(here, tmp_path):
+    store = Store()
+    run_id = train("b" * 64)
+    pending = store.client.create_logged_model(store.experiment, name="model", source_run_id=run_id)
+    store.client.log_outputs(run_id, [LoggedModelOutput(pending.model_id, step=0)])
+    assert store.usable_model(store.client.get_run(run_id)) is None
+    store.client.finalize_logged_model(pending.model_id, "READY")
+    assert store.usable_model(store.client.get_run(run_id)) is None  # its files are not there
+    folder = Path(url2pathname(urlsplit(pending.artifact_location).path))
+    folder.mkdir(parents=True)
+    (folder / "MLmodel").touch()
+    assert store.usable_model(store.client.get_run(run_id)) == pending.model_id
+
+
+def test_a_relative_store_keeps_its_files_in_the_repository(here, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    store = Store()
+    assert (here / "other.db").is_file()
+    assert store.client.get_experiment(store.experiment).artifact_location == (here / "mlartifacts").as_uri()
+
+
+def test_a_store_of_another_place_is_refused(here, tmp_path, monkeypatch):
+    Store()
+    for name in ("mlflow.db", "params.yaml"):
+        shutil.copy(here / name, tmp_path / name)
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    with pytest.raises(CCTError, match=r"keeps its files in .*mlartifacts, so this clone was moved or copied"):
+        Store()

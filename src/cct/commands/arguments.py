@@ -54,6 +54,13 @@ def add_set_param(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def non_empty(text: str) -> str:
+    """A text with a character. A variable of the shell that is not set gives an empty one."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: is a variable of the shell not set?")
+    return text
+
+
 def add_run_id(parser: argparse.ArgumentParser) -> None:
     """Add the identifier of a run in MLflow."""
-    parser.add_argument("id", metavar="RUN_ID", help="as the MLflow UI shows it")
+    parser.add_argument("id", metavar="RUN_ID", type=non_empty, help="as the MLflow UI shows it")

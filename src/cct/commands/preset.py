@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    if not arguments.name:
+    if arguments.name is None:
         for name in preset_names():
             print(f"{name:16}{preset_title(name)}")
         return

@@ -5,11 +5,12 @@ import tempfile
 from pathlib import Path
 
 from cct import paths
-from cct.commands.arguments import tolerance
+from cct.commands.arguments import non_empty, tolerance
 from cct.dvc import fetch_files, require_up_to_date, run_dvc
 from cct.experiments.presets import preset_arguments
 from cct.experiments.reproduce import EXIT, compare_outputs, machine_differences, summarize_findings
 from cct.experiments.workspace import clone_work_tree
+from cct.params import load
 from cct.pipeline import pipeline_outputs
 from cct.repository import repository_root
 
@@ -18,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Ends with 0 if all files are identical, 3 if they differ within the tolerance only, 1 otherwise."
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--quick", action="store_true", help="run the demo twice instead, and compare those")
-    how.add_argument("--against", metavar="REV", help="run nothing: compare with a commit's or experiment's files")
+    how.add_argument(
+        "--against", metavar="REV", type=non_empty, help="run nothing: compare with a commit's or experiment's files"
+    )
     parser.add_argument(
         "--tolerance", type=tolerance, default=1e-3, help="largest excusable difference of numbers (default: 0.001)"
     )
@@ -27,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     top = repository_root()
     names = pipeline_outputs(top)
+    load(paths.PARAMS)
     with tempfile.TemporaryDirectory(prefix="cct-verify-") as folder:
         first, second = top, Path(folder, "second")
         if arguments.quick:

@@ -6,6 +6,20 @@ import numpy as np
 from cct.errors import CCTError
 from cct.models.architectures import Architecture
 from cct.models.cost import token_grid
+from cct.models.layers.tokenizers import Standardize
+
+# Options of layers that a fine-tuned model may have otherwise.
+TRAINING_OPTIONS = {
+    "name",
+    "dtype",
+    "trainable",
+    "batch_shape",
+    "initialization",
+    "dropout",
+    "projection_dropout",
+    "attention_dropout",
+    "stochastic_depth",
+}
 
 
 class WeightsError(CCTError):
@@ -42,11 +56,26 @@ def initialize_from(
             notes.append("new head")
         else:
             problems.append(f"shapes differ: {path} {values[path].shape}, needed {shape}")
+    problems += _other_functions(source, network)
     if problems:
         raise WeightsError("\n  ".join([f"{len(problems)} weights do not fit:", *sorted(problems)]))
     for path, variable in ours.items():
         variable.assign(values[path])
     return ", ".join(dict.fromkeys(notes)) or "all weights taken"
+
+
+def _other_functions(source: keras.Model, network: keras.Model) -> list[str]:
+    """The options of layers that change a model's function but not the shapes of its weights, where they differ."""
+    theirs = {layer.name: layer for layer in source.layers}
+    found = []
+    for layer in network.layers:
+        if layer.name not in theirs or isinstance(layer, Standardize) or layer.name == "head":
+            continue
+        ours, other = layer.get_config(), theirs[layer.name].get_config()
+        for option in sorted(ours.keys() & other.keys() - TRAINING_OPTIONS):
+            if ours[option] != other[option]:
+                found.append(f"{layer.name}: {option} {other[option]!r}, needed {ours[option]!r}")
+    return found
 
 
 def interpolate_positions(table_1nd: np.ndarray, target: tuple[int, int], *, class_tokens: int = 0) -> np.ndarray:

@@ -71,6 +71,10 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
             "check nvidia-smi, or set runtime.device to auto or cpu."
         )
     keras.utils.set_random_seed(seed)
+    # A user's keras.json may have other values. These are Keras's defaults.
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy(runtime.precision)
     return {
         "backend": runtime.backend,

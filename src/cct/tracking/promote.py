@@ -59,15 +59,15 @@ def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
         CCTError: the run has no model or no such metric, or is not better.
     """
     run = store.get(run_id)
-    models = run.outputs.model_outputs if run.outputs else []
-    if not models:
+    model_id = store.usable_model(run)
+    if not model_id:
         raise CCTError(f"run {run_id} has no model: its training did not end, or cct track has not been run")
     allowed = [name for name in comparable_metrics() if name in run.data.metrics]
     if metric not in allowed:
         raise CCTError(f"run {run_id} has no result {metric!r}; it has: {', '.join(allowed)}")
     registered = registered_name(run)
     with FileLock(repository_root() / ".cct" / "promote.lock"):  # else two better models could both win
-        return _promote(store, run, models[0].model_id, registered, metric=metric, force=force)
+        return _promote(store, run, model_id, registered, metric=metric, force=force)
 
 
 def _promote(store: Store, run: Any, model_id: str, registered: str, *, metric: str, force: bool) -> str:

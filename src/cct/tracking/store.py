@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
@@ -104,23 +104,33 @@ class Store:
         for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration; this project logs errors
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
         top = repository_root()
-        local = None if os.environ.get("MLFLOW_TRACKING_URI") else (top / "mlartifacts").as_uri()
-        mlflow.set_tracking_uri(tracking_uri())  # sets MLFLOW_TRACKING_URI too
+        uri = tracking_uri()
+        # A store in the repository keeps its files there too, also for experiments that DVC runs in temporary folders.
+        own = Path(uri.removeprefix("sqlite:///")) if uri.startswith(f"sqlite:///{top}/") else None
+        artifacts = (top / "mlartifacts").as_uri() if own else None
+        mlflow.set_tracking_uri(uri)  # sets MLFLOW_TRACKING_URI too
         require_writable(top / ".cct")
-        require_sqlite_file(tracking_uri())
+        require_sqlite_file(uri)
         # Many statements make the tables of a SQLite store, each in its own transaction. Two processes that create one
         # store at once destroy it. A process that is killed meanwhile destroys it too.
         with FileLock(top / ".cct" / "mlflow.lock"):
-            if local and not (top / DATABASE).exists():
+            if own and not own.exists():
                 part = top / ".cct" / DATABASE
                 part.unlink(missing_ok=True)
                 mlflow.MlflowClient(f"sqlite:///{part}")
-                part.replace(top / DATABASE)
+                part.replace(own)
             try:
                 self.client = mlflow.MlflowClient()
             except ValueError as error:  # of a variable, such as MLFLOW_SQLALCHEMYSTORE_POOL_SIZE
-                raise CCTError(f"MLflow ({tracking_uri()}): {error}") from error
-            self.experiment = self._get_or_create(os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT, local)
+                raise CCTError(f"MLflow ({uri}): {error}") from error
+            self.experiment = self._get_or_create(os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT, artifacts)
+        if own:
+            place = _local_path(self.client.get_experiment(self.experiment).artifact_location)
+            if place and place.resolve() != (top / "mlartifacts").resolve():
+                raise CCTError(
+                    f"{own} keeps its files in {place}, so this clone was moved or copied: remove {own.name} and "
+                    "mlartifacts, then run cct track --all"
+                )
         mlflow.set_experiment(experiment_id=self.experiment)  # Model.log uses this experiment, not the run's
 
     def _get_or_create(self, name: str, artifacts: str | None) -> str:
@@ -254,12 +264,11 @@ class Store:
 
         from cct.inference import mlflow_model
 
-        run = self.client.get_run(run_id)
-        if run.outputs and run.outputs.model_outputs:
+        if self.usable_model(self.client.get_run(run_id)):
             return
         sha256 = sha256_of_file(path)
         same = f"tags.`cct.model_sha256` = '{sha256}'"
-        stored = [m for m in self.client.search_logged_models([self.experiment], same) if m.status == "READY"]
+        stored = [m for m in self.client.search_logged_models([self.experiment], same) if _is_whole(m)]
         if stored:
             self.client.log_outputs(run_id, [LoggedModelOutput(stored[0].model_id, step=0)])
             return
@@ -269,6 +278,16 @@ class Store:
             validate_serving_input=False,
         )  # fmt: skip
         self.client.set_logged_model_tags(info.model_id, {"cct.model_sha256": sha256})
+
+    def usable_model(self, run: Any) -> str | None:
+        """The identifier of a run's model, or None. A model counts if its upload ended and its files are there."""
+        from mlflow.exceptions import MlflowException
+
+        for output in run.outputs.model_outputs if run.outputs else []:
+            with contextlib.suppress(MlflowException):  # it is deleted
+                if _is_whole(self.client.get_logged_model(output.model_id)):
+                    return output.model_id
+        return None
 
     def fill(self, run_id: str, folder: Path, meta: Mapping[str, Any], *, at: int) -> None:
         """Log the files of training and evaluation in `folder`. Metrics and a model that the run has are skipped."""
@@ -285,6 +304,18 @@ class Store:
         for path in (paths.HISTORY, paths.METRICS, paths.PREDICTIONS, paths.PER_CLASS):
             if (folder / path).is_file():
                 self.log_artifact(run_id, folder / path, "reports")
+
+
+def _is_whole(model: Any) -> bool:
+    """Whether the upload of a logged model ended, and its files are there, as far as they are on this machine."""
+    place = _local_path(model.artifact_location)
+    return model.status == "READY" and (place is None or (place / "MLmodel").is_file())
+
+
+def _local_path(location: str) -> Path | None:
+    """The path of a location on this machine; None for another kind of store."""
+    place = urlsplit(location)
+    return Path(unquote(place.path)) if place.scheme in ("", "file") else None
 
 
 @contextlib.contextmanager
