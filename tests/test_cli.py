@@ -143,6 +143,17 @@ def test_a_child_process_of_dvc_finds_python_and_an_author(tmp_path, monkeypatch
     assert child_environment().keys() - {"PATH", "PYTHONPATH"} == before.keys() - {"PATH", "PYTHONPATH"}
 
 
+def test_a_child_process_in_a_clone_has_the_author_of_the_repository(make_clone, tmp_path, monkeypatch):
+    """A name that only the repository's own configuration has is not in its clones."""
+    clone = make_clone()
+    monkeypatch.chdir(clone.path)
+    for name, value in clone.environment.items():
+        monkeypatch.setenv(name, value)
+    subprocess.run(["git", "clone", "-q", str(clone.path), str(tmp_path / "second")], check=True)
+    assert child_environment(tmp_path / "second")["GIT_AUTHOR_NAME"] == "tests"
+    assert "GIT_AUTHOR_NAME" not in child_environment()
+
+
 def test_nothing_of_this_project_is_in_other_processes():
     """An interpreter of the environment imports nothing of it at its start."""
     code = "import sys; print([name for name in sys.modules if name.split('.')[0] == 'cct'])"

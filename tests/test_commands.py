@@ -67,6 +67,8 @@ def clone(trained, tmp_path) -> Clone:
     shutil.copytree(trained, tmp_path / "copy", symlinks=True)
     made = Clone(tmp_path / "copy/repository", tmp_path / "copy/home")
     made.link_environment()
+    (made.path / "mlflow.db").unlink()  # it names the place of the first folder
+    shutil.rmtree(made.path / "mlartifacts")
     return made
 
 

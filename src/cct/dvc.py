@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 AUTHOR = {"name": "DVC experiment", "email": "dvc@localhost"}
 
 
-def child_environment() -> dict[str, str]:
-    """The environment for a child process that runs DVC.
+def child_environment(folder: Path | None = None) -> dict[str, str]:
+    """The environment for a child process that runs DVC, in a clone or in the current repository.
 
-    The stages find this environment's `python` first. If git has no name or email, the child process gets a default.
-    Git's configuration and this process do not change.
+    The stages find this environment's `python` first. If git has no name or email there, the child process gets those
+    of the current repository, or a default. Git's configuration and this process do not change.
     """
     environment = dict(os.environ)
     own = str(Path(sys.executable).parent)
@@ -35,9 +35,10 @@ def child_environment() -> dict[str, str]:
     patches = str(Path(__file__).with_name("dvc_patches"))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [patches, environment.get("PYTHONPATH")]))
     for field, value in AUTHOR.items():
-        if not git(repository_root(), "config", f"user.{field}"):
+        own_value = git(repository_root(), "config", f"user.{field}")
+        if not (git(folder, "config", f"user.{field}") if folder else own_value):
             for role in ("AUTHOR", "COMMITTER"):
-                environment.setdefault(f"GIT_{role}_{field.upper()}", value)
+                environment.setdefault(f"GIT_{role}_{field.upper()}", own_value or value)
     return environment
 
 
@@ -52,7 +53,7 @@ def run_dvc(*words: str, folder: Path | None = None) -> None:
         CCTError: DVC failed. It has printed the reason.
     """
     log.debug("dvc %s", " ".join(words))
-    environment, interrupted = child_environment(), False
+    environment, interrupted = child_environment(folder), False
     if folder:
         for name in ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
             environment.pop(name, None)
