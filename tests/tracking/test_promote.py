@@ -3,6 +3,9 @@
 import contextlib
 import sqlite3
 import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 import pytest
@@ -28,6 +31,9 @@ def a_run(store: Store, model: str, data: str = "digits", test: str = "012345678
     tags = {"cct.model_sha256": model, "cct.data_name": data, "cct.data_test_digest": test}
     run_id = store.client.create_run(store.experiment, tags=tags).info.run_id
     stored = mlflow.initialize_logged_model(name="model", source_run_id=run_id)
+    folder = Path(url2pathname(urlsplit(stored.artifact_location).path))
+    folder.mkdir(parents=True)
+    (folder / "MLmodel").touch()
     store.client.finalize_logged_model(stored.model_id, "READY")
     store.client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(stored.model_id, step=0)])
     for name, value in metrics.items():

@@ -1,6 +1,5 @@
 """Runs in a real SQLite store. `test_pipeline.py` tests the pipeline's own runs."""
 
-import shutil
 import subprocess
 import sys
 import time
@@ -297,14 +296,3 @@ def test_a_relative_store_keeps_its_files_in_the_repository(here, monkeypatch):
     store = Store()
     assert (here / "other.db").is_file()
     assert store.client.get_experiment(store.experiment).artifact_location == (here / "mlartifacts").as_uri()
-
-
-def test_a_store_of_another_place_is_refused(here, tmp_path, monkeypatch):
-    Store()
-    for name in ("mlflow.db", "params.yaml"):
-        shutil.copy(here / name, tmp_path / name)
-    (tmp_path / ".dvc").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    with pytest.raises(CCTError, match=r"keeps its files in .*mlartifacts, so this clone was moved or copied"):
-        Store()

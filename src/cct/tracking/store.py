@@ -124,13 +124,6 @@ class Store:
             except ValueError as error:  # of a variable, such as MLFLOW_SQLALCHEMYSTORE_POOL_SIZE
                 raise CCTError(f"MLflow ({uri}): {error}") from error
             self.experiment = self._get_or_create(os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT, artifacts)
-        if own:
-            place = _local_path(self.client.get_experiment(self.experiment).artifact_location)
-            if place and place.resolve() != (top / "mlartifacts").resolve():
-                raise CCTError(
-                    f"{own} keeps its files in {place}, so this clone was moved or copied: remove {own.name} and "
-                    "mlartifacts, then run cct track --all"
-                )
         mlflow.set_experiment(experiment_id=self.experiment)  # Model.log uses this experiment, not the run's
 
     def _get_or_create(self, name: str, artifacts: str | None) -> str:
@@ -264,11 +257,12 @@ class Store:
 
         from cct.inference import mlflow_model
 
-        if self.usable_model(self.client.get_run(run_id)):
+        run = self.client.get_run(run_id)
+        if run.outputs and run.outputs.model_outputs:
             return
         sha256 = sha256_of_file(path)
         same = f"tags.`cct.model_sha256` = '{sha256}'"
-        stored = [m for m in self.client.search_logged_models([self.experiment], same) if _is_whole(m)]
+        stored = [m for m in self.client.search_logged_models([self.experiment], same) if m.status == "READY"]
         if stored:
             self.client.log_outputs(run_id, [LoggedModelOutput(stored[0].model_id, step=0)])
             return
