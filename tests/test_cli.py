@@ -18,7 +18,7 @@ from cct.errors import CCTError
 from cct.experiments.presets import preset_names
 from cct.log import redact
 from cct.stages import __main__ as stages
-from cct.tracking.store import require_sqlite_file
+from cct.tracking.address import require_sqlite_file
 from cct.tracking.view import view_path
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from browsers import browser, require_browser
 from clones import Clone
 from runs import OVERRIDES, digests, set_parameters
 from servers import free_port, mlflow_server, serve
 
 pytestmark = pytest.mark.services
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
 
 
@@ -187,22 +187,16 @@ def two_runs(clone) -> Clone:
 @pytest.fixture(scope="module")
 def page(two_runs, tmp_path_factory):
     """A browser on the MLflow UI, as `make ui` serves it, and the address that it says."""
-    needs(CHROMIUM, "Chromium")
-    needs(importlib.util.find_spec("playwright"), "playwright")
-    from playwright.sync_api import sync_playwright
-
+    require_browser()
     port, log = free_port(), tmp_path_factory.mktemp("ui") / "log"
     words = [sys.executable, "-m", "cct.cli", "ui", "--port", str(port)]
     environment = two_runs.environment | {"DVC_ROOT": str(two_runs.path)}
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with serve(words, port=port, log=log, path="/health", **environment), sync_playwright() as playwright:
+    with serve(words, port=port, log=log, path="/health", **environment), browser() as chromium:
         address = re.search(r"MLflow UI on (\S+)", log.read_text())[1]
         assert address.startswith(f"http://127.0.0.1:{port}/")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = browser.new_page(viewport={"width": 1900, "height": 1000})
+        page = chromium.new_page(viewport={"width": 1900, "height": 1000})
         page.set_default_timeout(30_000)
         yield page, address
-        browser.close()
 
 
 def test_the_list_of_runs_has_the_main_metrics_as_columns(page, two_runs):

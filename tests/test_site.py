@@ -3,20 +3,19 @@
 import functools
 import html.parser
 import http.server
-import importlib.util
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import browsers
 import pytest
+from browsers import require_browser
 from clones import ROOT
 
 pytestmark = pytest.mark.docs
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # What a browser fetches by itself; the target of a link is the reader's choice.
 FETCHED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "srcset", "video": "src"}
 
@@ -68,17 +67,9 @@ def test_no_page_names_an_outside_address(site):
 
 @pytest.fixture(scope="module")
 def browser():
-    if not CHROMIUM:
-        pytest.skip("Chromium is not installed")
-    if not importlib.util.find_spec("playwright"):
-        pytest.skip("playwright is not installed (make setup EXTRA=services)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+    require_browser()
+    with browsers.browser() as made:
         yield made
-        made.close()
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

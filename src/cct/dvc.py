@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cct.errors import CCTError
+from cct.files import require_file_or_folder
 from cct.params import load
 from cct.paths import PARAMS
 from cct.pipeline import pipeline_outputs
@@ -115,10 +116,7 @@ def require_up_to_date(top: Path) -> None:
 
     load(top / PARAMS)
     for name in pipeline_outputs(top):  # DVC would read a device to its end
-        if (path := top / name).exists() and not (path.is_file() or path.is_dir()):
-            raise CCTError(
-                f"{name} is neither a plain file nor a folder: remove it, then run dvc checkout or dvc repro"
-            )
+        require_file_or_folder(top / name, name)
     try:
         with Repo(str(top)) as repository:
             status = repository.status()

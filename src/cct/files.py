@@ -15,6 +15,22 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def require_file_or_folder(path: Path, name: object = None) -> None:
+    """Refuse a device or a pipe, which may have no end. A path where nothing is passes.
+
+    Args:
+        path: the path.
+        name: stands in the message; None is the path.
+
+    Raises:
+        CCTError: something else than a plain file or a folder is there.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise CCTError(
+            f"{name or path} is neither a plain file nor a folder: remove it, then run dvc checkout or dvc repro"
+        )
+
+
 def make_empty_folder(folder: Path) -> None:
     """Make a folder, or empty it.
 

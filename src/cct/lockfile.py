@@ -12,6 +12,7 @@ from typing import Any
 from pathspec import GitIgnoreSpec
 
 from cct.errors import CCTError
+from cct.files import require_file_or_folder
 from cct.params import read_yaml
 from cct.paths import DVC_LOCK
 from cct.repository import git, repository_root
@@ -27,8 +28,7 @@ def dvc_digest(path: Path) -> str:
         OSError: a file cannot be read.
         CCTError: it is a device or a pipe, which may have no end.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise CCTError(f"{path} is neither a plain file nor a folder: remove it, then run dvc checkout or dvc repro")
+    require_file_or_folder(path)
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()

@@ -23,7 +23,7 @@ from urllib.request import url2pathname
 import platformdirs
 from filelock import FileLock, Timeout
 
-from cct.data.transfer import Failed, PackedFile, download, length, mismatch, save_chunks
+from cct.data.transfer import Failed, PackedFile, absence, download, length, mismatch, save_chunks
 from cct.errors import CCTError
 from cct.files import sha256_of_file
 from cct.log import redact
@@ -168,19 +168,20 @@ def _download_packed(url: str, part: Path, wanted: SourceFile) -> None:
 
 def _unpack(path: Path, part: Path, wanted: SourceFile) -> str | None:
     """Fill `part` with the content of a .gz file. Returns what is wrong with it, as the predicate of a sentence."""
-    if not path.is_file():
-        return "is not a file" if os.path.lexists(path) else "does not exist"
+    if why := absence(path):
+        return why
     unpacked = part.with_name(f"{wanted.file}.unpacked")  # a wrong file replaces no partial download
     try:
         save_chunks(_read(path, gzip.open), unpacked, limit=wanted.size)
-        why = mismatch(unpacked, wanted)
+        if why := mismatch(unpacked, wanted):
+            why = f"is the .gz of a file that {why}"
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         why = f"is not a whole .gz file: {error}"
     except Failed as error:
         why = str(error)
     if why:
         unpacked.unlink(missing_ok=True)
-        return why if why.startswith(("is not", "sent")) else f"is the .gz of a file that {why}"
+        return why
     os.replace(unpacked, part)
     log.info(f"{wanted.file}: unpacked from {path}")
     return None

@@ -269,8 +269,8 @@ def _progress(file: str, size: int | None, start: int) -> Iterator[Callable[[int
 def mismatch(path: Path, wanted: SourceFile) -> str | None:
     """The reason why `path` is not the wanted file, as the predicate of a sentence; None if it is."""
     try:
-        if not path.is_file():
-            return "is not a file" if os.path.lexists(path) else "does not exist"
+        if why := absence(path):
+            return why
         if (size := path.stat().st_size) != wanted.size:
             return f"has {size:,} bytes, expected {wanted.size:,}"
         if (found := sha256_of_file(path)) != wanted.sha256:
@@ -278,6 +278,13 @@ def mismatch(path: Path, wanted: SourceFile) -> str | None:
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None
+
+
+def absence(path: Path) -> str | None:
+    """The reason why `path` is not a file, as the predicate of a sentence; None if it is one."""
+    if path.is_file():
+        return None
+    return "is not a file" if os.path.lexists(path) else "does not exist"
 
 
 def length(path: Path) -> int:

@@ -3,8 +3,6 @@
 import contextlib
 import logging
 import os
-import re
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from cct.evaluation.reports import read_metrics
 from cct.files import require_writable, sha256_of_file
 from cct.log import redact
 from cct.repository import repository_root
+from cct.tracking.address import DATABASE, require_sqlite_file, tracking_uri
 from cct.tracking.delivery import error_reason
 from cct.tracking.names import best_metrics, epoch_metrics, result_metrics
 from cct.tracking.provenance import Provenance, logged_parameters, reproduce_command
@@ -28,7 +27,7 @@ from cct.training.history import read_history
 log = logging.getLogger(__name__)
 
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes for a missing thing
-EXPERIMENT, DATABASE = "cct", "mlflow.db"
+EXPERIMENT = "cct"
 # By default, MLflow tries a dead server seven times again, for two minutes each. `Delivery` repeats calls instead.
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -36,55 +35,6 @@ SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-
-
-def tracking_uri() -> str:
-    """The tracking URI: `MLFLOW_TRACKING_URI`, or a SQLite file in the repository root.
-
-    A relative path of a SQLite file starts there too, not in the temporary folder of an experiment.
-    """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
-    try:
-        urlsplit(uri)
-        uri.encode()
-    except ValueError as error:
-        raise CCTError(
-            f"MLFLOW_TRACKING_URI = {redact(ascii(uri))} is not an address ({error}): unset it, or write "
-            f"sqlite:///{DATABASE}"
-        ) from error
-    if uri in ("sqlite://", "sqlite:///:memory:"):
-        raise CCTError(f"MLFLOW_TRACKING_URI = {uri!r} is a store in memory, which ends with each stage: name a file")
-    relative = re.fullmatch(r"sqlite:///(?![/:])(.+)", uri)
-    return f"sqlite:///{repository_root() / relative[1]}" if relative else uri
-
-
-def require_sqlite_file(uri: str) -> None:
-    """Refuse a SQLite file that cannot be opened. MLflow itself would try for a minute, or wait for ever.
-
-    Raises:
-        CCTError: it is a folder or a device, or SQLite cannot open it.
-    """
-    found = re.fullmatch(r"sqlite:///([^?]+)", uri)
-    if not found:
-        return
-    path = Path(found[1])
-    if path.is_dir():
-        raise CCTError(f"{path} is a folder, and MLflow needs a file there: remove it, or move it away")
-    if path.exists() and not path.is_file():
-        raise CCTError(f"{path} is not a plain file, and MLflow needs one there: remove it, or move it away")
-    try:
-        if path.exists():
-            with contextlib.closing(
-                sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=20)
-            ) as store:
-                store.execute("SELECT count(*) FROM sqlite_master")
-        else:
-            require_writable(path.parent)
-    except sqlite3.Error as error:
-        raise CCTError(
-            f"{path} cannot be opened as MLflow's store: {error}. If it is damaged, move it away, then cct track --all "
-            "makes it again"
-        ) from error
 
 
 class Store:

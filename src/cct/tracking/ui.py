@@ -10,8 +10,9 @@ import sys
 from cct.errors import CCTError
 from cct.log import redact
 from cct.repository import repository_root
+from cct.tracking.address import DATABASE, tracking_uri
 from cct.tracking.registry import require_tracking
-from cct.tracking.store import DATABASE, Store, explained_errors, tracking_uri
+from cct.tracking.store import Store, explained_errors
 from cct.tracking.sync import track_experiment, untracked_experiments
 from cct.tracking.view import view_path
 from cct.training.checkpoints import CHECKPOINTS, abandoned_runs
