@@ -3,3 +3,9 @@
 
 class CCTError(Exception):
     """A mistake outside the code (a parameter, a file, the network). Its message is all that the user needs."""
+
+
+def one_line(error: BaseException) -> str:
+    """The text of a library's error as one printable line of at most 200 characters."""
+    text = " ".join(str(error).split())[:200]
+    return text if text.isprintable() and text else type(error).__name__

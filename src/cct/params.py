@@ -20,8 +20,8 @@ from cct.strict_yaml import StrictYAMLError, loads
 # Names, not imports: imported modules are dependencies of a stage in DVC. The schema of another stage can refuse a file
 # but cannot change a result. So it is imported when a file is checked, and is no dependency.
 SECTIONS = {
-    "data": "cct.data.sources:DataParams",
-    "preprocess": "cct.data.splits:PreprocessParams",
+    "data": "cct.data.params:DataParams",
+    "preprocess": "cct.data.params:PreprocessParams",
     "model": "cct.models.architectures:ModelParams",
     "augment": "cct.augment.params:AugmentParams",
     "train": "cct.training.params:TrainParams",

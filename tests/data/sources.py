@@ -2,14 +2,24 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
+from clones import DEFAULTS
 
+from cct import params
 from cct.data.arrays import Arrays, DataError
 from cct.data.formats.registry import FORMATS
+from cct.data.params import PreprocessParams
 from cct.data.sources import Source, SourceFile, read_arrays
 
 DIGITS = Path(importlib.util.find_spec("sklearn").submodule_search_locations[0], "datasets/data/digits.csv.gz")
+
+
+def preprocess_params(**changes: Any) -> PreprocessParams:
+    """The section `preprocess` of the tests' parameters, with changes."""
+    values = params.load(DEFAULTS, "preprocess").model_dump() | changes
+    return PreprocessParams(**values)
 
 
 def source(path: Path, form: str = "cifar10-binary", classes: int = 10) -> Source:

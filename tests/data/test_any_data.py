@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sources import read
+from sources import preprocess_params, read
 from test_cifar import TEST, TRAIN, cifar10, tarred
 
+from cct.data import splits
 from cct.data.arrays import DataError
-from cct.data.splits import PreprocessParams, train_and_validation
 
 within = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -61,15 +61,21 @@ def test_any_content_of_a_member_is_records_or_refused(tmp_path, content, which)
 )
 def test_any_split_keeps_each_example_on_one_side_and_each_class_on_both(labels, share, fraction, seed):
     labels = np.array(labels)
-    config = PreprocessParams(train_fraction=share, validation_fraction=fraction, seed=seed)
+    config = preprocess_params(train_fraction=share, validation_fraction=fraction, seed=seed)
+    here = sorted(set(labels.tolist()))
     try:
-        train, val = train_and_validation(labels, config)
+        stated = np.full(len(labels), splits.TRAIN)
+        found = splits.assign_splits(
+            np.searchsorted(here, labels), stated, config, classes=list(map(str, here)), test_is_separate=True
+        )
     except DataError as error:
-        assert "each class needs at least one on both sides" in str(error)
+        assert "Each class needs at least one example on both sides" in str(error)
         return
-    assert not set(train) & set(val) and len(set(train) | set(val)) == len(train) + len(val) <= len(labels)
-    assert (np.diff(train) > 0).all() and (np.diff(val) > 0).all()
-    assert set(labels[train]) == set(labels[val]) == set(labels)
-    for label in set(labels.tolist()):
-        used = round((labels == label).sum() * share) if share < 1 else (labels == label).sum()
-        assert (labels[val] == label).sum() == round(used * fraction)
+    assert set(found) <= {splits.TRAIN, splits.VAL, splits.UNUSED}
+    for label in here:
+        count = (labels == label).sum()
+        used = max(1, round(count * share)) if share < 1 else count
+        chosen = max(1, round(used * fraction))
+        assert (labels[found == splits.VAL] == label).sum() == chosen and (
+            labels[found == splits.TRAIN] == label
+        ).sum() == used - chosen

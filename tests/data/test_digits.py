@@ -47,9 +47,9 @@ ROW = ",".join(["0"] * 64)
         (f"{ROW},1\n{ROW},10\n", "labels from 1 to 10, but there are 10 classes"),
         (f"{ROW},-1\n", "labels from -1 to -1, but there are 10 classes"),
         (
-            f"{ROW},1\n" * 9 + f"{ROW},2\n" * 2,
-            "a fraction of 0.2 takes 0 of the 2 examples with label 2: each class needs at least one on both sides; "
-            "the test split takes 20 % of each class, so add examples with this label",
+            f"{ROW},1\n" * 9 + f"{ROW},2\n",
+            "a fraction of 0.2 leaves nothing on one side of: label 2 (1 of 1). Each class needs at least one example "
+            "on both sides: the test split takes 20 % of each class, so add examples with this label",
         ),
         ("p1,p2\n", "damaged or not a gzipped table of numbers: "),
         ("é", "damaged or not a gzipped table of numbers: "),

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sources import source
+from sources import preprocess_params, source
 
 from cct.data.arrays import Arrays, DataError
-from cct.data.prepare import write_processed
-from cct.data.splits import PreprocessParams, stratified_split
+from cct.data.params import PreprocessParams
+from cct.data.prepare import prepare_arrays, write_processed
+from cct.data.splits import stratified_split
 from cct.data.store import read_meta, read_split
-from cct.tasks.image_classification.preparation import channel_statistics, describe
+from cct.tasks.image_classification.preparation import channel_statistics, converter, describe
 
 
 def test_channel_statistics():
@@ -35,12 +37,16 @@ def arrays() -> Arrays:
     return Arrays(train, np.arange(60) % 3, test, np.arange(9) % 3)
 
 
-IMAGES = {"task": "image_classification", "describe": describe}
-PREPROCESS = PreprocessParams(train_fraction=1.0, validation_fraction=0.2, seed=0)
+PREPROCESS = preprocess_params(validation_fraction=0.2)
+
+
+def write(folder: Path, arrays: Arrays, preprocess: PreprocessParams = PREPROCESS, *, classes: int = 3, **options):
+    prepared = prepare_arrays(source(folder.parent, classes=classes), arrays, preprocess)
+    return write_processed(folder, prepared, task="image_classification", describe=describe, **options)
 
 
 def test_processed_files(arrays, tmp_path):
-    meta = write_processed(tmp_path / "new" / "out", source(tmp_path, classes=3), arrays, PREPROCESS, **IMAGES)
+    meta = write(tmp_path / "new" / "out", arrays)
     folder = tmp_path / "new" / "out"
     names = [f"{split}_{kind}" for split in ("train", "val", "test") for kind in ("inputs", "labels")]
     assert sorted(p.name for p in folder.iterdir()) == sorted(["meta.json", *(f"{name}.npy" for name in names)])
@@ -75,7 +81,7 @@ def test_processed_files(arrays, tmp_path):
 def test_a_share_of_the_training_images(arrays, tmp_path):
     """Of each class 10 of 20, of which 2 validate; the test split stays whole, and the whole set's order."""
     half = PREPROCESS.model_copy(update={"train_fraction": 0.5})
-    meta = write_processed(tmp_path / "half", source(tmp_path, classes=3), arrays, half, **IMAGES)
+    meta = write(tmp_path / "half", arrays, half)
     assert meta["examples_per_class"] == {"train": [8] * 3, "val": [2] * 3, "test": [3] * 3}
     known = [image.tobytes() for image in arrays.train_inputs]
     places = {}
@@ -85,14 +91,15 @@ def test_a_share_of_the_training_images(arrays, tmp_path):
         assert places[split] == sorted(places[split])
         np.testing.assert_array_equal(labels, arrays.train_labels[places[split]])
     assert len({*places["train"], *places["val"]}) == 30
-    with pytest.raises(DataError, match=r"takes 0 of the 20 .* choose another preprocess\.train_fraction"):
-        tiny = PREPROCESS.model_copy(update={"train_fraction": 0.01})
-        write_processed(tmp_path / "tiny", source(tmp_path, classes=3), arrays, tiny, **IMAGES)
+    with pytest.raises(
+        DataError, match=r"^small: .* class0 \(1 of 1\), .* choose another preprocess\.validation_fraction"
+    ):
+        write(tmp_path / "tiny", arrays, PREPROCESS.model_copy(update={"train_fraction": 0.01}))
 
 
 def test_processed_files_are_the_same_bytes_again(arrays, tmp_path):
     for folder, preprocess in [("a", PREPROCESS), ("b", PREPROCESS), ("c", PREPROCESS.model_copy(update={"seed": 1}))]:
-        write_processed(tmp_path / folder, source(tmp_path, classes=3), arrays, preprocess, **IMAGES)
+        write(tmp_path / folder, arrays, preprocess)
     contents = {
         folder: {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("a", "b", "c")
     }
@@ -102,8 +109,10 @@ def test_processed_files_are_the_same_bytes_again(arrays, tmp_path):
 
 
 def test_a_class_without_images_is_refused(arrays, tmp_path):
-    with pytest.raises(DataError, match=r"^small: no training example of class3, class4: .* too many classes$"):
-        write_processed(tmp_path / "out", source(tmp_path, classes=5), arrays, PREPROCESS, **IMAGES)
+    with pytest.raises(
+        DataError, match=r"^small: no training example of class3, class4: add some, or remove the classes$"
+    ):
+        write(tmp_path / "out", arrays, classes=5)
     assert not (tmp_path / "out").exists()
 
 
@@ -111,10 +120,25 @@ def test_a_constant_channel_is_refused(arrays, tmp_path):
     images = arrays.train_inputs.copy()
     images[..., 1] = 7
     with pytest.raises(DataError, match=r"^small: a channel has one value in all training images: check the archive"):
-        write_processed(
-            tmp_path / "out", source(tmp_path, classes=3), arrays._replace(train_inputs=images), PREPROCESS, **IMAGES
-        )
+        write(tmp_path / "out", arrays._replace(train_inputs=images))
     assert not (tmp_path / "out").exists()
+
+
+def test_inputs_are_converted_as_they_are_written(arrays, tmp_path):
+    write(tmp_path / "out", arrays, convert=lambda images: 255 - images[..., :1])
+    images, _ = read_split(tmp_path / "out", "test")
+    np.testing.assert_array_equal(images, 255 - arrays.test_inputs[..., :1])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"image_size": 8}, {"image_size": [8, 12], "channels": "grey"}, {"channels": "grey"}]
+)
+def test_arrays_get_the_size_and_channels_of_the_parameters(arrays, changes):
+    preprocess = preprocess_params(**changes)
+    found = converter(arrays.train_inputs.shape[1:], preprocess)(arrays.train_inputs)
+    height, width = {"8": [8, 8], "[8, 12]": [8, 12], "None": [4, 5]}[str(preprocess.image_size)]
+    assert found.shape == (60, height, width, 1 if preprocess.channels == "grey" else 3) and found.dtype == np.uint8
+    assert converter(found.shape[1:], preprocess) is None
 
 
 def test_what_is_not_there_cannot_be_read(tmp_path):

@@ -1,10 +1,11 @@
-"""The choice of the validation examples."""
+"""The choice of the splits."""
 
 import numpy as np
 import pytest
+from sources import preprocess_params
 
 from cct.data.arrays import DataError
-from cct.data.splits import stratified_split
+from cct.data.splits import TEST, TRAIN, UNSTATED, UNUSED, VAL, assign_splits, stratified_split
 
 
 @pytest.fixture
@@ -34,7 +35,68 @@ def test_split_is_shuffled(labels):
     assert chosen.min() < 100 and chosen.max() > 900
 
 
-@pytest.mark.parametrize("fraction", [0.01, 0.99])
-def test_a_class_left_empty_is_refused(labels, fraction):
-    with pytest.raises(DataError, match=r"of the 40 examples with label 2: .* preprocess.validation_fraction"):
-        stratified_split(labels, fraction, seed=0)
+@pytest.mark.parametrize(
+    ("fraction", "names", "sentence"),
+    [
+        (
+            0.99,
+            None,
+            r"^a fraction of 0.99 leaves nothing on one side of: label 2 \(40 of 40\). Each class needs at least one",
+        ),
+        (
+            0.99,
+            ["a", "b", "Äpfel"],
+            r"on one side of: Äpfel \(40 of 40\)\. .* on both sides: choose another preprocess\.",
+        ),
+    ],
+)
+def test_a_class_left_empty_is_refused(labels, fraction, names, sentence):
+    with pytest.raises(DataError, match=sentence):
+        stratified_split(labels, fraction, seed=0, classes=names)
+
+
+def test_a_small_share_takes_one_of_each_class(labels):
+    assert np.bincount(labels[stratified_split(labels, 0.001, seed=0)[1]]).tolist() == [1, 1, 1]
+
+
+def test_groups_are_chosen_whole(labels):
+    """Groups of five, of one class each or of several."""
+    for groups in (np.arange(len(labels)) // 5, np.argsort(np.argsort(labels, kind="stable")) // 5):
+        stays, chosen = stratified_split(labels, 0.2, seed=0, groups=groups)
+        assert not set(groups[stays]) & set(groups[chosen])
+        assert sorted([*stays, *chosen]) == list(range(len(labels)))
+        counts = np.bincount(labels[chosen])
+        assert (np.abs(counts - [20, 12, 8]) <= 4).all(), counts  # within a group of the share
+
+
+def test_a_class_of_one_group_is_refused():
+    labels, groups = np.repeat([0, 1], 10), np.repeat([0, 1, 2], [5, 5, 10])
+    with pytest.raises(DataError, match=r"one side of: cat \(10 of 10\)\. .* and a group stays on one side"):
+        stratified_split(labels, 0.5, seed=0, groups=groups, classes=["dog", "cat"])
+
+
+def chosen_splits(labels, stated, **changes):
+    return assign_splits(labels, stated, preprocess_params(**changes), classes=["a", "b", "c"])
+
+
+def test_splits_that_the_source_has_not_are_chosen(labels):
+    unstated = np.full(len(labels), UNSTATED)
+    found = chosen_splits(labels, unstated, test_fraction=0.2, validation_fraction=0.25, train_fraction=0.5)
+    counts = {split: np.bincount(labels[found == split]).tolist() for split in (TRAIN, VAL, TEST, UNUSED)}
+    assert counts == {TRAIN: [30, 18, 12], VAL: [10, 6, 4], TEST: [20, 12, 8], UNUSED: [40, 24, 16]}
+    stated = np.where(found == UNUSED, UNSTATED, found)
+    np.testing.assert_array_equal(chosen_splits(labels, stated), np.where(stated == UNSTATED, TRAIN, stated))
+
+
+@pytest.mark.parametrize("stated", [VAL, TEST])
+def test_a_split_of_the_source_is_kept(labels, stated):
+    given = np.where(np.arange(len(labels)) % 4 == 0, stated, UNSTATED)
+    found = chosen_splits(labels, given)
+    np.testing.assert_array_equal(found[given == stated], stated)
+    assert stated not in found[given == UNSTATED]
+    assert set(found) == {TRAIN, VAL, TEST}
+
+
+def test_a_class_without_training_examples_is_refused(labels):
+    with pytest.raises(DataError, match=r"^no training example of b, c: add some, or remove the classes$"):
+        chosen_splits(labels, np.where(labels == 0, TRAIN, TEST))

@@ -1,61 +1,126 @@
-"""Turns a source's arrays into the processed arrays of all splits."""
+"""Writes the processed arrays of all splits."""
 
+import csv
 import hashlib
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cct.data.arrays import Arrays, DataError
+from cct.data.params import PreprocessParams
 from cct.data.sources import Source
-from cct.data.splits import PreprocessParams, train_and_validation
+from cct.data.splits import TRAIN, VAL, assign_splits
 from cct.data.store import INPUTS, LABELS, META, SPLITS
 from cct.files import sha256_of_file
+
+CHUNK_BYTES = 1 << 24  # of inputs that are copied at a time
+FILES = "files.csv"
+
+
+class Split(NamedTuple):
+    """The examples of a split: rows of an array that may have others too."""
+
+    inputs: np.ndarray  # (m, ...), in memory or memory-mapped
+    row_n: np.ndarray  # (n,)
+    label_n: np.ndarray  # (n,) int64
+
+
+class Prepared(NamedTuple):
+    """A data set whose splits are chosen.
+
+    Attributes:
+        name: the name of the data set.
+        classes: names in the order of their labels.
+        splits: the examples of each split.
+        facts: more fields of meta.json.
+        files: the file of each example of each split; None if the examples have no files of their own.
+    """
+
+    name: str
+    classes: Sequence[str]
+    splits: Mapping[str, Split]
+    facts: Mapping[str, Any]
+    files: Mapping[str, Sequence[str]] | None = None
+
+
+def prepare_arrays(source: Source, arrays: Arrays, preprocess: PreprocessParams) -> Prepared:
+    """Choose the validation split of arrays that have a training and a test split.
+
+    Raises:
+        DataError: a class has no training example, or is too small for a split.
+    """
+    labels = arrays.train_labels
+    try:
+        split_n = assign_splits(
+            labels, np.full(len(labels), TRAIN), preprocess, classes=source.classes, test_is_separate=True
+        )
+    except DataError as error:
+        raise DataError(f"{source.name}: {error}") from error
+    train, val = (np.flatnonzero(split_n == split) for split in (TRAIN, VAL))
+    return Prepared(
+        name=source.name,
+        classes=source.classes,
+        splits={
+            "train": Split(arrays.train_inputs, train, labels[train]),
+            "val": Split(arrays.train_inputs, val, labels[val]),
+            "test": Split(arrays.test_inputs, np.arange(len(arrays.test_labels)), arrays.test_labels),
+        },
+        facts={"source_sha256": {role: file.sha256 for role, file in source.files.items()}},
+    )
 
 
 def write_processed(
     folder: Path,
-    source: Source,
-    arrays: Arrays,
-    preprocess: PreprocessParams,
+    prepared: Prepared,
     *,
     task: str,
     describe: Callable[[np.ndarray], dict[str, Any]],
+    convert: Callable[[np.ndarray], np.ndarray] = lambda inputs: inputs,
 ) -> dict[str, Any]:
-    """Choose the validation split, and write inputs and labels of every split and `meta.json` into `folder`.
+    """Write inputs and labels of every split and `meta.json` into `folder`, in bounded memory.
 
     Args:
-        folder: the folder to write; it is made.
-        source: the descriptor of the arrays.
-        arrays: the training and test examples.
-        preprocess: the fractions and the seed of the choice.
+        folder: the folder to write; it is made, and removed if `describe` refuses the inputs.
+        prepared: the data set.
         task: the task of the examples.
         describe: returns the task's facts about the training inputs, for meta.json.
+        convert: changes a batch of inputs before it is written.
 
     Returns:
         The content of meta.json.
 
     Raises:
-        DataError: a class has no training example or would lose its last one, or `describe` refuses the inputs.
+        DataError: `describe` refuses the inputs.
+        OSError: the disk is full.
     """
-    classes = len(source.classes)
-    splits = _split(source, arrays, preprocess)
-    try:
-        described = describe(splits["train"][0])
-    except DataError as error:
-        raise DataError(f"{source.name}: {error}") from error
+    splits = prepared.splits
     folder.mkdir(parents=True, exist_ok=True)
-    digests = _write_arrays(folder, splits)
+    for split, examples in splits.items():
+        _write_array(folder / INPUTS.format(split), map(convert, _batches(examples)), count=len(examples.row_n))
+        np.save(folder / LABELS.format(split), examples.label_n)
+    try:
+        described = describe(np.load(folder / INPUTS.format("train"), mmap_mode="r"))
+    except DataError as error:
+        shutil.rmtree(folder)
+        raise DataError(f"{prepared.name}: {error}") from error
+    if prepared.files is not None:
+        _write_files(folder / FILES, prepared)
+    names = [Path(name.format(split)).stem for split in SPLITS for name in (INPUTS, LABELS)]
+    digests = {name: sha256_of_file(folder / f"{name}.npy") for name in names}
     meta = {
-        "name": source.name,
+        "name": prepared.name,
         "task": task,
-        "classes": source.classes,
-        "examples": {split: len(splits[split][1]) for split in SPLITS},
-        "examples_per_class": {split: np.bincount(splits[split][1], minlength=classes).tolist() for split in SPLITS},
+        "classes": list(prepared.classes),
+        "examples": {split: len(splits[split].label_n) for split in SPLITS},
+        "examples_per_class": {
+            split: np.bincount(splits[split].label_n, minlength=len(prepared.classes)).tolist() for split in SPLITS
+        },
         **described,
-        "source_sha256": {role: file.sha256 for role, file in source.files.items()},
+        **prepared.facts,
         "sha256": digests,
         "digest": hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest(),
     }
@@ -63,26 +128,28 @@ def write_processed(
     return meta
 
 
-def _split(source: Source, arrays: Arrays, preprocess: PreprocessParams) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Inputs and labels by split."""
-    counts = np.bincount(arrays.train_labels, minlength=len(source.classes))
-    if not counts.all():
-        absent = ", ".join(source.classes[label] for label in np.flatnonzero(counts == 0))
-        raise DataError(f"{source.name}: no training example of {absent}: the descriptor names too many classes")
-    train, val = train_and_validation(arrays.train_labels, preprocess)
-    return {
-        "train": (arrays.train_inputs[train], arrays.train_labels[train]),
-        "val": (arrays.train_inputs[val], arrays.train_labels[val]),
-        "test": (arrays.test_inputs, arrays.test_labels),
-    }
+def _batches(examples: Split) -> Iterator[np.ndarray]:
+    size = max(1, CHUNK_BYTES // max(1, examples.inputs[:1].nbytes))
+    for start in range(0, len(examples.row_n), size):
+        yield examples.inputs[examples.row_n[start : start + size]]
 
 
-def _write_arrays(folder: Path, splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, str]:
-    """Write the arrays. Returns the sha256 of each file by its name without the suffix."""
-    digests = {}
-    for split, arrays in splits.items():
-        for pattern, array in zip((INPUTS, LABELS), arrays, strict=True):
-            path = folder / pattern.format(split)
-            np.save(path, array)
-            digests[path.stem] = sha256_of_file(path)
-    return digests
+def _write_array(path: Path, batches: Iterator[np.ndarray], *, count: int) -> None:
+    """Write batches as one array of `count` rows, in the same bytes as `np.save`."""
+    with path.open("wb") as file:
+        for number, batch in enumerate(batches):
+            if number == 0:
+                descr = np.lib.format.dtype_to_descr(batch.dtype)
+                header = {"descr": descr, "fortran_order": False, "shape": (count, *batch.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(batch).data)
+
+
+def _write_files(path: Path, prepared: Prepared) -> None:
+    """A table that names the file of each example."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["split", "index", "file", "label"])
+        for split, names in prepared.files.items():
+            labels = (prepared.classes[label] for label in prepared.splits[split].label_n)
+            table.writerows((split, index, *row) for index, row in enumerate(zip(names, labels, strict=True)))

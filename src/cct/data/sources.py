@@ -1,24 +1,15 @@
-"""Data sources: their descriptors, and the arrays that they deliver."""
+"""Data sources: descriptors, local images, and the arrays that they deliver."""
 
+import re
+import unicodedata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from cct.data.arrays import Arrays, DataError
 from cct.data.formats.registry import FORMATS
 from cct.params import Section, parse, read_yaml
-
-
-class DataParams(Section):
-    """Which data set is used."""
-
-    source: str = Field(
-        min_length=1,
-        max_length=1000,
-        description="path of a descriptor, such as data/sources/cifar10.yaml, fashion_mnist.yaml or your own",
-    )
-
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -77,6 +68,37 @@ def read_source(path: Path) -> Source:
     return parse(Source, read_yaml(path), where=path)
 
 
+class LocalImages(NamedTuple):
+    """A folder, an archive or a manifest of images, which is read where it is."""
+
+    path: Path
+    name: str
+
+
+def open_source(path: Path) -> Source | LocalImages:
+    """What `data.source` names: a descriptor, by its ending .yaml or .yml, or images.
+
+    Raises:
+        ParamsError: a descriptor is absent or has mistakes.
+        DataError: there is nothing at the path.
+    """
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return read_source(path)
+    if not path.exists():
+        raise DataError(
+            f"data.source = {str(path)!r}: there is no such file or folder here ({Path.cwd()}). Experiments in a "
+            "temporary folder (--temp, --queue) see files in git or DVC only: run dvc add, or give the absolute path"
+        )
+    return LocalImages(path, _data_set_name(path))
+
+
+def _data_set_name(path: Path) -> str:
+    """The name of a folder or file in the characters that names of data sets may have."""
+    stem = re.sub(r"(\.tar)?\.[A-Za-z0-9]+$", "", path.name) if path.is_file() else path.absolute().resolve().name
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.") or "images"
+
+
 def read_arrays(source: Source, folder: Path) -> Arrays:
     """Read the verified files of a source.
 
@@ -87,8 +109,17 @@ def read_arrays(source: Source, folder: Path) -> Arrays:
     Raises:
         DataError: a file is absent, or its content is not of the format that the descriptor names.
     """
+    return FORMATS[source.format].read(source_files(source, folder), len(source.classes))
+
+
+def source_files(source: Source, folder: Path) -> dict[str, Path]:
+    """The paths of the files of a source by their roles.
+
+    Raises:
+        DataError: a file is absent.
+    """
     paths = {role: folder / one.file for role, one in source.files.items()}
     for path in paths.values():
         if not path.is_file():
             raise DataError(f"{path} is not there: run dvc repro download")
-    return FORMATS[source.format].read(paths, len(source.classes))
+    return paths

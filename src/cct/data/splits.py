@@ -1,24 +1,13 @@
-"""The choice of the training and the validation examples."""
+"""The choice of the training, validation and test examples."""
+
+from collections.abc import Sequence
 
 import numpy as np
-from pydantic import Field
 
 from cct.data.arrays import DataError
-from cct.params import Section
+from cct.data.params import PreprocessParams
 
-
-class PreprocessParams(Section):
-    """Which examples train and which validate."""
-
-    train_fraction: float = Field(
-        gt=0,
-        le=1,
-        description="share of each class's training examples that is used; the test split stays whole",
-    )
-    validation_fraction: float = Field(
-        gt=0, lt=1, description="share of each class's used examples that is held out for validation"
-    )
-    seed: int = Field(ge=0, lt=2**32, description="seed that chooses the examples of both shares")
+UNSTATED, TRAIN, VAL, TEST, UNUSED = -1, 0, 1, 2, 3  # of an example whose source does not say its split, and splits
 
 
 def stratified_split(
@@ -27,14 +16,18 @@ def stratified_split(
     *,
     seed: int,
     remedy: str = "choose another preprocess.validation_fraction",
+    classes: Sequence[str] | None = None,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose `fraction` of each class at random.
 
     Args:
         labels: (n,).
-        fraction: between 0 and 1; rounded to a whole number of examples in each class.
+        fraction: between 0 and 1; rounded to a whole number of examples in each class, at least one.
         seed: the seed of the choice.
         remedy: advice in the error about a class that would be empty.
+        classes: the names of the classes, for the error.
+        groups: (n,); examples of one group are all chosen or all not. None: each example alone.
 
     Returns:
         The indices of the other and of the chosen examples, both ascending.
@@ -43,25 +36,92 @@ def stratified_split(
         DataError: a class would be left empty on either side.
     """
     generator = np.random.default_rng(seed)
-    picked = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        count = round(len(members) * fraction)
-        if not 0 < count < len(members):
-            raise DataError(
-                f"a fraction of {fraction} takes {count} of the {len(members)} examples with label {label}: "
-                f"each class needs at least one on both sides; {remedy}"
-            )
-        picked.append(generator.permutation(members)[:count])
-    chosen = np.sort(np.concatenate(picked))
+    members_of = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
+    wanted = {label: max(1, round(len(members) * fraction)) for label, members in members_of.items()}
+    if alone := groups is None or len(np.unique(groups)) == len(groups):
+        parts = [generator.permutation(members)[: wanted[label]] for label, members in members_of.items()]
+        chosen = np.sort(np.concatenate(parts))
+    else:
+        chosen = _whole_groups(labels, groups, wanted, generator)
+    counts = np.bincount(labels[chosen], minlength=max(members_of) + 1)
+    torn = [label for label, members in members_of.items() if not 0 < counts[label] < len(members)]
+    if torn:
+        named = [
+            f"{classes[label] if classes else f'label {label}'} ({counts[label]} of {len(members_of[label])})"
+            for label in torn
+        ]
+        raise DataError(
+            f"a fraction of {fraction} leaves nothing on one side of: {', '.join(named[:20])}. Each class needs at "
+            f"least one example on both sides{'' if alone else ', and a group stays on one side'}: {remedy}"
+        )
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 
-def train_and_validation(labels: np.ndarray, preprocess: PreprocessParams) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the training and the validation examples, ascending."""
-    used = np.arange(len(labels))
+def _whole_groups(
+    labels: np.ndarray, groups: np.ndarray, wanted: dict[int, int], generator: np.random.Generator
+) -> np.ndarray:
+    """Choose groups in random order. One is taken if every class in it comes nearer to the wanted number."""
+    order = np.argsort(groups, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    room, chosen = dict(wanted), []
+    for index in generator.permutation(len(members)):
+        found, counts = np.unique(labels[members[index]], return_counts=True)
+        if all(2 * room[label] >= count for label, count in zip(found.tolist(), counts.tolist(), strict=True)):
+            chosen.append(members[index])
+            for label, count in zip(found.tolist(), counts.tolist(), strict=True):
+                room[label] -= count
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+
+
+def assign_splits(
+    labels: np.ndarray,
+    stated: np.ndarray,
+    preprocess: PreprocessParams,
+    *,
+    classes: Sequence[str],
+    groups: np.ndarray | None = None,
+    test_is_separate: bool = False,
+) -> np.ndarray:
+    """Choose the test and the validation split where the source has none, and the training examples that are used.
+
+    Args:
+        labels: (n,).
+        stated: (n,); the split of each example as the source says it, or UNSTATED, which is training or a share of it.
+        preprocess: the fractions and the seed of the choice.
+        classes: the names of the classes.
+        groups: (n,), as for `stratified_split`.
+        test_is_separate: the test examples are not among these, so none are chosen.
+
+    Returns:
+        The split of each example (n,): TRAIN, VAL, TEST or UNUSED.
+
+    Raises:
+        DataError: a class has no training example, or would be left empty on one side.
+    """
+    split_n = np.where(stated == UNSTATED, TRAIN, stated)
+
+    def choose(fraction: str, chosen: int, others: int = TRAIN) -> None:
+        pool = np.flatnonzero(split_n == TRAIN)
+        rest, share = stratified_split(
+            labels[pool],
+            getattr(preprocess, fraction),
+            seed=preprocess.seed,
+            remedy=f"add examples, or choose another preprocess.{fraction}",
+            classes=classes,
+            groups=None if groups is None else groups[pool],
+        )
+        split_n[pool[rest]], split_n[pool[share]] = others, chosen
+
+    if not test_is_separate and not (split_n == TEST).any():
+        choose("test_fraction", TEST)
+    absent = np.flatnonzero(np.bincount(labels[split_n == TRAIN], minlength=len(classes)) == 0)
+    if len(absent):
+        raise DataError(
+            f"no training example of {', '.join(classes[label] for label in absent[:20])}: add some, or remove the "
+            f"class{'es' * (len(absent) > 1)}"
+        )
     if preprocess.train_fraction < 1:
-        remedy = "choose another preprocess.train_fraction"
-        _, used = stratified_split(labels, preprocess.train_fraction, seed=preprocess.seed, remedy=remedy)
-    train, val = stratified_split(labels[used], preprocess.validation_fraction, seed=preprocess.seed)
-    return used[train], used[val]
+        choose("train_fraction", TRAIN, others=UNUSED)
+    if not (split_n == VAL).any():
+        choose("validation_fraction", VAL)
+    return split_n

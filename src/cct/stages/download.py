@@ -1,23 +1,30 @@
-"""Fetch the file that `data.source` describes into `data/raw`."""
+"""Fetch the files that `data.source` describes into `data/raw`. Images on this machine stay where they are."""
 
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cct import params
 from cct.data.download import fetch_source
-from cct.data.sources import read_source
+from cct.data.sources import LocalImages, open_source
 from cct.files import make_empty_folder
 from cct.paths import PARAMS, RAW
 
 if TYPE_CHECKING:
     from cct.tracking.base import Tracker
 
+log = logging.getLogger(__name__)
+IN_PLACE = "data.source is no descriptor: preprocess reads the images where they are.\n"
+
 
 def main(tracker: "Tracker") -> None:
-    descriptor = Path(params.load(PARAMS, "data").source)
-    source = read_source(descriptor)
-    cached = fetch_source(source, base=descriptor.parent)
+    path = Path(params.load(PARAMS, "data").source)
+    source = open_source(path)
+    cached = {} if isinstance(source, LocalImages) else fetch_source(source, base=path.parent)
     make_empty_folder(RAW)  # DVC keeps persistent outputs, so another source's file may be there
-    for role, path in cached.items():
-        shutil.copyfile(path, RAW / source.files[role].file)
+    for role, file in cached.items():
+        shutil.copyfile(file, RAW / source.files[role].file)
+    if not cached:
+        log.info("%s is on this machine, so nothing is fetched", path)
+        (RAW / "README.txt").write_text(IN_PLACE, encoding="utf-8")

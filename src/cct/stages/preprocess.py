@@ -1,15 +1,23 @@
-"""Turn the file in `data/raw` into arrays in `data/processed`."""
+"""Turn the files of the data source into arrays in `data/processed`."""
 
+import contextlib
 import logging
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cct import params
 from cct.data.formats.registry import FORMATS
-from cct.data.prepare import write_processed
-from cct.data.sources import read_arrays, read_source
-from cct.files import make_empty_folder
-from cct.paths import PARAMS, PROCESSED, RAW
+from cct.data.images.decoded import locked
+from cct.data.images.source import list_images, prepare_images
+from cct.data.params import PreprocessParams
+from cct.data.prepare import Prepared, prepare_arrays, write_processed
+from cct.data.sources import LocalImages, Source, open_source, read_arrays, source_files
+from cct.files import make_empty_folder, sha256_of_file
+from cct.paths import DECODED, PARAMS, PROCESSED, RAW
+from cct.pipeline import stage_code_files
+from cct.repository import repository_root
 from cct.tasks.preparation import PREPARATION_TASKS
 
 if TYPE_CHECKING:
@@ -20,11 +28,35 @@ log = logging.getLogger(__name__)
 
 def main(tracker: "Tracker") -> None:
     data, preprocess = params.load(PARAMS, "data", "preprocess")
-    source = read_source(Path(data.source))
-    arrays = read_arrays(source, RAW)
-    make_empty_folder(PROCESSED)  # DVC keeps persistent outputs, so a killed run's files may be there
-    task = FORMATS[source.format].task
-    meta = write_processed(PROCESSED, source, arrays, preprocess, task=task, describe=PREPARATION_TASKS[task])
+    source = open_source(Path(data.source))
+    local = isinstance(source, LocalImages)
+    task = PREPARATION_TASKS[name := "image_classification" if local else FORMATS[source.format].task]
+    with _prepared(source, preprocess) as prepared:
+        make_empty_folder(PROCESSED)  # DVC keeps persistent outputs, so a killed run's files may be there
+        convert = task.converter(prepared.splits["train"].inputs.shape[1:], preprocess)
+        options = {} if convert is None else {"convert": convert}
+        meta = write_processed(PROCESSED, prepared, task=name, describe=task.describe, **options)
     counts = ", ".join(f"{count:,} {split}" for split, count in meta["examples"].items())
-    shape = "x".join(map(str, arrays.train_inputs.shape[1:]))
-    log.info("%s: %s; %s, %d classes", source.name, counts, shape, len(source.classes))
+    shape = "x".join(map(str, meta["image_shape"]))
+    log.info("%s: %s; %s, %d classes", meta["name"], counts, shape, len(meta["classes"]))
+
+
+@contextlib.contextmanager
+def _prepared(source: Source | LocalImages, preprocess: PreprocessParams) -> Iterator[Prepared]:
+    """The data set of a source. Decoded images are on disk while it is used, and after an interruption."""
+    local = isinstance(source, LocalImages)
+    if not local and FORMATS[source.format].read:
+        yield prepare_arrays(source, read_arrays(source, RAW), preprocess)
+        return
+    path = source.path if local else source_files(source, RAW)["archive"]
+    folder = repository_root() / DECODED
+    with locked(folder):
+        yield prepare_images(
+            list_images(path, preprocess.class_folder),
+            preprocess,
+            name=source.name,
+            classes=None if local else source.classes,
+            folder=folder,
+            made_by=[sha256_of_file(file) for file in stage_code_files("preprocess")],
+        )
+    shutil.rmtree(folder)

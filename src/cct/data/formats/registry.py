@@ -15,12 +15,12 @@ class Format(NamedTuple):
 
     Attributes:
         read: maps the files by their roles, and the number of classes, to arrays; raises DataError where a file is
-            damaged.
+            damaged. None: the file is an archive of image files, which `cct.data.images` reads.
         task: a key of the tables in `cct.tasks`.
         files: the roles of all files that the format needs.
     """
 
-    read: Callable[[Mapping[str, Path], int], Arrays]
+    read: Callable[[Mapping[str, Path], int], Arrays] | None
     task: str
     files: tuple[str, ...]
 
@@ -30,5 +30,6 @@ FORMATS = {
     "cifar100-binary": Format(read_cifar100, "image_classification", ("archive",)),
     "cifar100-binary-coarse": Format(read_cifar100_coarse, "image_classification", ("archive",)),
     "digits-csv": Format(read_digits, "image_classification", ("table",)),
+    "images": Format(None, "image_classification", ("archive",)),
     "idx": Format(read_idx, "image_classification", FILES),
 }

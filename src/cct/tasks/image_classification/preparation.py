@@ -1,18 +1,24 @@
-"""Image classification: the shape of the images, and the statistics of their channels."""
+"""Image classification: the shape of the images, the statistics of their channels, and their size in the arrays."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from cct.data.arrays import DataError
+from cct.data.images.decoding import ImageOptions, fit_array
+from cct.data.images.source import colour
+from cct.data.params import PreprocessParams
+
+CHUNK_BYTES = 1 << 24
 
 
 def describe(images_nhwc: np.ndarray) -> dict[str, Any]:
     """The fields of meta.json about images.
 
     Args:
-        images_nhwc: the training images, uint8.
+        images_nhwc: the training images, uint8, in memory or memory-mapped.
 
     Raises:
         DataError: a channel is constant, so it cannot be standardized.
@@ -26,13 +32,32 @@ def describe(images_nhwc: np.ndarray) -> dict[str, Any]:
 def channel_statistics(images_nhwc: np.ndarray) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, in units of 0..1, exact from counts of the 256 values."""
     values = np.arange(256)
+    channels = images_nhwc.shape[-1]
+    counts = np.zeros((channels, 256), np.int64)
+    size = max(1, CHUNK_BYTES // max(1, images_nhwc[:1].nbytes))  # bincount converts its input, so this bounds memory
+    for start in range(0, len(images_nhwc), size):
+        chunk = np.asarray(images_nhwc[start : start + size])
+        for channel in range(channels):
+            counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
     means, deviations = [], []
-    for channel in range(images_nhwc.shape[-1]):
-        counts = np.zeros(256, np.int64)
-        for start in range(0, len(images_nhwc), 4096):  # bincount converts its input, so this bounds the memory
-            counts += np.bincount(images_nhwc[start : start + 4096, ..., channel].ravel(), minlength=256)
+    for count in counts:
         # Python's integers are exact until the last division, so a constant channel has a deviation of exactly 0.
-        n, total, squares = int(counts.sum()), int(counts @ values), int(counts @ values**2)
+        n, total, squares = int(count.sum()), int(count @ values), int(count @ values**2)
         means.append(total / (255 * n))
         deviations.append(math.sqrt(n * squares - total**2) / (255 * n))
     return means, deviations
+
+
+def converter(shape_hwc: tuple[int, ...], preprocess: PreprocessParams) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Brings a batch of images (n, height, width, channels) to the size and channels in `preprocess`.
+
+    None if they have these already.
+    """
+    height, width, channels = shape_hwc
+    size = preprocess.image_size or [height, width]
+    size = [size, size] if isinstance(size, int) else size
+    wanted = {"auto": channels, "grey": 1, "rgb": 3}[preprocess.channels]
+    if (*size, wanted) == shape_hwc:
+        return None
+    options = ImageOptions(*size, wanted, preprocess.resize, colour(preprocess.background))
+    return lambda images: np.stack([fit_array(image, options) for image in images])

@@ -1,0 +1,300 @@
+"""Where image files are: a folder, a zip file or a tar archive. Nothing of an archive is written to disk."""
+
+import bz2
+import functools
+import gzip
+import lzma
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, NamedTuple, Protocol
+
+from cct.data.arrays import DataError
+from cct.data.images.decoding import ImageError
+from cct.errors import one_line
+
+ZIP_SUFFIXES = (".zip",)
+TAR_OPENERS: dict[str, Callable[[Path], Any]] = {
+    ".tar": functools.partial(open, mode="rb"),
+    ".tar.gz": gzip.open,
+    ".tgz": gzip.open,
+    ".tar.bz2": bz2.open,
+    ".tbz2": bz2.open,
+    ".tar.xz": lzma.open,
+    ".txz": lzma.open,
+}
+ARCHIVE_SUFFIXES = (*ZIP_SUFFIXES, *TAR_OPENERS)
+# Archives of images unpack to little more than their size. Uncompressed images of one colour reach 1,000 times.
+ALWAYS_ALLOWED, LARGEST_RATIO = 4 << 30, 1100  # bytes; unpacked bytes for each byte of the archive
+MAX_FILE_BYTES = 1 << 29  # of one image file: more than an uncompressed image of the largest size needs
+UTF8_NAME, ENCRYPTED = 0x800, 0x1  # flags of a zip file's member
+
+
+class File(NamedTuple):
+    """A file: its name in the container, and its bytes, its path, or why it cannot be read."""
+
+    name: str
+    content: bytes | Path | ImageError
+
+
+class Container(Protocol):
+    """A folder or an archive."""
+
+    path: Path
+
+    def identity(self, names: Sequence[str]) -> list[Any]:
+        """JSON values that change when the files with these names change: names, sizes and times."""
+
+    def names(self) -> list[str]:
+        """The names of all plain files, with slashes, in the order in which `files` reads them.
+
+        Raises:
+            DataError: the container cannot be read, is damaged, or has a name or member that is not allowed.
+        """
+
+    def files(self, wanted: Collection[str]) -> Iterator[File]:
+        """The wanted files, in the order of `names`.
+
+        Raises:
+            DataError: as `names`.
+        """
+
+
+def open_container(path: Path) -> Container:
+    """The container at a path: a folder, or an archive with one of `ARCHIVE_SUFFIXES`.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if path.is_dir():
+        return Folder(path)
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder")
+    if not path.is_file():
+        raise DataError(f"{path}: neither a folder nor a plain file")
+    name = path.name.lower()
+    if name.endswith(ZIP_SUFFIXES):
+        return Zip(path)
+    for suffix, opener in TAR_OPENERS.items():
+        if name.endswith(suffix):
+            return Tar(path, opener)
+    raise DataError(f"{path}: not a folder or an archive of images; known endings: {', '.join(ARCHIVE_SUFFIXES)}")
+
+
+class Folder:
+    """A folder. Links are followed, and a link to a folder above itself is not entered again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def identity(self, names: Sequence[str]) -> list[Any]:
+        return [(name, *_size_and_time(self.path / name)) for name in names]
+
+    def names(self) -> list[str]:
+        return sorted(self._walk(self.path, "", ()))
+
+    def _walk(self, folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+        try:
+            found = os.stat(folder)
+            identity = (found.st_dev, found.st_ino)
+            if identity in above:
+                return
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir():
+                        yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, identity))
+                    else:
+                        yield prefix + entry.name
+        except OSError as error:
+            raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
+
+    def files(self, wanted: Collection[str]) -> Iterator[File]:
+        return (File(name, self.path / name) for name in sorted(wanted))
+
+
+class FilesOfManifest(Folder):
+    """The files that a manifest names, relative to a folder."""
+
+    def __init__(self, path: Path, listed: Sequence[str]) -> None:
+        super().__init__(path)
+        self.listed = listed
+
+    def names(self) -> list[str]:
+        return sorted(self.listed)
+
+
+class Archive:
+    """A file with files in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def identity(self, names: Sequence[str]) -> list[Any]:
+        return [*names, *_size_and_time(self.path)]
+
+
+class Zip(Archive):
+    """A zip file."""
+
+    def names(self) -> list[str]:
+        with self._opened() as archive:
+            return sorted(self._members(archive))
+
+    def files(self, wanted: Collection[str]) -> Iterator[File]:
+        with self._opened() as archive:
+            members = self._members(archive)
+            for name in sorted(wanted):
+                yield File(name, self._read(archive, members[name]))
+
+    def _opened(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.path)
+        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+            raise DataError(f"{self.path}: damaged, or not a zip file: {one_line(error)}") from error
+
+    def _members(self, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+        members: dict[str, zipfile.ZipInfo] = {}
+        unpacked = 0
+        for member in archive.infolist():
+            if member.is_dir():
+                continue
+            _require_inside(self.path, name := _zip_name(member))
+            name = str(PurePosixPath(name))
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG):
+                raise DataError(f"{self.path}: {_shown(name)} is a link or a device: {_PLAIN_FILES}")
+            if member.flag_bits & ENCRYPTED:
+                raise DataError(f"{self.path}: {_shown(name)} is encrypted: make the archive without a password")
+            if name in members:
+                raise DataError(f"{self.path}: {_shown(name)} is in the archive twice")
+            members[name] = member
+            unpacked += member.file_size
+        _require_bounded(self.path, unpacked)
+        return members
+
+    def _read(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | ImageError:
+        if member.file_size > MAX_FILE_BYTES:
+            return _too_large(member.file_size)
+        try:
+            with archive.open(member) as file:
+                return file.read(MAX_FILE_BYTES)
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError) as error:
+            return ImageError(f"damaged in the archive: {one_line(error)}")
+
+
+class Tar(Archive):
+    """A tar archive, plain or compressed, which is read from start to end."""
+
+    def __init__(self, path: Path, opener: Callable[[Path], Any]) -> None:
+        super().__init__(path)
+        self.opener = opener
+
+    def names(self) -> list[str]:
+        seen: dict[str, None] = {}
+        for name, _ in self._members():
+            if name in seen:
+                raise DataError(f"{self.path}: {_shown(name)} is in the archive twice")
+            seen[name] = None
+        return list(seen)
+
+    def files(self, wanted: Collection[str]) -> Iterator[File]:
+        wanted = set(wanted)
+        for name, read in self._members():
+            if name in wanted:
+                yield File(name, read())
+
+    def _members(self) -> Iterator[tuple[str, Callable[[], bytes | ImageError]]]:
+        count = 0
+        try:
+            with self.opener(self.path) as unpacked:
+                stream = _Bounded(unpacked, self.path)
+                # As a stream, so that a member cannot point backwards. tarfile would not check the CRC or the end.
+                with tarfile.open(fileobj=stream, mode="r|") as archive:
+                    for member in archive:
+                        count += 1
+                        if member.isdir():
+                            continue
+                        name = str(PurePosixPath(member.name))
+                        _require_inside(self.path, member.name)
+                        if not member.isreg() or member.issparse():
+                            raise DataError(f"{self.path}: {_shown(name)} is a link or a device: {_PLAIN_FILES}")
+                        yield name, lambda member=member, archive=archive: _read_member(archive, member)
+                while stream.read(1 << 20):
+                    pass
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError, RecursionError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise DataError(f"cannot read {self.path}: {error.strerror}") from error
+            raise DataError(
+                f"{self.path}: damaged after {count:,} members, or not a tar archive: {one_line(error)}"
+            ) from error
+
+
+class _Bounded:
+    """Reads an unpacked stream, and raises DataError where it has more bytes than an archive of images can have."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self.file, self.path, self.count = file, path, 0
+
+    def read(self, size: int) -> bytes:
+        chunk = self.file.read(size)
+        self.count += len(chunk)
+        _require_bounded(self.path, self.count)
+        return chunk
+
+
+_PLAIN_FILES = "an archive of images may have plain files and folders only (tar --dereference and zip follow links)"
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:  # a broken link
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | ImageError:
+    if member.size > MAX_FILE_BYTES:
+        return _too_large(member.size)
+    return archive.extractfile(member).read()
+
+
+def _too_large(size: int) -> ImageError:
+    return ImageError(f"{size:,} bytes, more than {MAX_FILE_BYTES:,}")
+
+
+def _require_bounded(path: Path, unpacked: int) -> None:
+    limit = max(ALWAYS_ALLOWED, LARGEST_RATIO * path.stat().st_size)
+    if unpacked > limit:
+        raise DataError(
+            f"{path}: unpacks to more than {limit:,} bytes, {LARGEST_RATIO:,} times its size: no archive of images does"
+        )
+
+
+def _require_inside(path: Path, name: str) -> None:
+    """Refuse absolute names and names with `..`. They are harmless here, but the archive was made to do harm."""
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or name.startswith(("/", "\\")) or (len(name) > 1 and name[1] == ":"):
+        raise DataError(
+            f"{path}: {_shown(name)} is a name outside of the archive's own folder: make the archive in the folder "
+            "above the images, with relative names"
+        )
+
+
+def _zip_name(member: zipfile.ZipInfo) -> str:
+    """The name of a member. Some programs write UTF-8 without the flag that says so, or backslashes."""
+    name = member.filename.replace("\\", "/")
+    if member.flag_bits & UTF8_NAME:
+        return name
+    try:
+        return name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return name
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:200])

@@ -1,0 +1,105 @@
+"""Images that are equal, or nearly so, though their files differ."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from cct.data.images.decoded import Decoded
+
+MAX_BITS = 3  # different bits of two perceptual hashes, of 64, that make the pixels of two images be compared
+NEIGHBOURS = 64  # with how many others each image is compared at the most, in each of four sorted orders
+# Two images are nearly equal if their pixels differ little, and rise and fall together.
+MAX_DIFFERENCE, MIN_CORRELATION = 8.0, 0.98  # mean difference of pixels, of 255; Pearson's correlation of pixels
+BATCH = 256  # pairs that are compared at a time
+
+
+class Duplicates(NamedTuple):
+    """Groups of equal and nearly equal images.
+
+    Attributes:
+        group_n: the number of each image's group. An image without a duplicate has a group of its own.
+        exact: the number of images that equal an earlier one in all pixels.
+        near: the number of other images that are nearly equal to an earlier one.
+    """
+
+    group_n: np.ndarray
+    exact: int
+    near: int
+
+    def groups(self) -> list[np.ndarray]:
+        """The images of each group of two or more, in their order."""
+        in_group = np.flatnonzero(np.bincount(self.group_n)[self.group_n] > 1)
+        order = in_group[np.argsort(self.group_n[in_group], kind="stable")]
+        parts = np.split(order, np.flatnonzero(np.diff(self.group_n[order])) + 1)
+        return sorted((part for part in parts if len(part)), key=lambda part: part[0])
+
+    def merged(self, names: Sequence[str | None]) -> np.ndarray:
+        """The number of each image's group (n,) where images with one name also belong together."""
+        first: dict[str, int] = {}
+        named = [(row, first.setdefault(name, row)) for row, name in enumerate(names) if name]
+        together = np.stack([np.arange(len(self.group_n)), np.unique(self.group_n, return_index=True)[1][self.group_n]])
+        return _groups(np.concatenate([together, np.array(named, np.int64).T], axis=1), len(names))[1]
+
+
+def find_duplicates(decoded: Decoded) -> Duplicates:
+    """Find equal images by the digest of their pixels, and nearly equal ones by a perceptual hash and their pixels.
+
+    Bad images have no duplicates. Of images with similar hashes only the nearest `NEIGHBOURS` are compared, so that the
+    time grows with the number of images and not with its square.
+    """
+    facts_n = decoded.facts_n
+    good = np.flatnonzero(facts_n["error"] == b"")
+    _, first, equal = np.unique(facts_n["sha256"][good].view("S32"), return_index=True, return_inverse=True)
+    exact_pairs = np.stack([good, good[first[equal]]])
+    unique = np.sort(good[first])
+    candidates = _similar(facts_n["hash"][unique])
+    near_pairs = unique[candidates][:, _nearly_equal(decoded, unique[candidates])]
+    exact_count, _ = _groups(exact_pairs, len(facts_n))
+    count, group_n = _groups(np.concatenate([exact_pairs, near_pairs], axis=1), len(facts_n))
+    return Duplicates(group_n, exact=len(facts_n) - exact_count, near=exact_count - count)
+
+
+def _groups(pairs: np.ndarray, count: int) -> tuple[int, np.ndarray]:
+    """The number of connected groups of `count` images, and the group of each."""
+    ones = np.ones(pairs.shape[1], np.int8)
+    groups, group_n = connected_components(coo_array((ones, tuple(pairs)), shape=(count, count)), directed=False)
+    return groups, group_n
+
+
+def _similar(hash_n: np.ndarray) -> np.ndarray:
+    """Pairs (2, p) of hashes that differ in at most `MAX_BITS` bits.
+
+    Two such hashes are equal in one of four blocks of 16 bits. So the hashes are sorted by each block in turn.
+    """
+    found = [np.empty((2, 0), np.int64)]
+    for block in range(4):
+        order = np.lexsort((hash_n, _block(hash_n, block)))
+        for distance in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
+            left, right = order[:-distance], order[distance:]
+            same = _block(hash_n[left], block) == _block(hash_n[right], block)
+            if not same.any():
+                break
+            left, right = left[same], right[same]
+            close = np.bitwise_count(hash_n[left] ^ hash_n[right]) <= MAX_BITS
+            found.append(np.sort(np.stack([left[close], right[close]]), axis=0))
+    return np.unique(np.concatenate(found, axis=1), axis=1)
+
+
+def _block(hash_n: np.ndarray, block: int) -> np.ndarray:
+    return (hash_n >> np.uint64(16 * block)) & np.uint64(0xFFFF)
+
+
+def _nearly_equal(decoded: Decoded, pairs: np.ndarray) -> np.ndarray:
+    """Whether the pixels of each pair (2, p) of images are nearly equal, (p,)."""
+    result = [np.empty(0, bool)]
+    for start in range(0, pairs.shape[1], BATCH):
+        rows = decoded.row_n[pairs[:, start : start + BATCH]]
+        a, b = (decoded.pixels_nhwc[part].reshape(rows.shape[1], -1).astype(np.float32) for part in rows)
+        a_centred, b_centred = (values - values.mean(axis=1, keepdims=True) for values in (a, b))
+        covariance = (a_centred * b_centred).sum(axis=1)
+        scale = np.sqrt((a_centred**2).sum(axis=1) * (b_centred**2).sum(axis=1))
+        result.append((np.abs(a - b).mean(axis=1) <= MAX_DIFFERENCE) & (covariance >= MIN_CORRELATION * scale))
+    return np.concatenate(result)

@@ -1,0 +1,161 @@
+"""Which files of a container are images, and of which class and split each is."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Literal, NamedTuple
+
+from cct.data.arrays import DataError
+from cct.data.images.decoding import SUFFIXES
+
+# Spellings of the folders of splits, in any letter case and with spaces or hyphens for underscores.
+SPLIT_FOLDERS = {
+    "train": ("train", "training", "train_set", "trainset", "training_set"),
+    "val": ("val", "valid", "validation", "dev", "val_set", "valset", "validation_set"),
+    "test": ("test", "testing", "test_set", "testset", "eval"),
+}
+SPLIT_OF = {spelling: split for split, spellings in SPLIT_FOLDERS.items() for spelling in spellings}
+SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin")
+SIDECARS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html", ".pdf", ".dvc", ".xmp")
+ClassFolder = Literal["top", "leaf"]
+
+
+class Item(NamedTuple):
+    """An image of a source.
+
+    Attributes:
+        name: the file's name in its container, with slashes.
+        label: the name of its class, in Unicode's form NFC.
+        split: "train", "val" or "test" where the source says it.
+        group: images of one group stay in one split; None is a group of its own.
+    """
+
+    name: str
+    label: str
+    split: str | None = None
+    group: str | None = None
+
+
+class Listing(NamedTuple):
+    """The images of a source, and what was ignored.
+
+    Attributes:
+        items: the images in the order of their arrays.
+        classes: the names of all classes, sorted. A class has the same index whichever splits have it.
+        ignored: how many files were ignored, by the kind of file.
+    """
+
+    items: list[Item]
+    classes: list[str]
+    ignored: dict[str, int]
+
+
+def make_listing(items: Iterable[Item], ignored: Counter[str]) -> Listing:
+    """Name the classes of items."""
+    items = list(items)
+    return Listing(items, sorted({item.label for item in items}), dict(sorted(ignored.items())))
+
+
+def list_class_folders(names: Iterable[str], *, where: object, class_folder: ClassFolder | None) -> Listing:
+    """The images in folders of classes, with or without folders of splits above these.
+
+    Args:
+        names: the names of all files in the container.
+        where: the container, for errors.
+        class_folder: which folder is the class where folders are nested; None refuses nested ones.
+
+    Returns:
+        The images, sorted by class and name, so that a folder and an archive of it give the same arrays.
+
+    Raises:
+        DataError: there is no image, an image has no class folder, a class has no printable name, folders are nested
+            and `class_folder` is None, or two folders mean one split.
+    """
+    ignored: Counter[str] = Counter()
+    paths = [PurePosixPath(name) for name in names if _is_image(name, ignored)]
+    if not paths:
+        present = ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()) or "no files"
+        raise DataError(f"{where}: there is no image ({', '.join(SUFFIXES)}), but {present}")
+    first = _common_folders(paths)
+    splits = _split_folders({path.parts[first] for path in paths if len(path.parts) > first + 1}, where)
+    items, bare, nested = [], [], []
+    for path in paths:
+        split = splits.get(path.parts[first])
+        folders = path.parts[first + (split is not None) : -1]
+        if len(folders) > 1:
+            nested.append(path)
+        if folders:
+            label = unicodedata.normalize("NFC", folders[-1 if class_folder == "leaf" else 0])
+            items.append(Item(str(path), label, split))
+        else:
+            bare.append(path)
+    if bare:
+        raise DataError(
+            f"{where}: images without a class folder: {len(bare):,} ({_examples(bare)}): move each into a folder with "
+            "the name of its class"
+        )
+    if nested and class_folder is None:
+        raise DataError(
+            f"{where}: images in a folder inside a class folder: {len(nested):,} ({_examples(nested)}): set "
+            "preprocess.class_folder to top or leaf, whichever folder is the class"
+        )
+    require_class_names({item.label for item in items}, where)
+    return make_listing(sorted(items, key=_class_and_name), ignored)
+
+
+def require_class_names(labels: Iterable[str], where: object) -> None:
+    """Refuse names of classes that a report, a metric or a table cannot hold.
+
+    Raises:
+        DataError: a name is empty, has spaces around it, or is not printable Unicode.
+    """
+    unfit = sorted(label for label in labels if not label or label != label.strip() or not label.isprintable())
+    if unfit:
+        raise DataError(
+            f"{where}: class names must be printable text without spaces around it, but these are not: "
+            f"{', '.join(ascii(label[:100]) for label in unfit[:5])}"
+        )
+
+
+def _class_and_name(item: Item) -> tuple[str, str, str]:
+    return item.label, unicodedata.normalize("NFC", item.name), item.name
+
+
+def _is_image(name: str, ignored: Counter[str]) -> bool:
+    """Whether a file counts as an image. If not, its kind is counted."""
+    parts, suffix = PurePosixPath(name).parts, PurePosixPath(name).suffix.lower()
+    if any(part.lower() in SYSTEM_FILES for part in parts):
+        ignored["files of an operating system"] += 1
+    elif any(part.startswith(".") for part in parts):
+        ignored["hidden files"] += 1
+    elif suffix in SUFFIXES:
+        return True
+    else:
+        ignored["text files" if suffix in SIDECARS else f"{suffix} files" if suffix else "files without an ending"] += 1
+    return False
+
+
+def _common_folders(paths: Sequence[PurePosixPath]) -> int:
+    """The number of folders around everything, as archives have them, above at least one class or split folder."""
+    first = 0
+    while len({path.parts[first] for path in paths}) == 1 and all(len(path.parts) > first + 2 for path in paths):
+        first += 1
+    return first
+
+
+def _split_folders(folders: set[str], where: object) -> dict[str, str]:
+    """The split of each folder if all of them are splits; empty if they are classes."""
+    found = {folder: SPLIT_OF.get(re.sub("[- ]", "_", folder.lower())) for folder in sorted(folders)}
+    if None in found.values() or "train" not in found.values():
+        return {}
+    for split in SPLIT_FOLDERS:
+        same = [folder for folder, meant in found.items() if meant == split]
+        if len(same) > 1:
+            raise DataError(f"{where}: {' and '.join(same)} both mean the split {split}: rename one of them")
+    return {folder: split for folder, split in found.items() if split}
+
+
+def _examples(paths: Sequence[PurePosixPath]) -> str:
+    return ", ".join(map(str, paths[:3])) + (", …" if len(paths) > 3 else "")
