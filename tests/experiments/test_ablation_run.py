@@ -91,6 +91,38 @@ def test_an_interrupted_ablation_resumes_and_a_finished_one_does_nothing(make_cl
     assert clone.run("git", "status", "--porcelain") == "?? queued.yaml\n"
 
 
+DEAF_AT_FIRST = """
+import signal, time
+def miss(number, frame):
+    print("missed", flush=True)
+    signal.signal(number, signal.default_int_handler)
+signal.signal(signal.SIGINT, miss)
+print("waiting", flush=True)
+while True:
+    time.sleep(0.1)
+"""
+
+
+def test_an_experiment_that_misses_the_first_interrupt_is_interrupted_again(make_clone):
+    """As one does that is just starting."""
+    clone = make_clone()
+    (clone.path / "queued.yaml").write_text(QUEUED)
+    with (clone.path / "src/cct/stages/train.py").open("a") as file:
+        file.write(DEAF_AT_FIRST)
+    clone.run("git", "commit", "-qam", "deaf")
+    words = ["cct", "ablate", "--file", "queued.yaml", "--jobs", "1"]
+    with subprocess.Popen(words, cwd=clone.path, env=clone.environment, stdout=subprocess.DEVNULL) as process:
+        until, logs = time.monotonic() + 100, []
+        while not any("waiting" in log.read_text() for log in logs):
+            assert time.monotonic() < until and process.poll() is None
+            logs = list(clone.path.glob(".dvc/tmp/exps/run/*/*.out"))
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(100) == 130
+    assert any("missed" in log.read_text() for log in logs)
+    assert not {"Queued", "Running"} & set(clone.run("dvc", "queue", "status").split())
+
+
 def _tracked(clone, summary) -> tuple:
     """The parent, and what the runs are, of MLflow."""
     client = mlflow.MlflowClient(f"sqlite:///{clone.path}/mlflow.db")

@@ -19,10 +19,12 @@ from typing import Any
 
 from cct.dvc import child_environment
 from cct.errors import CCTError
+from cct.training.interrupts import STOPPING
 
 # Seconds between two looks at the queue, and between two looks at the workers. The workers take a second to answer.
 LOOK, LOOK_AFTER_WORKERS = 1.0, 30.0
 PATIENCE = 60.0  # seconds for an interrupted experiment to write its checkpoint
+REPEAT = 5.0  # seconds between two interrupts of an experiment that does not answer
 LOG = ".dvc/tmp/exps/run/{0}/{0}.out"
 
 
@@ -110,12 +112,19 @@ class Queue:
         print("\nstopping: running trainings write a checkpoint first", flush=True)
         # Waiting tasks are removed first: a worker that is told to end first takes another task, and forgets it.
         self._remove([task for name, task in self.waiting().items() if name in names])
-        with contextlib.suppress(CCTError):  # a task has just ended
-            self._end([task for name, task in self.running().items() if name in names])
-        until = time.monotonic() + PATIENCE
-        while names & self.running().keys() and time.monotonic() < until:
+        until, again = time.monotonic() + PATIENCE, -math.inf
+        while (left := [task for name, task in self.running().items() if name in names]) and time.monotonic() < until:
+            if time.monotonic() > again:  # a process that was starting may have missed the first interrupt
+                with contextlib.suppress(CCTError):  # a task has just ended
+                    self._end([task for task in left if not self._is_stopping(task)])
+                again = time.monotonic() + REPEAT
             time.sleep(LOOK)
         self._remove([done.entry.stash_rev for done in self._queue.iter_failed() if done.entry.name in names])
+
+    def _is_stopping(self, task: str) -> bool:
+        """Whether a training writes its last checkpoint. A second interrupt would end it at once."""
+        log = Path(LOG.format(task))
+        return log.is_file() and STOPPING in log.read_text(encoding="utf-8", errors="replace")
 
     def _alive(self, task: str) -> bool:
         process = self._queue.proc.get(task)

@@ -27,11 +27,13 @@ class Dependencies:
         self.stage, entry, self.params = stage, read_stages()[stage], read_yaml(PARAMS)
         values = flatten(self.params)
         # DVC puts values of params.yaml into paths: ${data.source}.
-        names = [re.sub(r"\$\{([\w.]+)\}", lambda name: str(values[name[1]]), dep) for dep in entry["deps"]]
-        self.paths = [path for path in map(Path, names) if path.exists()]
+        names = {dep: re.sub(r"\$\{([\w.]+)\}", lambda name: str(values[name[1]]), dep) for dep in entry["deps"]}
+        self.paths = [path for path in map(Path, names.values()) if path.exists()]
         self.sections = entry.get("params", [])
         self.stats = {path: _stat(path) for path in self.paths}
-        self.digests = {path: dvc_digest(path) for path in self.paths}
+        # The user's own data may be large, and no stage wrote them: for these, sizes and times are enough.
+        own = {Path(name) for dep, name in names.items() if dep != name}
+        self.digests = {path: dvc_digest(path) for path in self.paths if path not in own}
         log.debug("%s depends on %d files and folders, and on %s", stage, len(self.paths), ", ".join(self.sections))
 
     def require_made_by_stages(self) -> None:
@@ -61,7 +63,8 @@ class Dependencies:
         changed = [
             str(path)
             for path in self.paths
-            if (stat := _stat(path)) != self.stats[path] and (not stat or dvc_digest(path) != self.digests[path])
+            if (stat := _stat(path)) != self.stats[path]
+            and (not stat or path not in self.digests or dvc_digest(path) != self.digests[path])
         ]
         changed += [f"{PARAMS} ({', '.join(self.sections)})"] if self._params_changed() else []
         if changed:

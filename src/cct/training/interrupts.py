@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 log = logging.getLogger(__name__)
+STOPPING = "stopping after this step"  # `cct ablate` reads it in the log of a training
 
 
 @contextlib.contextmanager
@@ -25,7 +26,7 @@ def deferred_interrupts() -> Iterator[threading.Event]:
         if stop_requested.is_set():
             raise KeyboardInterrupt
         stop_requested.set()
-        log.info("stopping after this step (once more: at once, and back to the last checkpoint on disk)")
+        log.info("%s (once more: at once, and back to the last checkpoint on disk)", STOPPING)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup sets SIG_IGN

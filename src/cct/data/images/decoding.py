@@ -174,7 +174,9 @@ def _bytes(content: bytes | Path) -> bytes:
 def _upright_size(image: "Image") -> tuple[int, int]:
     """Height and width after the EXIF rotation."""
     try:
-        turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
+        turned = (
+            image.format != "TIFF" and image.getexif().get(ORIENTATION) in QUARTER_TURNS
+        )  # Pillow turns a TIFF itself
     except DAMAGED:
         turned = False
     return image.size if turned else image.size[::-1]

@@ -196,13 +196,13 @@ def _describe_duplicates(items: Sequence[Item], duplicates: Duplicates, split_n:
     groups = duplicates.groups()
     leaks = [group for group in groups if len({int(split_n[n]) for n in group} & {TRAIN, VAL, TEST}) > 1]
     conflicts = [group for group in groups if len({items[n].label for n in group}) > 1]
-    for found, problem in (
-        (leaks, "in more than one split, as the source has them: scores on these say too much"),
+    for found, where in (
+        (leaks, "in more than one split, as the source has them, so that scores on these say too much"),
         (conflicts, "in more than one class"),
     ):
         if found:
             example = ", ".join(items[n].name for n in found[0][:3])
-            log.warning("%s groups of equal or nearly equal images are %s (%s)", f"{len(found):,}", problem, example)
+            log.warning("groups of equal or nearly equal images %s: %s (%s)", where, f"{len(found):,}", example)
     return {
         "exact": duplicates.exact,
         "near": duplicates.near,

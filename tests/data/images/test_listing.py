@@ -1,0 +1,94 @@
+"""Classes and splits from the names of files."""
+
+import unicodedata
+
+import pytest
+
+from cct.data.images.listing import SPLIT_FOLDERS, list_class_folders
+
+
+def listed(*names, class_folder=None):
+    return list_class_folders(names, where="photos", class_folder=class_folder)
+
+
+def triples(listing):
+    return [(item.name, item.label, item.split) for item in listing.items]
+
+
+def test_folders_are_classes_and_sorted():
+    found = listed("dogs/2.jpg", "cats/1.JPG", "dogs/1.jpeg", "Äpfel/a.WebP", "cats/b.Tif")
+    assert found.classes == ["cats", "dogs", "Äpfel"]
+    assert triples(found) == [
+        ("cats/1.JPG", "cats", None),
+        ("cats/b.Tif", "cats", None),
+        ("dogs/1.jpeg", "dogs", None),
+        ("dogs/2.jpg", "dogs", None),
+        ("Äpfel/a.WebP", "Äpfel", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("split", "spelling"), [(split, name) for split in SPLIT_FOLDERS for name in SPLIT_FOLDERS[split]]
+)
+@pytest.mark.parametrize(
+    "change", [str, str.upper, str.title, lambda name: name.replace("_", " "), lambda name: name.replace("_", "-")]
+)
+def test_split_folders_are_known_by_their_spellings(split, spelling, change):
+    folder = change(spelling)
+    other = "train" if split != "train" else "test"
+    found = listed(f"{folder}/cats/1.png", f"{other}/dogs/1.png")
+    assert set(triples(found)) == {(f"{folder}/cats/1.png", "cats", split), (f"{other}/dogs/1.png", "dogs", other)}
+    assert found.classes == ["cats", "dogs"]  # whichever split lacks one
+
+
+@pytest.mark.parametrize("names", [("test/1.png", "val/1.png"), ("train/1.png", "cats/1.png")])
+def test_folders_named_like_splits_can_be_classes(names):
+    """Without train there are no splits, and with another folder beside them neither."""
+    found = listed(*names)
+    assert found.classes == sorted(name.split("/")[0] for name in names)
+    assert {item.split for item in found.items} == {None}
+
+
+@pytest.mark.parametrize("around", ["photos/", "download/my photos/"])
+def test_folders_around_everything_are_no_classes(around):
+    found = listed(f"{around}cats/1.png", f"{around}dogs/1.png")
+    assert triples(found) == [(f"{around}cats/1.png", "cats", None), (f"{around}dogs/1.png", "dogs", None)]
+    with_splits = listed(f"{around}train/cats/1.png", f"{around}val/dogs/1.png")
+    assert [item.split for item in with_splits.items] == ["train", "val"]
+
+
+@pytest.mark.parametrize(("choice", "classes"), [("top", ["birds", "cats"]), ("leaf", ["eagle", "lion", "tiger"])])
+def test_nested_folders(choice, classes):
+    found = listed("cats/lion/1.png", "cats/tiger/1.png", "birds/eagle/1.png", class_folder=choice)
+    assert found.classes == classes
+    splits = listed("train/cats/lion/1.png", "train/birds/eagle/1.png", "test/cats/lion/2.png", class_folder=choice)
+    assert {item.split for item in splits.items} == {"train", "test"}
+
+
+def test_two_spellings_of_unicode_are_one_class():
+    composed, decomposed = (unicodedata.normalize(form, "Äpfel") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    found = listed(f"{composed}/1.png", f"{decomposed}/2.png", "Birnen/1.png")
+    assert found.classes == ["Birnen", composed]
+    assert [item.name for item in found.items] == ["Birnen/1.png", f"{composed}/1.png", f"{decomposed}/2.png"]
+
+
+@pytest.mark.parametrize("name", ["قطط", "猫", "кошки", "γάτες", "बिल्ली", "a b", "a'b\"c", "<b>&", "7", "-x", "c++"])
+def test_classes_in_any_script(name):
+    assert name in listed(f"{name}/1.png", "dogs/1.png").classes
+
+
+def test_other_files_are_ignored_and_counted():
+    junk = [
+        "cats/.DS_Store", "cats/Thumbs.db", "__MACOSX/cats/._1.png", "desktop.ini", ".hidden/1.png",
+        "cats/.ipynb_checkpoints/1.png", "cats/1.txt", "labels.csv", "photos.dvc", "sound.ogg", "Makefile",
+    ]  # fmt: skip
+    found = listed("cats/1.png", "dogs/1.png", *junk)
+    assert [item.name for item in found.items] == ["cats/1.png", "dogs/1.png"]
+    assert found.ignored == {
+        ".ogg files": 1,
+        "files of an operating system": 3,
+        "files without an ending": 1,
+        "hidden files": 3,
+        "text files": 3,
+    }
