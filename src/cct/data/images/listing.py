@@ -18,6 +18,9 @@ SPLIT_FOLDERS = {
 }
 SPLIT_OF = {spelling: split for split, spellings in SPLIT_FOLDERS.items() for spelling in spellings}
 SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin")
+# Images in formats that are not read: a folder of a phone's photos may be full of them.
+UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw")
+NOT_READ = "images of a format that is not read"
 SIDECARS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html", ".pdf", ".dvc", ".xmp")
 ClassFolder = Literal["top", "leaf"]
 
@@ -132,6 +135,8 @@ def _is_image(name: str, ignored: Counter[str]) -> bool:
         ignored["hidden files"] += 1
     elif suffix in SUFFIXES:
         return True
+    elif suffix in UNREAD:
+        ignored[f"{NOT_READ} ({suffix})"] += 1
     else:
         ignored["text files" if suffix in SIDECARS else f"{suffix} files" if suffix else "files without an ending"] += 1
     return False

@@ -12,7 +12,7 @@ from cct.data.images.containers import Container, FilesOfManifest, open_containe
 from cct.data.images.decoded import Decoded, OtherSize, decode_images
 from cct.data.images.decoding import ImageError, ImageOptions, decode_image
 from cct.data.images.duplicates import Duplicates, find_duplicates
-from cct.data.images.listing import ClassFolder, Item, Listing, list_class_folders
+from cct.data.images.listing import NOT_READ, ClassFolder, Item, Listing, list_class_folders
 from cct.data.images.manifest import READERS, manifest_in, read_manifest
 from cct.data.params import PreprocessParams
 from cct.data.prepare import Prepared, Split
@@ -81,7 +81,13 @@ def prepare_images(
     if len(found) < 2:
         raise DataError(f"{container.path}: all images are of one class ({found[0]}): a classifier needs two or more")
     if ignored:
-        log.info("ignored: %s", ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()))
+        unread = any(kind.startswith(NOT_READ) for kind in ignored)
+        log.log(
+            logging.WARNING if unread else logging.INFO,
+            "ignored: %s%s",
+            ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()),
+            ". Convert images of other formats to JPEG or PNG first" if unread else "",
+        )
     names = [item.name for item in items]
     decoded = _decode(container, names, preprocess, folder=folder, made_by=made_by)
     bad = _bad_images(container, names, decoded, preprocess)

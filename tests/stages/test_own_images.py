@@ -1,0 +1,140 @@
+"""A user's own images through the real pipeline: in the repository, outside, added to DVC, read-only, linked, changed."""
+
+import json
+import os
+import re
+import shutil
+import signal
+
+import pytest
+from killable import Killable
+from photos import BAD, CLASSES, write_photos
+from runs import THREADS
+
+SMALL = [
+    word
+    for setting in (
+        "preprocess.on_bad_image=skip", "preprocess.image_size=16", "model.name=cct_2_3x1", "model.num_layers=1",
+        "model.embed_dim=32", "train.epochs=1", f"runtime.threads={THREADS}",
+    )
+    for word in ("-S", setting)
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clone(make_clone):
+    clone = make_clone()
+    assert write_photos(clone.path / "photos") == 60
+    return clone
+
+
+def meta(clone):
+    return json.loads((clone.path / "data/processed/meta.json").read_text())
+
+
+def preprocess(clone, source, *settings, code=0):
+    return clone.run("dvc", "exp", "run", "preprocess", "-S", f"data.source={source}", *SMALL, *settings, code=code)
+
+
+def test_bad_images_are_listed_before_anything_else(clone):
+    said = preprocess(clone, "photos/", "-S", "preprocess.on_bad_image=fail", code=255)
+    assert "photos: 2 of 62 images cannot be used: mend or remove them, or set preprocess.on_bad_image to skip" in said
+    assert "apples/IMG_9001.jpg: empty" in said and "猫/IMG_9002.jpg: " in said and "Traceback" not in said
+
+
+def test_one_command_trains_on_a_folder(clone):
+    said = clone.run("dvc", "exp", "run", "-n", "own", "-S", "data.source=photos/", *SMALL)
+    assert "photos: 42 train, 6 val, 12 test; 16x16x3, 3 classes" in said
+    assert "skipped 2 of 62 images" in said
+    found = meta(clone)
+    assert found["classes"] == sorted(CLASSES) and [one["file"] for one in found["bad_images"]] == list(BAD)
+    assert found["ignored"] == {
+        "files of an operating system": 1, "hidden files": 2, "images of a format that is not read (.heic)": 1,
+        "text files": 1,
+    }  # fmt: skip
+    metrics = json.loads((clone.path / "reports/metrics.json").read_text())
+    assert metrics["test"]["examples"] == 12
+    assert "up to date" in clone.run("dvc", "status")
+    shown = clone.run("cct", "show", "own")
+    assert "photos" in shown
+
+
+def test_a_changed_image_runs_the_pipeline_again(clone):
+    """It is the only change: the stages before `preprocess` run too, as the source is theirs."""
+    preprocess(clone, "photos/")
+    before = meta(clone)["digest"]
+    path = clone.path / "photos/apples/IMG_0000.jpg"
+    content = path.read_bytes()
+    path.write_bytes((clone.path / "photos/猫/IMG_0001.jpg").read_bytes())
+    said = clone.run("dvc", "status", "preprocess")
+    assert re.search(r"modified:\s+photos", said)
+    clone.run("dvc", "repro", "preprocess")
+    assert meta(clone)["digest"] != before
+    path.write_bytes(content)
+    clone.run("dvc", "repro", "preprocess")
+    assert meta(clone)["digest"] == before
+
+
+@pytest.mark.parametrize("where", ["absolute", "outside", "link", "added", "read-only", "zip", "tar", "spaces"])
+def test_the_same_arrays_wherever_the_images_are(where, clone, tmp_path):
+    preprocess(clone, "photos/")
+    expected = meta(clone)["digest"]
+    place = tmp_path / "photos"
+    shutil.copytree(clone.path / "photos", place)
+    source = str(place)
+    if where == "outside":
+        source = os.path.relpath(place, clone.path)
+    elif where == "link":
+        (clone.path / "linked").symlink_to(place)
+        source = "linked"
+    elif where == "added":
+        shutil.copytree(place, clone.path / "added")
+        clone.run("dvc", "add", "-q", "added")
+        source = "added"
+    elif where == "read-only":
+        for path in (place, *place.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    elif where in ("zip", "tar"):
+        source = shutil.make_archive(
+            str(tmp_path / "archive"), {"zip": "zip", "tar": "gztar"}[where], tmp_path, "photos"
+        )
+    elif where == "spaces":
+        place.rename(tmp_path / "meine schönen Fotos")
+        source = str(tmp_path / "meine schönen Fotos")
+    preprocess(clone, source)
+    assert meta(clone)["digest"] == expected
+    if where == "read-only":
+        for path in (place, *place.rglob("*")):
+            path.chmod(0o755)
+
+
+def test_an_experiment_elsewhere_says_that_it_does_not_see_the_images(clone):
+    said = clone.run("dvc", "exp", "run", "--temp", "preprocess", "-S", "data.source=photos/", code=255)
+    assert "photos" in said and "Traceback" not in said
+
+
+def test_a_queue_sees_images_that_dvc_has(clone):
+    shutil.copytree(clone.path / "photos", clone.path / "tracked")
+    clone.run("dvc", "add", "-q", "tracked")
+    clone.run("git", "add", "tracked.dvc", ".gitignore")
+    clone.run("git", "commit", "-qm", "photos")
+    clone.run("dvc", "exp", "run", "--temp", "-n", "temp", "-S", "data.source=tracked", *SMALL)
+    assert "temp" in clone.run("dvc", "exp", "list", "--name-only")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_preprocess_that_is_ended_resumes(number, clone, tmp_path):
+    """Of 1,500 images. The workers end with it."""
+    source = tmp_path / "many"
+    write_photos(source, count=500)
+    preprocess(clone, str(source))
+    expected = meta(clone)["digest"]
+    (clone.path / "data/processed/meta.json").unlink()
+    clone.run("dvc", "config", "--local", "core.autostage", "false")
+    run = Killable(clone, tmp_path / "log", "dvc", "repro", "--force", "preprocess")
+    facts = ".cct/images/*/facts.bin"
+    run.kill_when(lambda: any(path.stat().st_size for path in clone.path.glob(facts)), number)
+    assert list(clone.path.glob(facts)), run.log.read_text()
+    said = clone.run("dvc", "repro", "--force", "preprocess")
+    assert re.search(r"resuming after [\d,]+ of 1,502 images", said), said
+    assert meta(clone)["digest"] == expected and not (clone.path / ".cct/images").exists()
