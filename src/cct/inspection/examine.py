@@ -17,6 +17,7 @@ from cct.data.images.decoded import Decoded
 from cct.data.images.decoding import ImageOptions
 from cct.data.images.duplicates import Duplicates, find_duplicates
 from cct.data.images.listing import ClassFolder, Item, list_class_folders
+from cct.data.images.manifest import READERS, manifest_in
 from cct.data.images.pool import FACTS, decode_files
 from cct.data.images.source import ImageFiles, colour, list_images
 from cct.data.params import PreprocessParams
@@ -62,8 +63,8 @@ def examine(
 
     Args:
         path: the source.
-        preprocess: `resize` and `background` of the thumbnails.
-        class_folder: which folder is the class where folders are nested; None guesses.
+        preprocess: `resize` and `background` of the thumbnails, and `class_folder`.
+        class_folder: which folder is the class where folders are nested; None takes that of `preprocess`, or guesses.
         folder: for the thumbnails on disk, in a file that vanishes with this process.
 
     Raises:
@@ -80,7 +81,7 @@ def examine(
         if form.read:
             return _examine_arrays(form.read(paths, len(source.classes)), source.name, str(path), source.classes)
         archive, known = paths["archive"], source.classes
-    files, nested, class_folder = list_nested(archive, class_folder)
+    files, nested, class_folder = list_nested(archive, class_folder or preprocess.class_folder)
     items, found, ignored = files.listing
     decoded = decode_thumbnails(files.container, [item.name for item in items], preprocess, folder=folder)
     duplicates = find_duplicates(decoded)
@@ -114,19 +115,19 @@ def list_nested(
     """
     try:
         return list_images(path), {}, None
-    except DataError as error:
-        if not path.exists():
-            raise
-        container, names, listings, refusals = open_container(path), None, {}, {}
-        for kind in ("top", "leaf"):
-            try:
-                names = names or container.names()
-                listings[kind] = list_class_folders(names, where=path, class_folder=kind)
-            except DataError as refused:
-                refusals[kind] = refused
-        taken = class_folder or _likely({kind: listing.items for kind, listing in listings.items()})
-        if taken not in listings:
-            raise refusals.get(taken, error) if listings else error from None
+    except DataError:
+        if path.suffix.lower() in READERS or (path.is_dir() and manifest_in(path)):
+            raise  # a table names the class of each image
+    container, listings, refusals = open_container(path), {}, {}
+    names = container.names()
+    for kind in ("top", "leaf"):
+        try:
+            listings[kind] = list_class_folders(names, where=path, class_folder=kind)
+        except DataError as refused:  # of nested folders one kind may have unfit names; others are refused twice
+            refusals[kind] = refused
+    taken = class_folder or _likely({kind: listing.items for kind, listing in listings.items()})
+    if taken in refusals:
+        raise refusals[taken]
     return ImageFiles(container, listings[taken]), {kind: found.classes for kind, found in listings.items()}, taken
 
 
