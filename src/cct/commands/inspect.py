@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cct import params
 from cct.commands.arguments import file_path
-from cct.data.images.source import OWN_SIZES
 from cct.files import require_writable, write_atomically
 from cct.log import ROOT
 from cct.paths import PARAMS
@@ -19,6 +18,8 @@ SHEET, PAGE = "inspect.png", "inspect.html"
 
 def image_size(text: str) -> tuple[int, int]:
     """A side, or height x width, in pixels: 64 or 48x64."""
+    from cct.data.images.source import OWN_SIZES
+
     found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text, re.ASCII)
     size = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not all(side in OWN_SIZES for side in size):
