@@ -39,7 +39,7 @@ def as_html(report: Report) -> str:
     title = f"{facts['name']}: {facts['images']:,} images"
     parts = [
         f"<h1>{_text(title)}</h1>",
-        f"<p class='name'>{_text(facts['source'])}</p>",
+        f"<p class='name'>{_text(facts['source'], 'ltr')}</p>",
         f"<p class='todo{'' if report.ready else ' not-ready'}'>{_text(facts['to_do'])}</p>",
         "<h2>Suggested command</h2>",
         f"<pre dir='ltr'>{escape(facts['suggestion']['command'])}</pre>",
@@ -60,9 +60,9 @@ def as_html(report: Report) -> str:
     )
 
 
-def _text(text: str) -> str:
-    """A text of any script and direction, which leaves the direction of its surroundings alone."""
-    return f"<bdi>{escape(printable(text))}</bdi>"
+def _text(text: str, direction: str = "auto") -> str:
+    """A text of any script, which leaves the direction of its surroundings alone. Paths go from left to right."""
+    return f"<bdi dir='{direction}'>{escape(printable(text))}</bdi>"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
@@ -111,7 +111,7 @@ def _problem(examined: Examined, problem: Problem) -> Iterable[str]:
         rows = problem.rows[number] if problem.rows else []
         pictured = _images(examined, rows) + ("<br>" if len(rows) > 1 else " ") if rows else ""
         # Each name of a group by itself, so that one from right to left does not move the others.
-        named = " = ".join(map(_text, example.split(" = ")))
+        named = " = ".join(_text(part, "ltr") for part in example.split(" = "))
         yield f"<li>{pictured}<span class='name'>{named}</span></li>"
     yield f"<li>and {problem.more:,} more</li></ul>" if problem.more else "</ul>"
 

@@ -51,7 +51,8 @@ def plot_contact_sheet(report: Report) -> "Figure":
         for name in samples
     ]
     sheet = _sheet(report, samples)
-    figure = new_figure(height=0.65 + (WIDTH - 2.4) * sheet.shape[0] / sheet.shape[1])
+    names_width = 0.5 + 0.075 * max(map(len, labels))  # inches
+    figure = new_figure(height=0.65 + (WIDTH - names_width) * sheet.shape[0] / sheet.shape[1])
     shown = f"{len(samples)} of " if len(samples) < len(facts["classes"]) else ""
     title = f"{facts['name']}: {many(facts['images'], 'image')}, {shown}{many(len(facts['classes']), 'class')}"
     if any(set(name) & unknown for name in samples):
