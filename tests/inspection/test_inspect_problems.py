@@ -186,6 +186,13 @@ def test_bad_images_are_grouped_by_reason_and_counted(tmp_path):
     assert report.facts["classes"][0]["images"] == 8  # those that can be used
 
 
+def test_the_last_line_names_every_remedy(tmp_path):
+    nested_folders(tmp_path / "data")
+    (tmp_path / "data/a/cat/x.png").write_bytes(b"")
+    last = inspected(tmp_path / "data", tmp_path).facts["to_do"]
+    assert last.endswith("; or mend or remove 1 bad image and set preprocess.class_folder.")
+
+
 def test_what_only_people_can_mend_comes_before_the_command(tmp_path):
     small_classes(tmp_path / "data")
     (tmp_path / "data/cat/empty.png").write_bytes(b"")

@@ -153,4 +153,5 @@ def _to_do(problems: Sequence[Problem], suggestion: Suggestion) -> str:
     by_hand = [problem.remedy for problem in refused if not problem.by_command]
     if by_hand:
         return f"To do before any training: {printable('; '.join(by_hand))}."
-    return f"To do: run the suggested command, which has parameters for this; or {refused[0].remedy}."
+    remedies = " and ".join(problem.remedy for problem in refused)
+    return f"To do: run the suggested command, which has parameters for this; or {remedies}."
