@@ -19,6 +19,7 @@ ANYWHERE = ("models", "import-checkpoint")
 # One line on each command. Its module has its arguments and its `--help` text. Only the chosen module is imported.
 COMMANDS = {
     "check": "check a parameter file and its data source, without running anything",
+    "inspect": "look at a data source before training: classes, sizes, problems, duplicates, and the command for it",
     "params": "explain parameters: their meaning, the allowed values and the value in params.yaml",
     "preset": "print a preset as arguments of dvc exp run, or list the presets",
     "models": "print every named model with its parameters, multiply-adds and published accuracy",

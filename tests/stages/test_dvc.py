@@ -47,6 +47,7 @@ EDITS = {
     "experiments/*.py": "",
     "files.py": ALL,
     "inference/*.py": "",
+    "inspection/*.py": "",
     "lockfile.py": "train",
     "log.py": "download",
     "markers.py": "",

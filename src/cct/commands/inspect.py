@@ -1,0 +1,70 @@
+"""Look at a data source before training: classes, sizes, problems, duplicates, and the command that trains on it."""
+
+import argparse
+import json
+import logging
+import re
+from pathlib import Path
+
+from cct import params
+from cct.commands.arguments import file_path
+from cct.files import require_writable, write_atomically
+from cct.log import ROOT
+from cct.paths import PARAMS
+from cct.repository import repository_root
+
+SHEET, PAGE = "inspect.png", "inspect.html"
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """A side, or height x width, in pixels: 64 or 48x64."""
+    from cct.data.images.source import OWN_SIZES
+
+    found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text, re.ASCII)
+    size = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not all(side in OWN_SIZES for side in size):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a side or HEIGHTxWIDTH from {OWN_SIZES[0]} to {OWN_SIZES[-1]} pixels"
+        )
+    return size
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Ends with 0 if dvc exp run -S data.source=SOURCE would accept all images with the parameters in params.yaml, "
+        "and with 1 otherwise; the last line says what to do."
+    )
+    parser.add_argument(
+        "source", metavar="SOURCE", type=file_path, help="a folder, zip, tar or table of images, or a descriptor"
+    )
+    parser.add_argument("--class-folder", choices=("top", "leaf"), help="which of nested folders is the class")
+    parser.add_argument("--image-size", type=image_size, metavar="SIZE", help="64 or 48x64; default: a suggestion")
+    parser.add_argument(
+        "--output", metavar="FOLDER", type=file_path, default=Path("reports"),
+        help=f"where {PAGE} and {SHEET} go (default: reports)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the facts as JSON, and nothing else")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from cct.evaluation.figures.style import save_figure
+    from cct.inspection.examine import examine
+    from cct.inspection.page import as_html
+    from cct.inspection.report import make_report, printable
+    from cct.inspection.sheet import plot_contact_sheet
+    from cct.inspection.text import as_text
+
+    if arguments.json:
+        logging.getLogger(ROOT).setLevel(logging.WARNING)  # other lines go to stdout too
+    preprocess = params.load(PARAMS, "preprocess")
+    require_writable(arguments.output)
+    examined = examine(
+        arguments.source, preprocess, class_folder=arguments.class_folder, folder=repository_root() / ".cct"
+    )
+    report = make_report(examined, preprocess, image_size=arguments.image_size)
+    page, sheet = arguments.output / PAGE, arguments.output / SHEET
+    write_atomically(page, as_html(report).encode())
+    save_figure(plot_contact_sheet(report), sheet, dpi=100)
+    facts = report.facts | {"files": [printable(str(path)) for path in (page, sheet)]}
+    print(json.dumps(facts, indent=2) if arguments.json else as_text(facts))
+    return 0 if report.ready else 1

@@ -1,0 +1,114 @@
+"""The contact sheet: some images of each class."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cct.evaluation.figures.style import WIDTH, new_figure, shorten, styled
+from cct.inspection.examine import thumbnails
+from cct.inspection.problems import many
+from cct.inspection.report import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_CLASSES, COLUMNS = 20, 8
+LAST_RESORT = "Last Resort High-Efficiency"  # Matplotlib's font of boxes for letters that no font has
+
+
+def sample_classes(report: Report) -> dict[str, list[int]]:
+    """Up to `COLUMNS` good items of up to `MAX_CLASSES` classes, evenly spaced in the order of the source."""
+    good_n = report.examined.decoded.facts_n["error"] == b""
+    members = {
+        name: np.flatnonzero(good_n & (report.label_n == number)) for number, name in enumerate(report.examined.classes)
+    }
+    shown = [name for name, rows in members.items() if len(rows)]
+    return {shown[place]: _spaced(members[shown[place]].tolist(), COLUMNS) for place in _places(len(shown))}
+
+
+def _places(count: int) -> list[int]:
+    return _spaced(range(count), MAX_CLASSES)
+
+
+def _spaced(values: Sequence[int], count: int) -> list[int]:
+    """At most `count` of the values, evenly spaced."""
+    return [values[place * len(values) // count] for place in range(count)] if len(values) > count else list(values)
+
+
+@styled
+def plot_contact_sheet(report: Report) -> "Figure":
+    """Some images of each class in a row, with the name of the class at its left."""
+    samples, facts = sample_classes(report), report.facts
+    if not samples:
+        figure = new_figure(height=1.6)
+        figure.text(0.5, 0.5, "No image can be decoded", ha="center", va="center", fontsize=12)
+        return figure
+    counts = {row["name"]: row["images"] for row in facts["classes"]}
+    fonts, unknown = fallback_fonts("".join([*samples, facts["name"]]))
+    labels = [
+        f"class {report.examined.classes.index(name) + 1}" if set(name) & unknown else shorten(name, 26)
+        for name in samples
+    ]
+    sheet = _sheet(report, samples)
+    names_width = 0.5 + 0.075 * max(map(len, labels))  # inches
+    figure = new_figure(height=0.65 + (WIDTH - names_width) * sheet.shape[0] / sheet.shape[1])
+    shown = f"{len(samples)} of " if len(samples) < len(facts["classes"]) else ""
+    title = f"{facts['name']}: {many(facts['images'], 'image')}, {shown}{many(len(facts['classes']), 'class')}"
+    if any(set(name) & unknown for name in samples):
+        title += "\nno font here has some names: inspect.html shows them"
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots()
+    axes.imshow(
+        sheet[..., 0] if sheet.shape[-1] == 1 else sheet, interpolation="nearest", cmap="gray", vmin=0, vmax=255
+    )
+    rows = [f"{label}\n{counts[name]:,}" for label, name in zip(labels, samples, strict=True)]
+    height = sheet.shape[0] / len(rows)
+    ticks = axes.set_yticks((np.arange(len(rows)) + 0.5) * height, rows, fontsize=9)
+    for tick in ticks:
+        tick.label1.set_fontfamily([*fonts])
+    axes.set_xticks([])
+    axes.set_anchor("E")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    return figure
+
+
+def _sheet(report: Report, samples: Mapping[str, Sequence[int]]) -> np.ndarray:
+    """One large image (height, width, 1 or 3) with white gaps, because axes for each image would take seconds."""
+    height, width, channels = report.examined.decoded.pixels_nhwc.shape[1:]
+    gap = max(1, width // 16)
+    sheet = np.full((len(samples), height + gap, COLUMNS, width + gap, channels), 255, np.uint8)
+    for place, rows in enumerate(samples.values()):
+        sheet[place, :height, : len(rows), :width] = thumbnails(report.examined, rows).swapaxes(0, 1)
+    return sheet.reshape(len(samples) * (height + gap), COLUMNS * (width + gap), channels)[:, :-gap]
+
+
+def fallback_fonts(text: str) -> tuple[list[str], set[str]]:
+    """Font families for a text of any script: the bundled one first, then those installed that have what it lacks.
+
+    Returns:
+        The families, and the letters that none of them has.
+    """
+    from matplotlib.font_manager import fontManager, get_font
+
+    def lacking(letters: Iterable[str], path: str) -> set[str]:
+        known = get_font(path).get_charmap()
+        return {letter for letter in letters if ord(letter) not in known}
+
+    bundled = next(font for font in fontManager.ttflist if font.name == "DejaVu Sans" and font.weight == 400)
+    families, missing = [bundled.name], lacking({letter for letter in text if not letter.isspace()}, bundled.fname)
+    for font in sorted(fontManager.ttflist, key=lambda font: (font.style != "normal", font.weight != 400, font.name)):
+        if not missing:
+            break
+        if font.name == LAST_RESORT:
+            continue
+        try:
+            left = lacking(missing, font.fname)
+        except (OSError, RuntimeError):  # removed or damaged since Matplotlib listed it
+            continue
+        if left < missing:
+            families.append(font.name)
+            missing = left
+    return families, missing
