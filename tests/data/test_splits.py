@@ -97,6 +97,12 @@ def test_a_split_of_the_source_is_kept(labels, stated):
     assert set(found) == {TRAIN, VAL, TEST}
 
 
+@pytest.mark.parametrize("only", [VAL, TEST])
+def test_examples_of_one_other_split_are_refused(labels, only):
+    with pytest.raises(DataError, match=r"^no training example of a, b, c: add some, or remove the classes$"):
+        chosen_splits(labels, np.full(len(labels), only))
+
+
 def test_a_class_without_training_examples_is_refused(labels):
     with pytest.raises(DataError, match=r"^no training example of b, c: add some, or remove the classes$"):
         chosen_splits(labels, np.where(labels == 0, TRAIN, TEST))

@@ -1,4 +1,4 @@
-"""A user's own images through the real pipeline: in the repository, outside, added to DVC, read-only, linked, changed."""
+"""A user's own images through the real pipeline, wherever they are, and when they change."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def meta(clone):
 
 
 def preprocess(clone, source, *settings, code=0):
-    return clone.run("dvc", "exp", "run", "preprocess", "-S", f"data.source={source}", *SMALL, *settings, code=code)
+    return clone.run("dvc", "exp", "run", "preprocess", "-S", f"data.source='{source}'", *SMALL, *settings, code=code)
 
 
 def test_bad_images_are_listed_before_anything_else(clone):
@@ -55,8 +55,6 @@ def test_one_command_trains_on_a_folder(clone):
     metrics = json.loads((clone.path / "reports/metrics.json").read_text())
     assert metrics["test"]["examples"] == 12
     assert "up to date" in clone.run("dvc", "status")
-    shown = clone.run("cct", "show", "own")
-    assert "photos" in shown
 
 
 def test_a_changed_image_runs_the_pipeline_again(clone):

@@ -112,14 +112,14 @@ def assign_splits(
         )
         split_n[pool[rest]], split_n[pool[share]] = others, chosen
 
-    if not test_is_separate and not (split_n == TEST).any():
-        choose("test_fraction", TEST)
     absent = np.flatnonzero(np.bincount(labels[split_n == TRAIN], minlength=len(classes)) == 0)
     if len(absent):
         raise DataError(
             f"no training example of {', '.join(classes[label] for label in absent[:20])}: add some, or remove the "
             f"class{'es' * (len(absent) > 1)}"
         )
+    if not test_is_separate and not (split_n == TEST).any():
+        choose("test_fraction", TEST)
     if preprocess.train_fraction < 1:
         choose("train_fraction", TRAIN, others=UNUSED)
     if not (split_n == VAL).any():

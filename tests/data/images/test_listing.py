@@ -81,7 +81,8 @@ def test_classes_in_any_script(name):
 def test_other_files_are_ignored_and_counted():
     junk = [
         "cats/.DS_Store", "cats/Thumbs.db", "__MACOSX/cats/._1.png", "desktop.ini", ".hidden/1.png",
-        "cats/.ipynb_checkpoints/1.png", "cats/1.txt", "labels.csv", "photos.dvc", "sound.ogg", "Makefile", "cats/2.HEIC",
+        "cats/.ipynb_checkpoints/1.png", "cats/1.txt", "labels.csv", "photos.dvc", "sound.ogg", "Makefile",
+        "cats/2.HEIC",
     ]  # fmt: skip
     found = listed("cats/1.png", "dogs/1.png", *junk)
     assert [item.name for item in found.items] == ["cats/1.png", "dogs/1.png"]

@@ -36,7 +36,7 @@ def _read_text(separator: str) -> Callable[[Path], "DataFrame"]:
 def _read_json_lines(path: Path) -> "DataFrame":
     import pandas
 
-    return pandas.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8-sig")
+    return pandas.read_json(path, lines=True, dtype=False, encoding="utf-8-sig")
 
 
 def _read_parquet(path: Path) -> "DataFrame":
