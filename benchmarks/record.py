@@ -33,7 +33,10 @@ from cct.tracking.times import epoch_seconds, training_seconds
 from cct.training.history import read_history
 
 FILES = (paths.META, *map(str, (paths.MODEL, paths.HISTORY, paths.METRICS)))
-MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "top_5_accuracy", "loss", "calibration_error")
+MEASURED = (
+    "accuracy", "accuracy_low", "accuracy_high", "top_5_accuracy", "balanced_accuracy", "macro_f1", "loss",
+    "calibration_error",
+)  # fmt: skip
 SEED, SOURCE = "train.seed", "data.source"
 CODE = ("--", "dvc.yaml", "src")
 

@@ -73,6 +73,9 @@ class Run(Section):
     accuracy_low: float | None = Field(ge=0, le=1)
     accuracy_high: float | None = Field(ge=0, le=1)
     top_5_accuracy: float | None = Field(ge=0, le=1)
+    # These two are newer than the first results.
+    balanced_accuracy: float | None = Field(None, ge=0, le=1)
+    macro_f1: float | None = Field(None, ge=0, le=1)
     loss: float | None
     calibration_error: float | None
     val_accuracy: float | None = Field(ge=0, le=1)

@@ -43,6 +43,7 @@ TRAIN = {
     "gradient_accumulation_steps": 1,
     "ema_decay": None,
     "label_smoothing": 0.1,
+    "class_weights": "none",
     "early_stopping_patience": None,
     "init_from": None,
     "seed": 0,

@@ -10,13 +10,17 @@ from cct.augment import ops
 from cct.augment.sampling import apply_plan
 
 
-def test_resized_crops_have_the_area_and_aspect_of_torchvision():
-    """Of an image so large that rounding is no matter, and a smallest area so small that nearly all fit at once."""
-    boxes_n4 = array(drawn(resized_crop=0.08, shape=(COUNT, 1000, 1000, 3)), "box_n4")
+@pytest.mark.parametrize("width", [1000, 4000])
+def test_resized_crops_have_the_area_and_aspect_of_torchvision(width):
+    """Of an image so large that rounding is no matter, and a smallest area so small that nearly all fit at once.
+
+    Aspects are relative to the image's, which is 1 in torchvision's own use.
+    """
+    boxes_n4 = array(drawn(resized_crop=0.08, shape=(COUNT, 1000, width, 3)), "box_n4")
     top_n, left_n, rows_n, columns_n = boxes_n4.T
     assert (boxes_n4[:, 2:] >= 1).all() and (boxes_n4[:, :2] >= 0).all()
-    assert (top_n + rows_n <= 1000).all() and (left_n + columns_n <= 1000).all()
-    area_n, aspect_n = rows_n * columns_n / 1e6, columns_n / rows_n
+    assert (top_n + rows_n <= 1000).all() and (left_n + columns_n <= width).all()
+    area_n, aspect_n = rows_n * columns_n / (1000 * width), columns_n / rows_n * 1000 / width
     assert 0.079 < area_n.min() < 0.081 and aspect_n.min() > 0.74 and aspect_n.max() < 1.35
     small = area_n < 0.7  # whatever the aspect, these fit
     assert not unlikely(np.histogram(area_n[small], 20, (0.08, 0.7))[0], small.sum() / 20)
@@ -26,17 +30,22 @@ def test_resized_crops_have_the_area_and_aspect_of_torchvision():
     assert not unlikely(np.histogram(place_n, 20, (0, 1))[0], COUNT / 20)
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "middle"),
-    [(32, 32, [0, 0, 32, 32]), (100, 30, [30, 0, 40, 30]), (30, 100, [0, 30, 30, 40]), (30, 39, [0, 0, 30, 39])],
-)
-def test_what_never_fits_is_cropped_in_the_middle(height, width, middle):
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (100, 30), (30, 100), (30, 39)])
+def test_what_never_fits_is_the_whole_image(height, width):
     """The whole area at an aspect other than the image's: only the fallback is left."""
     boxes_n4 = array(drawn(resized_crop=1.0, shape=(3000, height, width, 3)), "box_n4")
     found = Counter(map(tuple, boxes_n4.tolist()))
-    assert found[tuple(middle)] / 3000 > (0.5 if height == width else 0.3)
-    if not 3 / 4 <= width / height <= 4 / 3:
-        assert [*found] == [tuple(middle)]
+    assert found[0, 0, height, width] / 3000 > 0.3
+    # A side that is rounded down to the image's leaves at most half a pixel of the other side.
+    assert all(rows * columns > (height - 1) * (width - 1) for _, _, rows, columns in found)
+
+
+@pytest.mark.parametrize(("height", "width"), [(12, 40), (512, 8)])
+def test_crops_of_long_images_are_at_many_places(height, width):
+    """With absolute aspects all were one box in the middle, which left most of the image out."""
+    top_n, left_n, rows_n, columns_n = array(drawn(resized_crop=0.5, shape=(3000, height, width, 3)), "box_n4").T
+    assert {0, max(height, width) // 4} <= {*top_n.tolist(), *left_n.tolist()}
+    assert (rows_n * columns_n).min() < 0.6 * height * width < (rows_n * columns_n).max()
 
 
 def test_erasing_is_timms():

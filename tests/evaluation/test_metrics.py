@@ -12,10 +12,12 @@ from cct.evaluation.metrics import (
     TEST_METRICS,
     EvaluationMetric,
     MetricsError,
+    balanced_accuracy,
     compute_metrics,
     confusion_matrix,
     cross_entropy,
     expected_calibration_error,
+    macro_f1,
     per_class_accuracy,
     softmax,
     top_k_accuracy,
@@ -152,6 +154,37 @@ def test_labels_outside_the_classes_are_refused(bad):
         cross_entropy(np.zeros((1, 3)), np.array([bad]))
 
 
+# scikit-learn warns of a class that is predicted and has no example, and of a single class.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("labels", "predicted"),
+    [
+        ([0, 0, 0, 0, 1, 1, 2], [0, 0, 0, 1, 1, 0, 2]),
+        ([0, 0, 0, 1], [0, 0, 0, 0]),  # class 1 has no prediction
+        ([0, 0, 0, 0], [0, 0, 0, 4]),  # class 4 has no example, and classes 1 to 3 have neither
+        ([2, 2], [3, 3]),
+        ([1], [1]),
+    ],
+)
+def test_balanced_accuracy_and_macro_f1_are_those_of_scikit_learn(labels, predicted):
+    labels_n, predicted_n = np.array(labels, np.uint8), np.array(predicted)
+    expected = oracle.balanced_accuracy_score(labels_n, predicted_n)
+    assert balanced_accuracy(labels_n, predicted_n, classes=5) == pytest.approx(expected, abs=1e-12)
+    expected = oracle.f1_score(labels_n, predicted_n, average="macro", zero_division=0)
+    assert macro_f1(labels_n, predicted_n, classes=5) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_model_that_neglects_the_rare_class_is_accurate_and_not_balanced():
+    """By hand: recalls of 1 and 0; F1 scores of 2 * 9 / (2 * 9 + 1) and 0."""
+    labels_n, predicted_n = np.array([0] * 9 + [1]), np.zeros(10, np.int64)
+    logits_nk = np.eye(2)[predicted_n]
+    test = compute_metrics(logits_nk, labels_n, 2, confidence=0.95)["test"]
+    assert (test["accuracy"], test["balanced_accuracy"], test["macro_f1"]) == (0.9, 0.5, round(9 / 19, 6))
+    for metric in (balanced_accuracy, macro_f1):
+        with pytest.raises(ValueError, match="no example"):
+            metric(labels_n[:0], predicted_n[:0], classes=2)
+
+
 def test_calibration_error_is_the_definition(scored):
     logits_nk, labels_n = scored
     probabilities_nk = softmax(logits_nk)
@@ -185,6 +218,8 @@ def test_summary_is_plain_json_and_agrees_with_its_parts(scored):
     assert test.keys() == {*TEST_METRICS, *ends, "examples"}
     assert test["examples"] == 500
     assert test["accuracy"] == oracle.accuracy_score(labels_n, logits_nk.argmax(axis=1))
+    f1 = oracle.f1_score(labels_n, logits_nk.argmax(axis=1), average="macro", zero_division=0)
+    assert test["macro_f1"] == pytest.approx(f1, abs=1e-6)
     assert test["accuracy_low"] < test["accuracy"] < test["accuracy_high"] < test["top_5_accuracy"] < 1
     assert all(value == round(value, 6) and type(value) in (int, float) for value in test.values())
     np.testing.assert_array_equal(logits_nk, before_nk)

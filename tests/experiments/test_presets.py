@@ -9,6 +9,8 @@ from clones import DEFAULTS, ROOT
 from runs import SEED_SHIFT
 
 from cct.experiments.presets import preset_names, preset_title, read_preset
+from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.cost import model_cost
 from cct.params import SECTIONS, flatten, load, read_yaml
 from cct.tasks.training import TRAINING_TASKS
 from cct.training.batches import Examples
@@ -57,9 +59,10 @@ def test_it_trains(name):
     config = sections["train"].model_copy(update={**short, "batch_size": 16, "seed": SEED_SHIFT})
     model_params = sections["model"].model_copy(update={"num_layers": 1})
     task = TRAINING_TASKS["image_classification"]
-    meta = {"image_shape": [16, 16, 3], "classes": list("abcd"), "mean": [0.5] * 3, "std": [0.25] * 3}
+    side = {"photos_64": 64, "photos_128": 128}.get(name, 16)
+    meta = {"image_shape": [side, side, 3], "classes": list("abcd"), "mean": [0.5] * 3, "std": [0.25] * 3}
     generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    images = generator.integers(0, 256, (40, side, side, 3), dtype=np.uint8)
     examples = Examples(images, np.arange(40) % 4)
     keras.utils.set_random_seed(SEED_SHIFT)
     keras.config.set_dtype_policy(sections["runtime"].precision)
@@ -78,3 +81,11 @@ def test_it_trains(name):
         keras.config.set_dtype_policy("float32")
     assert len(history) == 2 and all(np.isfinite(row["train_loss"]) for row in history)
     assert any((a != b).any() for a, b in zip(before, network.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(("name", "side"), [("photos_64", 64), ("photos_128", 128)])
+def test_photos_have_the_tokens_that_the_header_says(name, side):
+    assert f"Photos of {side}x{side} " in preset_title(name)
+    params = ModelParams.model_validate(read_yaml(ROOT / f"presets/{name}.yaml")["model"])
+    cost = model_cost(resolve_architecture(params), height=side, width=side, channels=3, classes=10)
+    assert cost.tokens == 64

@@ -199,6 +199,25 @@ def test_interpolation_is_bilinear_between_cell_centres():
     np.testing.assert_array_equal(interpolate_positions(ramp, (2, 2)), ramp)
 
 
+@pytest.mark.parametrize("name", ["cvt_2_8", "vit_lite_2_8"])
+@pytest.mark.parametrize("shape", [(16, 64), (64, 16), (32, 64), (16, 16)])
+def test_positions_of_images_that_are_not_square_are_interpolated_in_their_grid(name, shape):
+    """From 2 rows of 8 tokens, whose number is also that of a square grid, and of 8 rows of 2."""
+    a = resolve_architecture(ModelParams(name=name))
+    source, target = (build_model(a, image_shape=(*size, 3), classes=10) for size in ((16, 64), shape))
+    first, table = int(a.pooling == "class_token"), source.get_layer("positional_embedding").table
+    ramp = np.zeros(table.shape, np.float32)
+    ramp[0, first:, 0], ramp[0, first:, 1] = np.divmod(np.arange(16), 8)  # its row and its column
+    table.assign(ramp)
+    said = initialize_from(source, target, a, image_shape=(*shape, 3))
+    assert said == ("all weights taken" if shape == (16, 64) else "positions interpolated")
+    found = keras.ops.convert_to_numpy(target.get_layer("positional_embedding").table)[0, first:]
+    rows, columns = shape[0] // 8, shape[1] // 8
+    middle_r, middle_c = (np.arange(rows) + 0.5) * 2 / rows - 0.5, (np.arange(columns) + 0.5) * 8 / columns - 0.5
+    np.testing.assert_allclose(found[:, 0].reshape(rows, columns)[:, 0], middle_r.clip(0, 1), atol=1e-6)
+    np.testing.assert_allclose(found[:, 1].reshape(rows, columns)[0], middle_c.clip(0, 7), atol=1e-6)
+
+
 def test_sinusoidal_tables_are_checked_not_taken():
     from cct.models.layers.tokens import sinusoidal_table
 

@@ -69,6 +69,7 @@ CHANGES = {
     "clip_norm": 0.5,
     "gradient_accumulation_steps": 3,
     "ema_decay": 0.8,
+    "class_weights": "effective",
 }
 
 

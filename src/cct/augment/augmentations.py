@@ -32,7 +32,7 @@ from cct.augment.streams import (
     Streams,
 )
 
-ASPECTS = (3 / 4, 4 / 3)  # width / height of a resized crop, as in torchvision's RandomResizedCrop
+ASPECTS = (3 / 4, 4 / 3)  # width / height of a resized crop by that of the image; of a square as in torchvision
 # Random erasing (arXiv:1708.04896) with timm's ranges. In the paper, areas reach 0.4 and aspects are not log-uniform.
 HOLE_AREAS, HOLE_ASPECTS = (0.02, 1 / 3), (0.3, 1 / 0.3)
 NOISE_BYTES = 2**20  # all erased rectangles share this noise; each starts at its own place in it
@@ -81,15 +81,18 @@ def _crop_alone(augment: AugmentParams, height: int) -> dict[str, dict[str, Any]
 
 
 def _sample_resized_crop(augment: AugmentParams, streams: Streams, shape: Shape, epoch: int) -> Sampled:
-    """Sample as torchvision's RandomResizedCrop. If no box fits, take the largest middle box with an allowed aspect."""
+    """Sample as torchvision's RandomResizedCrop of square images. If no box fits, take the whole image.
+
+    Aspects are relative to the image's: torchvision makes squares of its boxes, and here they keep the image's shape.
+    With absolute ones no large box fits into a long image, and every crop would be the same box in its middle.
+    """
     if augment.resized_crop is None:
         return {}
     count, height, width, _ = shape
     size = {"count": count, "height": height, "width": width}
-    box_n4 = sample_rectangles((augment.resized_crop, 1.0), ASPECTS, streams(BOX), streams(BOX_PLACE), **size)
-    rows, columns = min(height, round(width / ASPECTS[0])), min(width, round(height * ASPECTS[1]))
-    middle = [(height - rows) // 2, (width - columns) // 2, rows, columns]
-    return {"box_n4": np.where(box_n4[:, 2:3] > 0, box_n4, middle)}  # top, left, height, width
+    aspects = (ASPECTS[0] * width / height, ASPECTS[1] * width / height)
+    box_n4 = sample_rectangles((augment.resized_crop, 1.0), aspects, streams(BOX), streams(BOX_PLACE), **size)
+    return {"box_n4": np.where(box_n4[:, 2:3] > 0, box_n4, [0, 0, height, width])}  # top, left, height, width
 
 
 def _apply_resized_crop(images: np.ndarray, targets: np.ndarray, sampled: Sampled) -> Batch:

@@ -104,6 +104,35 @@ def per_class_accuracy(labels_n: np.ndarray, predicted_n: np.ndarray, classes: i
     return np.divide(matrix_kk.diagonal(), examples_k, out=np.full(classes, np.nan), where=examples_k > 0)
 
 
+def balanced_accuracy(labels_n: np.ndarray, predicted_n: np.ndarray, classes: int) -> float:
+    """Mean recall of the classes that have examples, as scikit-learn's `balanced_accuracy_score`.
+
+    Raises:
+        ValueError: there is no example, or as `confusion_matrix`.
+    """
+    recall_k = per_class_accuracy(labels_n, predicted_n, classes)
+    if not len(labels_n):
+        raise ValueError("no example")
+    return float(np.nanmean(recall_k))
+
+
+def macro_f1(labels_n: np.ndarray, predicted_n: np.ndarray, classes: int) -> float:
+    """Mean F1 score of the classes that have examples or predictions, as scikit-learn's `f1_score(average="macro")`.
+
+    F1 is the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN). It is 0 for a class that has examples and
+    no prediction, or predictions and no example.
+
+    Raises:
+        ValueError: there is no example, or as `confusion_matrix`.
+    """
+    matrix_kk = confusion_matrix(labels_n, predicted_n, classes=classes)
+    if not len(labels_n):
+        raise ValueError("no example")
+    sum_k = matrix_kk.sum(axis=0) + matrix_kk.sum(axis=1)  # 2 TP + FP + FN
+    seen_k = sum_k > 0
+    return float((2 * matrix_kk.diagonal()[seen_k] / sum_k[seen_k]).mean())
+
+
 def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarray, bins: int = 15) -> float:
     """Mean distance between confidence and accuracy over equally wide bins of confidence, weighted by their examples.
 
@@ -162,6 +191,14 @@ def _top_5_accuracy(scores: Scores) -> float:
     return top_k_accuracy(scores.logits_nk, scores.labels_n, 5)
 
 
+def _balanced_accuracy(scores: Scores) -> float:
+    return balanced_accuracy(scores.labels_n, scores.logits_nk.argmax(axis=1), scores.logits_nk.shape[1])
+
+
+def _macro_f1(scores: Scores) -> float:
+    return macro_f1(scores.labels_n, scores.logits_nk.argmax(axis=1), scores.logits_nk.shape[1])
+
+
 def _calibration_error(scores: Scores) -> float:
     return expected_calibration_error(scores.probabilities_nk, scores.labels_n)
 
@@ -172,6 +209,8 @@ TEST_METRICS = {
     "loss": EvaluationMetric(_loss, higher_is_better=False),
     "accuracy": EvaluationMetric(_accuracy, higher_is_better=True, interval=_accuracy_interval),
     "top_5_accuracy": EvaluationMetric(_top_5_accuracy, higher_is_better=True, min_classes=6),
+    "balanced_accuracy": EvaluationMetric(_balanced_accuracy, higher_is_better=True),
+    "macro_f1": EvaluationMetric(_macro_f1, higher_is_better=True),
     "calibration_error": EvaluationMetric(_calibration_error, higher_is_better=False),
 }
 

@@ -43,7 +43,12 @@ def token_grid(architecture: Architecture, height: int, width: int) -> list[tupl
     a, image = architecture, f"{height}x{width}"
     if a.tokenizer == "patch":
         if height % a.patch_size or width % a.patch_size:
-            raise ModelError(f"model: patches of {a.patch_size}x{a.patch_size} do not fill images of {image}")
+            sides = [side for side in range(2, min(height, width) + 1) if not (height % side or width % side)]
+            fitting = f"set model.patch_size to {' or '.join(map(str, sides))}, or " if sides else ""
+            raise ModelError(
+                f"model: patches of {a.patch_size}x{a.patch_size} do not fill images of {image}: "
+                f"{fitting}choose a model with convolutions, such as cct_2_3x2"
+            )
         return [(height // a.patch_size, width // a.patch_size)]
     sizes = []
     margin = a.kernel_size // 2 if a.conv_padding == "same" else 0
@@ -58,7 +63,8 @@ def token_grid(architecture: Architecture, height: int, width: int) -> list[tupl
         if min(sizes[-2]) < 1:
             raise ModelError(
                 f"model: {a.num_conv_layers} convolutions of {a.kernel_size}x{a.kernel_size} "
-                f"without padding leave nothing of an image this small: {image}"
+                f"without padding leave nothing of an image this small: {image}; "
+                "lower model.num_conv_layers or model.kernel_size, or choose a model with padding, such as cct_2_3x2"
             )
     return sizes
 

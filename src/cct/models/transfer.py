@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from cct.errors import CCTError
-from cct.models.architectures import Architecture
+from cct.models.architectures import Architecture, ModelError
 from cct.models.cost import token_grid
 from cct.models.layers.tokenizers import Standardize
 
@@ -46,9 +46,10 @@ def initialize_from(
     problems += [f"only in the model to start from: {path}" for path in values.keys() - ours.keys()]
     for path in sorted(ours.keys() & values.keys()):
         shape = tuple(ours[path].shape)
-        if path == "positional_embedding/table" and values[path].shape != shape and values[path].shape[2:] == shape[2:]:
-            values[path] = fit_positions(values[path], architecture, image_shape)
-            notes.append("positions interpolated")
+        if path == "positional_embedding/table" and source.input_shape[1:3] != tuple(image_shape[:2]):
+            fitted = _fit_to_images(values[path], architecture, source.input_shape[1:3], image_shape)
+            notes += ["positions interpolated"] * (fitted is not values[path])
+            values[path] = fitted
         if values[path].shape == shape:
             continue
         if path.startswith("head/"):
@@ -62,6 +63,21 @@ def initialize_from(
     for path, variable in ours.items():
         variable.assign(values[path])
     return ", ".join(dict.fromkeys(notes)) or "all weights taken"
+
+
+def _fit_to_images(
+    table_1nd: np.ndarray, architecture: Architecture, source_shape: tuple[int, ...], image_shape: tuple[int, ...]
+) -> np.ndarray:
+    """The positions for images of another shape. The same table if the grids are equal, or if it is another model's."""
+    first = int(architecture.pooling == "class_token")
+    target = token_grid(architecture, *image_shape[:2])[-1]
+    try:
+        grid = token_grid(architecture, *source_shape)[-1]
+    except ModelError:  # of another model: its tokenizer does not fit either, and is named
+        return table_1nd
+    if grid == target or table_1nd.shape[1] != first + grid[0] * grid[1]:
+        return table_1nd
+    return interpolate_positions(table_1nd, target, source=grid, class_tokens=first)
 
 
 def _other_functions(source: keras.Model, network: keras.Model) -> list[str]:
@@ -78,28 +94,31 @@ def _other_functions(source: keras.Model, network: keras.Model) -> list[str]:
     return found
 
 
-def interpolate_positions(table_1nd: np.ndarray, target: tuple[int, int], *, class_tokens: int = 0) -> np.ndarray:
+def interpolate_positions(
+    table_1nd: np.ndarray, target: tuple[int, int], *, source: tuple[int, int] | None = None, class_tokens: int = 0
+) -> np.ndarray:
     """Interpolate a position table bilinearly to another grid of tokens, as the authors' code does. Class tokens stay.
 
     Args:
-        table_1nd: (1, class_tokens + side * side, d), of a square grid.
+        table_1nd: (1, class_tokens + n, d).
         target: rows and columns.
+        source: rows and columns of the table, n in all. None: it is of a square grid.
 
     Returns:
         (1, class_tokens + rows * columns, d), float32.
 
     Raises:
-        WeightsError: the table is not of a square grid.
+        WeightsError: the table is not of the grid.
     """
     first, grid_nd = table_1nd[0, :class_tokens], table_1nd[0, class_tokens:]
-    side = round(len(grid_nd) ** 0.5)
-    if side * side != len(grid_nd):
+    height, width = source or (round(len(grid_nd) ** 0.5),) * 2
+    if height * width != len(grid_nd):
         raise WeightsError(
             f"positions of {len(grid_nd)} tokens are not a square grid and cannot be interpolated: the checkpoint is "
             "of another model, or of images that are not square"
         )
-    rows, columns = (_bilinear(side, count) for count in target)
-    resized = np.einsum("rs,sqd,cq->rcd", rows, grid_nd.reshape(side, side, -1), columns)
+    rows, columns = _bilinear(height, target[0]), _bilinear(width, target[1])
+    resized = np.einsum("rs,sqd,cq->rcd", rows, grid_nd.reshape(height, width, -1), columns)
     return np.concatenate([first, resized.reshape(target[0] * target[1], -1)])[None].astype("float32")
 
 

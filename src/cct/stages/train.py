@@ -96,7 +96,8 @@ def _require_memory(needed: int, fingerprint: dict[str, Any]) -> None:
     if not fingerprint["gpus"] and needed > memory_bytes():
         raise CCTError(
             f"this training needs {needed / 2**30:,.1f} GiB of memory at the least, and this machine has "
-            f"{memory_bytes() / 2**30:,.1f} GiB: choose a smaller model, or a smaller train.batch_size"
+            f"{memory_bytes() / 2**30:,.1f} GiB: choose a smaller train.batch_size, a smaller model, or one with fewer "
+            "tokens (more model.num_conv_layers, or a larger model.patch_size)"
         )
 
 

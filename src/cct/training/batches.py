@@ -54,7 +54,8 @@ def train_batches(
     epochs: range,
     first_step: int = 0,
     transform_of: Callable[[int], Transform] = no_transform,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    weights_k: np.ndarray | None = None,
+) -> Iterator[tuple[np.ndarray, ...]]:
     """Shuffled batches of all `epochs`, one after another. The last batch of each epoch may be smaller.
 
     Each batch depends on (seed, epoch, step) alone, so a backend may read ahead as far as it likes.
@@ -67,9 +68,11 @@ def train_batches(
         epochs: epoch numbers, from 0.
         first_step: the step at which the first epoch begins.
         transform_of: from the number of an epoch to the transform of its batches.
+        weights_k: the weight of each class in the loss, float32. None: all examples count the same.
 
     Yields:
-        Inputs, and float32 targets of (batch, classes).
+        Inputs, and float32 targets of (batch, classes). With `weights_k` also the weight of each example, (batch,): a
+        mixed example has its classes' weights in their shares.
     """
     count, targets = len(examples.labels), np.eye(classes, dtype="float32")
     for epoch in epochs:
@@ -78,7 +81,8 @@ def train_batches(
         first = first_step * batch_size if epoch == epochs.start else 0
         for start in range(first, count, batch_size):
             batch = order[start : start + batch_size]
-            yield transform(batch, examples.inputs[batch], targets[examples.labels[batch]])
+            inputs, targets_bk = transform(batch, examples.inputs[batch], targets[examples.labels[batch]])
+            yield (inputs, targets_bk) if weights_k is None else (inputs, targets_bk, targets_bk @ weights_k)
 
 
 def read_ahead(batches: Iterator[Item], count: int = 2) -> Iterator[Item]:

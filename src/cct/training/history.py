@@ -16,7 +16,8 @@ REQUIRED_METRICS = ("loss", "accuracy")  # metrics of every history; the other m
 def history_columns(metrics: Iterable[str] = EPOCH_METRICS) -> dict[str, type]:
     """The columns of a history with some metrics. Epochs count from 1; `best` is 1 for the best epoch.
 
-    Losses are cross entropies in nats without label smoothing, so they are comparable with the test loss.
+    Losses are cross entropies in nats without label smoothing and class weights, so they are comparable with the test
+    loss.
     `learning_rate` is the rate of the epoch's last step.
     """
     measured = [f"{split}_{name}" for split in ("train", "val") for name in metrics]

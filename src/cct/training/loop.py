@@ -12,6 +12,7 @@ import numpy as np
 from cct.training.batches import EvalBatches, Examples, Transform, no_transform, read_ahead, train_batches
 from cct.training.callbacks import BestWeights, HistoryLogger, ProgressLogger, StopOnNonFiniteLoss, TrainingError
 from cct.training.checkpoints import CheckpointStore
+from cct.training.class_weights import class_weights
 from cct.training.interrupts import deferred_interrupts
 from cct.training.metrics import EPOCH_METRICS, reported_name
 from cct.training.optimizers import make_optimizer
@@ -51,6 +52,7 @@ def train_model(
 
     Raises:
         TrainingError: the loss is not finite, or there are too few batches for a single update, or too many steps.
+        CCTError: `class_weights` is on, and a class has no training example.
         KeyboardInterrupt: the run was asked to stop. Its checkpoint is written; the message says where it stopped.
     """
     classes, batch_size = model.output_shape[-1], config.batch_size
@@ -60,6 +62,7 @@ def train_model(
             f"train.epochs = {config.epochs} of {steps:,} batches are {steps * config.epochs:,} steps, more than "
             f"{MOST_STEPS:,}: lower train.epochs, or raise train.batch_size"
         )
+    weights_k = class_weights(config.class_weights, training.labels, classes)
     rates = learning_rates(config, steps_per_epoch=steps)
     _compile(model, config, rates, jit_compile=jit_compile)
     val_batches = EvalBatches(validation, batch_size=batch_size, classes=classes)
@@ -77,7 +80,13 @@ def train_model(
             CheckpointCallback(checkpoints, best=best, history=history, stop_requested=stop_requested, **place),
         ]
         batches = functools.partial(
-            train_batches, training, batch_size=batch_size, classes=classes, seed=config.seed, transform_of=transform_of
+            train_batches,
+            training,
+            batch_size=batch_size,
+            classes=classes,
+            seed=config.seed,
+            transform_of=transform_of,
+            weights_k=weights_k,
         )
         _fit(model, config, progress, steps=steps, batches=batches, validation_data=val_batches, callbacks=callbacks)
     model.set_weights(best.weights)

@@ -39,7 +39,8 @@ def _accuracy(name: str) -> "keras.metrics.Metric":
     return keras.metrics.CategoricalAccuracy(name=name)
 
 
-# Keras reports the minimized loss, label smoothing included, as `loss`. So our plain `loss` has another name in Keras.
+# Keras reports the minimized loss, with label smoothing and class weights, as `loss`. So our plain `loss` has another
+# name in Keras. Metrics of `compile(metrics=...)` ignore the weights of examples.
 REPORTED_AS = {"loss": "cross_entropy"}
 EPOCH_METRICS = {
     "loss": EpochMetric("Loss", higher_is_better=False, percent=False, make=_cross_entropy),

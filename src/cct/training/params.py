@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from cct.params import Section
+from cct.training.class_weights import CLASS_WEIGHTS
 from cct.training.optimizers import OPTIMIZERS
 from cct.training.schedules import SCHEDULES, default_warmup
 
@@ -52,6 +53,9 @@ class TrainParams(Section):
         description="decay of a moving average of the weights, saved where it is better; null: none",
     )
     label_smoothing: float = Field(ge=0, le=0.99, description="label smoothing of the training loss")
+    class_weights: Literal[*CLASS_WEIGHTS] = Field(
+        description="class weights in the loss; balanced: equal sums; effective: milder above 1,000 examples of a class"
+    )
     early_stopping_patience: int | None = Field(
         ge=1, description="epochs without a better validation accuracy before training stops; null: never"
     )
