@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -243,6 +244,25 @@ def test_an_empty_preset_is_no_list(capsys):
 
 def as_pipe(path: Path) -> None:
     os.mkfifo(path)
+
+
+def test_a_pipe_among_the_data_is_refused_before_dvc_reads_it(tmp_path):
+    """A pipe without a writer: each of these would wait for ever."""
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    shutil.copy(DEFAULTS, tmp_path / "params.yaml")
+    shutil.copytree(ROOT / "data/sources", tmp_path / "data/sources")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "pretrained").mkdir()
+    as_pipe(tmp_path / "pretrained/x.keras")
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/x.db"}
+    for words in (["cct.cli", "check"], ["cct.cli", "track"], ["cct.cli", "verify"], ["cct.stages", "download"]):
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 1 and done.stderr == (
+            "error: pretrained/x.keras is neither a plain file nor a folder: remove it, then run dvc checkout or dvc "
+            "repro\n"
+        ), words
 
 
 @pytest.mark.parametrize(
