@@ -13,6 +13,7 @@ import pytest
 from clones import DEFAULTS, ROOT
 
 from cct import cli
+from cct.commands.track import _done
 from cct.dvc import child_environment
 from cct.entry import entry_point
 from cct.errors import CCTError
@@ -106,6 +107,40 @@ def test_sigterm_and_a_closed_terminal_end_like_ctrl_c(number):
         run.send_signal(number)
         assert run.wait(10) == 130
         assert run.stderr.read() == "interrupted\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_compiled_code_turns_into_an_error_is_still_an_interrupt(number, monkeypatch, capsys):
+    """As pydantic does while a schema is built, and TensorFlow while it is imported."""
+    monkeypatch.setattr("cct.entry.signals", [])
+
+    @entry_point
+    def main() -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("building failed: KeyboardInterrupt") from error
+
+    assert main() == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_signal_in_a_callback_of_the_interpreter_stops_the_next_experiment(monkeypatch, capsys):
+    """Python prints and drops an exception there."""
+
+    class Thing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    @entry_point
+    def main() -> None:
+        Thing()  # which ends at once
+        print(_done(lambda: "not reached", print, ""))
+
+    monkeypatch.setattr("cct.entry.signals", [])
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)
+    assert main() == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
 
 
 def test_nohup_keeps_a_command_running():

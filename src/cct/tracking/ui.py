@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 
+from cct.entry import raise_if_interrupted
 from cct.errors import CCTError
 from cct.log import redact
 from cct.repository import repository_root
@@ -71,6 +72,7 @@ def _bring_in_experiments() -> str:
         store.end_killed_runs(abandoned_runs(repository_root() / CHECKPOINTS))
         missing = untracked_experiments(store)
     for experiment in missing:
+        raise_if_interrupted()
         try:
             with explained_errors():
                 log.info(track_experiment(store, experiment))
