@@ -1,11 +1,14 @@
 """Commands in a folder of a clone, outside a clone, and in a clone without history."""
 
+import shutil
 import subprocess
 
 import pytest
-from clones import ROOT, Clone
+from clones import DEFAULTS, ROOT, Clone
 
 from cct import cli
+from cct.dvc import require_up_to_date
+from cct.errors import CCTError
 
 
 @pytest.mark.parametrize("folder", ["src", "data/sources"])
@@ -58,3 +61,20 @@ def test_an_experiment_that_dvc_would_lose_is_refused_before_it_runs(make_clone,
     shallow.run("git", "fetch", "-q", "--unshallow")
     shallow.run("dvc", "exp", "run", "--temp", "-n", "beside", *words, **identity)
     assert "beside" in shallow.run("dvc", "exp", "list", "--name-only")
+
+
+def test_a_lock_of_dvc_that_a_power_cut_emptied_comes_with_its_remedy(tmp_path):
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    for name in ("dvc.yaml", "data/sources"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    shutil.copy(DEFAULTS, tmp_path / "params.yaml")
+    lock = tmp_path / ".dvc/tmp/rwlock"
+    for content in ("", '{"read": 1}'):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text(content)
+        with pytest.raises(CCTError, match=r"^/.*/\.dvc/tmp/rwlock is damaged, as .*: remove it when no other DVC"):
+            require_up_to_date(tmp_path)
+    lock.unlink()
+    with pytest.raises(CCTError, match=r"^the files here were not made by the present parameters and code"):
+        require_up_to_date(tmp_path)

@@ -124,6 +124,7 @@ def require_up_to_date(top: Path) -> None:
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
     from scmrepo.exceptions import SCMError
 
     load(top / PARAMS)
@@ -131,6 +132,11 @@ def require_up_to_date(top: Path) -> None:
     try:
         with Repo(str(top)) as repository:
             status = repository.status()
+    except (RWLockFileCorruptedError, RWLockFileFormatError) as error:
+        raise CCTError(
+            f"{top}/.dvc/tmp/rwlock is damaged, as a full disk or a power cut leaves it: remove it when no other DVC "
+            "command runs"
+        ) from error
     except (DvcException, SCMError) as error:
         raise CCTError(f"dvc status failed: {error}") from error
     stale = [name.rpartition(":")[2] for name in status if not name.endswith(".dvc")]
