@@ -58,6 +58,17 @@ def test_a_run_is_named_tagged_and_ended(here):
     assert run.info.artifact_uri.startswith((here / "mlartifacts").as_uri())
 
 
+def test_a_model_that_is_active_in_the_environment_is_not_that_of_a_run(here, monkeypatch):
+    """In a process of its own: MLflow reads the variable once."""
+    monkeypatch.setenv("MLFLOW_ACTIVE_MODEL_ID", "m-0123456789abcdef")
+    code = "from cct.tracking.mlflow import MlflowTracker; tracker = MlflowTracker()\n"
+    code += f"tracker.start('train', {META})\ntracker.log_epoch({row(1, 0.5)})\n"
+    code += "tracker.finish('FINISHED'); print(tracker.run_id)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "MLflow refused something" not in done.stderr
+    assert client(here).get_run(done.stdout.strip()).data.metrics["train/loss"] == 0.5
+
+
 def test_any_metric_of_an_epoch_and_of_the_test_is_logged(here):
     with watched("train") as tracker:
         tracker.log_epoch(row(1, 1.0) | {"val_made_up": 0.5})

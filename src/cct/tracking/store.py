@@ -35,6 +35,8 @@ SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+# MLflow would log the metrics of every run to this model too, and fail if it is not there.
+ACTIVE_MODEL = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID")
 
 
 class Store:
@@ -49,6 +51,8 @@ class Store:
         require_tracking()
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
+        for name in ACTIVE_MODEL:
+            os.environ.pop(name, None)
         import mlflow
 
         for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration; this project logs errors
