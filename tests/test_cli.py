@@ -272,6 +272,21 @@ def test_an_empty_name_names_nothing(words, capsys):
     assert ended.value.code == 2 and "it is empty: is a variable of the shell not set?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["models", "--image", "1000000", "32", "3"], "'1000000' is not a whole number from 1 to 4,096"),
+        (["models", "--classes", "9" * 5000], f"'{'9' * 40}' is not a whole number from 1 to 1,000,000"),
+        (["models", "--classes", "0"], "'0' is not a whole number from 1 to 1,000,000"),
+        (["ui", "--port", "65536"], "'65536' is not a whole number from 1 to 65,535"),
+    ],
+)
+def test_a_number_that_is_out_of_bounds_is_refused_with_the_bounds(words, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2 and capsys.readouterr().err.endswith(f": {said}\n")
+
+
 def test_an_empty_preset_is_no_list(capsys):
     assert cli.main(["preset", ""]) == 1
     assert capsys.readouterr().out == "--no-such-preset=\n"  # so that `dvc exp run $(cct preset "$X")` fails
