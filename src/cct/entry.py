@@ -1,6 +1,7 @@
 """The start and the end of every command: logging, signals, error messages, exit codes."""
 
 import functools
+import io
 import logging
 import os
 import shutil
@@ -8,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from cct.errors import CCTError
 from cct.log import configure_logging, debugging
@@ -43,7 +44,7 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup and & ignore one
                 signal.signal(number, _interrupt)
         for name in ("stdout", "stderr"):
-            if getattr(sys, name) is None:  # closed by the caller
+            if not _takes_output(getattr(sys, name)):
                 setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         # Each line reaches a redirected log at once. Letters that its encoding lacks are escaped.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -73,6 +74,19 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
             return 130
 
     return wrapper
+
+
+def _takes_output(stream: TextIO | None) -> bool:
+    """Whether a stream can be written. Where a caller closed it, it is None, or a file that DVC opened to read."""
+    if stream is None:
+        return False
+    try:
+        os.write(stream.fileno(), b"")
+    except io.UnsupportedOperation:  # it has no file, as in tests
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _remove_compiled_files() -> None:
