@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from clones import DEFAULTS, ROOT
+from servers import free_port
 
 from cct import cli
 from cct.commands.track import _done
@@ -74,6 +75,20 @@ def test_ui_refuses_a_remote_store(monkeypatch, capsys):
     assert cli.main(["ui"]) == 1
     said = capsys.readouterr().err
     assert "names a server" in said and "secret" not in said
+
+
+def test_of_two_servers_at_once_on_one_port_one_is_refused(tmp_path, monkeypatch, capsys):
+    """The first holds the lock before its server has the port."""
+    port = str(free_port())
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("cct.tracking.ui._bring_in_experiments", lambda: cli.main(["ui", "--port", port]))
+    monkeypatch.setattr("cct.tracking.ui.view_path", str)
+    monkeypatch.setattr("cct.tracking.ui._serve", lambda *words: 0)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["ui", "--port", port]) == 0
+    assert capsys.readouterr().err == f"error: port {port} is not free: make ui PORT=5001, or another\n"
 
 
 def test_errors_of_the_user_are_messages(capsys, tmp_path):
