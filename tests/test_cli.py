@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from clones import DEFAULTS, ROOT
+from servers import free_port
 
 from cct import cli
+from cct.commands.track import _done
 from cct.dvc import child_environment
 from cct.entry import entry_point
 from cct.errors import CCTError
@@ -74,6 +77,20 @@ def test_ui_refuses_a_remote_store(monkeypatch, capsys):
     assert "names a server" in said and "secret" not in said
 
 
+def test_of_two_servers_at_once_on_one_port_one_is_refused(tmp_path, monkeypatch, capsys):
+    """The first holds the lock before its server has the port."""
+    port = str(free_port())
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("cct.tracking.ui._bring_in_experiments", lambda: cli.main(["ui", "--port", port]))
+    monkeypatch.setattr("cct.tracking.ui.view_path", str)
+    monkeypatch.setattr("cct.tracking.ui._serve", lambda *words: 0)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["ui", "--port", port]) == 0
+    assert capsys.readouterr().err == f"error: port {port} is not free: make ui PORT=5001, or another\n"
+
+
 def test_errors_of_the_user_are_messages(capsys, tmp_path):
     @entry_point
     def fails(error):
@@ -105,6 +122,40 @@ def test_sigterm_and_a_closed_terminal_end_like_ctrl_c(number):
         run.send_signal(number)
         assert run.wait(10) == 130
         assert run.stderr.read() == "interrupted\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_compiled_code_turns_into_an_error_is_still_an_interrupt(number, monkeypatch, capsys):
+    """As pydantic does while a schema is built, and TensorFlow while it is imported."""
+    monkeypatch.setattr("cct.entry.signals", [])
+
+    @entry_point
+    def main() -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("building failed: KeyboardInterrupt") from error
+
+    assert main() == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_signal_in_a_callback_of_the_interpreter_stops_the_next_experiment(monkeypatch, capsys):
+    """Python prints and drops an exception there."""
+
+    class Thing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    @entry_point
+    def main() -> None:
+        Thing()  # which ends at once
+        print(_done(lambda: "not reached", print, ""))
+
+    monkeypatch.setattr("cct.entry.signals", [])
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)
+    assert main() == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
 
 
 def test_nohup_keeps_a_command_running():
@@ -202,9 +253,11 @@ def test_every_command_is_a_module_with_its_help(capsys):
 
 
 def test_a_closed_output_is_no_error():
-    words = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "cct.cli"]
-    for command, code in ((["models"], 0), (["check"], 0), (["check", "absent.yaml"], 1)):
-        assert subprocess.run([*words, *command], check=False).returncode == code
+    """Nor one that was closed before, so that DVC opened a file to read in its place."""
+    for closed in (">&- 2>&-", "1</dev/null 2</dev/null"):
+        words = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "cct.cli"]
+        for command, code in ((["models"], 0), (["check"], 0), (["check", "absent.yaml"], 1)):
+            assert subprocess.run([*words, *command], check=False).returncode == code
 
 
 @pytest.mark.parametrize(
@@ -236,6 +289,21 @@ def test_an_empty_name_names_nothing(words, capsys):
     assert ended.value.code == 2 and "it is empty: is a variable of the shell not set?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["models", "--image", "1000000", "32", "3"], "'1000000' is not a whole number from 1 to 4,096"),
+        (["models", "--classes", "9" * 5000], f"'{'9' * 40}' is not a whole number from 1 to 1,000,000"),
+        (["models", "--classes", "0"], "'0' is not a whole number from 1 to 1,000,000"),
+        (["ui", "--port", "65536"], "'65536' is not a whole number from 1 to 65,535"),
+    ],
+)
+def test_a_number_that_is_out_of_bounds_is_refused_with_the_bounds(words, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2 and capsys.readouterr().err.endswith(f": {said}\n")
+
+
 def test_an_empty_preset_is_no_list(capsys):
     assert cli.main(["preset", ""]) == 1
     assert capsys.readouterr().out == "--no-such-preset=\n"  # so that `dvc exp run $(cct preset "$X")` fails
@@ -243,6 +311,25 @@ def test_an_empty_preset_is_no_list(capsys):
 
 def as_pipe(path: Path) -> None:
     os.mkfifo(path)
+
+
+def test_a_pipe_among_the_data_is_refused_before_dvc_reads_it(tmp_path):
+    """A pipe without a writer: each of these would wait for ever."""
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    shutil.copy(DEFAULTS, tmp_path / "params.yaml")
+    shutil.copytree(ROOT / "data/sources", tmp_path / "data/sources")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "pretrained").mkdir()
+    as_pipe(tmp_path / "pretrained/x.keras")
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/x.db"}
+    for words in (["cct.cli", "check"], ["cct.cli", "track"], ["cct.cli", "verify"], ["cct.stages", "download"]):
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 1 and done.stderr == (
+            "error: pretrained/x.keras is neither a plain file nor a folder: remove it, then run dvc checkout or dvc "
+            "repro\n"
+        ), words
 
 
 @pytest.mark.parametrize(

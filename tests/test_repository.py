@@ -1,11 +1,16 @@
 """Commands in a folder of a clone, outside a clone, and in a clone without history."""
 
+import shutil
 import subprocess
 
 import pytest
-from clones import ROOT, Clone
+from clones import DEFAULTS, ROOT, Clone
 
 from cct import cli
+from cct.dvc import require_up_to_date
+from cct.errors import CCTError
+from cct.experiments.workspace import clone_work_tree
+from cct.repository import require_own_repository
 
 
 @pytest.mark.parametrize("folder", ["src", "data/sources"])
@@ -38,6 +43,34 @@ def test_a_path_that_dvc_takes_for_an_address_is_refused(name, tmp_path, monkeyp
     assert f"{name[1:-1]!r} in its path, and DVC would lose the experiment" in capsys.readouterr().err
 
 
+def test_a_subfolder_of_another_repository_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "presets", project / "presets")
+    shutil.copy(DEFAULTS, project / "params.yaml")
+    (project / ".dvc").mkdir()
+    (project / "dvc.yaml").touch()
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(project)
+    message = f"error: {project} is a subfolder of the git repository {tmp_path}, where DVC's experiments fail: make"
+    for words in (["demo"], ["ablate"]):
+        assert cli.main(words) == 1 and capsys.readouterr().err.startswith(message)
+    with pytest.raises(CCTError, match="is a subfolder of the git repository"):
+        clone_work_tree(project, tmp_path / "clone")
+    require_own_repository(tmp_path)
+
+
+def test_a_mistake_in_params_yaml_is_said_before_the_demo_starts(tmp_path, monkeypatch, capsys):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "params.yaml").write_text(DEFAULTS.read_text().replace(" batch_size:", " batchsize:", 1))
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setattr("cct.commands.demo.run_dvc", lambda *words: pytest.fail("DVC was started"))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["demo"]) == 1
+    assert "params.yaml has 2 mistakes:" in capsys.readouterr().err
+
+
 def test_an_experiment_that_dvc_would_lose_is_refused_before_it_runs(make_clone, tmp_path):
     """In a clone of one commit. In the work tree itself DVC keeps it."""
     whole = make_clone()
@@ -58,3 +91,20 @@ def test_an_experiment_that_dvc_would_lose_is_refused_before_it_runs(make_clone,
     shallow.run("git", "fetch", "-q", "--unshallow")
     shallow.run("dvc", "exp", "run", "--temp", "-n", "beside", *words, **identity)
     assert "beside" in shallow.run("dvc", "exp", "list", "--name-only")
+
+
+def test_a_lock_of_dvc_that_a_power_cut_emptied_comes_with_its_remedy(tmp_path):
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    for name in ("dvc.yaml", "data/sources"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    shutil.copy(DEFAULTS, tmp_path / "params.yaml")
+    lock = tmp_path / ".dvc/tmp/rwlock"
+    for content in ("", '{"read": 1}'):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text(content)
+        with pytest.raises(CCTError, match=r"^/.*/\.dvc/tmp/rwlock is damaged, as .*: remove it when no other DVC"):
+            require_up_to_date(tmp_path)
+    lock.unlink()
+    with pytest.raises(CCTError, match=r"^the files here were not made by the present parameters and code"):
+        require_up_to_date(tmp_path)

@@ -13,7 +13,7 @@ from cct.errors import CCTError
 from cct.files import require_file_or_folder
 from cct.params import load
 from cct.paths import PARAMS
-from cct.pipeline import pipeline_outputs
+from cct.pipeline import pipeline_outputs, read_stages
 from cct.repository import git, repository_root
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,18 @@ def fetch_files(top: Path, revision: str, names: Sequence[Path | str], folder: P
         ) from error
 
 
+def require_plain_files(top: Path) -> None:
+    """Refuse a device or a pipe among the data of the stages. DVC would read it to its end, and it may have none.
+
+    Raises:
+        CCTError: something else than a plain file or a folder is there; the message names the first one.
+    """
+    read = (dep for stage in read_stages(top).values() for dep in stage["deps"] if not dep.startswith(("src/", "${")))
+    for name in dict.fromkeys([*read, *pipeline_outputs(top)]):
+        for path in (top / name, *(top / name).rglob("*")):
+            require_file_or_folder(path, path.relative_to(top))
+
+
 def require_up_to_date(top: Path) -> None:
     """Refuse outputs of other parameters or other code than the present ones.
 
@@ -112,14 +124,19 @@ def require_up_to_date(top: Path) -> None:
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
     from scmrepo.exceptions import SCMError
 
     load(top / PARAMS)
-    for name in pipeline_outputs(top):  # DVC would read a device to its end
-        require_file_or_folder(top / name, name)
+    require_plain_files(top)
     try:
         with Repo(str(top)) as repository:
             status = repository.status()
+    except (RWLockFileCorruptedError, RWLockFileFormatError) as error:
+        raise CCTError(
+            f"{top}/.dvc/tmp/rwlock is damaged, as a full disk or a power cut leaves it: remove it when no other DVC "
+            "command runs"
+        ) from error
     except (DvcException, SCMError) as error:
         raise CCTError(f"dvc status failed: {error}") from error
     stale = [name.rpartition(":")[2] for name in status if not name.endswith(".dvc")]

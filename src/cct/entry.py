@@ -1,6 +1,7 @@
 """The start and the end of every command: logging, signals, error messages, exit codes."""
 
 import functools
+import io
 import logging
 import os
 import shutil
@@ -8,11 +9,24 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TextIO
 
 from cct.errors import CCTError
 from cct.log import configure_logging, debugging
 
 log = logging.getLogger(__name__)
+signals: list[int] = []  # that asked this process to end
+
+
+def raise_if_interrupted() -> None:
+    """Raise KeyboardInterrupt if a signal came. Python drops an exception in a callback, such as SQLAlchemy's."""
+    if signals:
+        raise KeyboardInterrupt
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    signals.append(number)
+    raise KeyboardInterrupt
 
 
 def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
@@ -24,17 +38,23 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
-            signal.signal(signal.SIGHUP, signal.default_int_handler)
+        signals.clear()
+        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup and & ignore one
+                signal.signal(number, _interrupt)
         for name in ("stdout", "stderr"):
-            if getattr(sys, name) is None:  # closed by the caller
+            if not _takes_output(getattr(sys, name)):
                 setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         # Each line reaches a redirected log at once. Letters that its encoding lacks are escaped.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
         try:
-            configure_logging()
-            return main(*args, **kwargs) or 0
+            try:
+                configure_logging()
+                return main(*args, **kwargs) or 0
+            except Exception:
+                raise_if_interrupted()  # compiled code turned it into an error of its own
+                raise
         except BrokenPipeError:  # `cct models | head`: nobody reads the rest
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
@@ -54,6 +74,19 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
             return 130
 
     return wrapper
+
+
+def _takes_output(stream: TextIO | None) -> bool:
+    """Whether a stream can be written. Where a caller closed it, it is None, or a file that DVC opened to read."""
+    if stream is None:
+        return False
+    try:
+        os.write(stream.fileno(), b"")
+    except io.UnsupportedOperation:  # it has no file, as in tests
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _remove_compiled_files() -> None:

@@ -37,9 +37,11 @@ def require_experiments_kept() -> None:
     """Refuse an experiment in a temporary folder if DVC would lose its result.
 
     Raises:
-        CCTError: the repository was cloned with --depth, or DVC would read a part of its path as a part of a URL.
+        CCTError: the repository was cloned with --depth, DVC would read a part of its path as a part of a URL, or the
+            project is a subfolder of another repository.
     """
     root = repository_root()
+    require_own_repository(root)
     special = re.search(r"[#?]|%[0-9A-Fa-f]{2}", str(root))
     if special:
         raise CCTError(
@@ -50,6 +52,19 @@ def require_experiments_kept() -> None:
         raise CCTError(
             f"{root} was cloned without its history (--depth), and DVC would lose the experiment: run git fetch "
             "--unshallow first, or dvc exp run without --temp and --queue"
+        )
+
+
+def require_own_repository(root: Path) -> None:
+    """Refuse a project in a subfolder of another git repository. DVC's experiments and clones need it at the root.
+
+    Raises:
+        CCTError: git's root is above the project's.
+    """
+    if git(root, "rev-parse", "--show-prefix"):
+        raise CCTError(
+            f"{root} is a subfolder of the git repository {git(root, 'rev-parse', '--show-toplevel')}, where DVC's "
+            "experiments fail: make the project a repository of its own (git init), or run dvc repro"
         )
 
 

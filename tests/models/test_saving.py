@@ -49,12 +49,13 @@ def test_saved_bytes_depend_on_the_function_alone(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip"])
-def test_what_is_no_model_is_refused_in_words(tmp_path, content):
+def test_what_is_no_archive_is_refused_in_words(tmp_path):
     path = tmp_path / "model.keras"
-    path.write_bytes(content)
-    with pytest.raises(CCTError, match=r"model\.keras is not a model of this project"):
-        load_model(path)
+    save_model(built("cct_2_3x1", image_shape=(8, 8, 1)), path)
+    for content in (b"", b"PK\x03\x04 not a zip", path.read_bytes()[:20_000], path.read_bytes()[:-100]):
+        path.write_bytes(content)
+        with pytest.raises(CCTError, match=r"model\.keras is not a model of this project: it is cut off, or no zip ar"):
+            load_model(path)
 
 
 def test_a_file_that_unpacks_without_end_is_refused(tmp_path):

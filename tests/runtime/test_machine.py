@@ -81,6 +81,20 @@ def test_the_keras_json_of_a_user_changes_nothing(tmp_path):
     assert said.stdout == "float32 1e-07 channels_last float32\n"
 
 
+@pytest.mark.parametrize("content", ["[]", '{"floatx": "float7"}', '{"epsilon": 1}', '{"epsilon": null}'])
+def test_a_keras_json_that_keras_cannot_read_is_named(tmp_path, content):
+    (tmp_path / "keras.json").write_text(content)
+    code = "from cct.entry import entry_point; from cct.runtime.backend import prepare_backend\n"
+    code += "from cct.runtime.params import CPU_DEFAULTS\n"
+    code += "raise SystemExit(entry_point(lambda: prepare_backend(CPU_DEFAULTS))())"
+    environment = os.environ | {"KERAS_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert last.startswith("error: Keras refuses its settings (")
+    assert f"): correct or remove {tmp_path}/keras.json" in last
+
+
 def test_a_backend_that_cannot_be_loaded_is_explained():
     with (
         pytest.raises(CCTError, match=r"^tensorflow cannot be loaded \(lib\.so: failed to map\): it may have too"),

@@ -41,6 +41,12 @@ def test_a_device_in_place_of_an_output_is_refused(inside):
         assert message in inside.run(*words, code=1)
 
 
+def test_a_cache_of_dvc_that_cannot_be_written_is_found_before_the_training(inside):
+    inside.run("dvc", "config", "--local", "cache.dir", "/proc/none")  # root too cannot write there
+    said = inside.run("python", "-m", "cct.stages", "train", code=1, PYTHONPATH="src")
+    assert said == "error: cannot write into /proc/none/files/md5/: No such file or directory\n"
+
+
 def test_what_dvc_ignores_does_not_count(inside):
     before = dvc_digest(Path("data/processed"))
     (inside.path / "data/processed/.DS_Store").write_bytes(b"x")

@@ -4,20 +4,36 @@ import subprocess
 import sys
 
 import pytest
+from clones import ROOT
 
 from cct.errors import CCTError
+from cct.tracking.address import tracking_uri
 from cct.tracking.base import Tracker
 from cct.tracking.registry import TRACKERS, make_tracker, require_tracking, tracker_name
 
 
 @pytest.mark.parametrize(
     ("uri", "tracker", "chosen"),
-    [("", "", "mlflow"), ("none", "", "none"), ("none", "mlflow", "none"), ("sqlite:///other.db", "none", "none")],
+    [
+        ("", "", "mlflow"),
+        ("none", "", "none"),
+        (" none ", "", "none"),
+        ("none", "mlflow", "none"),
+        ("sqlite:///other.db", "none", "none"),
+    ],
 )
 def test_the_environment_chooses(monkeypatch, uri, tracker, chosen):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("CCT_TRACKER", tracker)
     assert tracker_name() == chosen
+
+
+@pytest.mark.parametrize(("uri", "address"), [(" http://host ", "http://host"), (" ", f"sqlite:///{ROOT}/mlflow.db")])
+def test_spaces_around_an_address_do_not_count(monkeypatch, uri, address):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert tracking_uri() == address
 
 
 def test_a_name_that_is_not_there_is_refused_with_those_that_are(monkeypatch):

@@ -1,5 +1,6 @@
 """Runs in a real SQLite store. `test_pipeline.py` tests the pipeline's own runs."""
 
+import json
 import subprocess
 import sys
 import time
@@ -13,10 +14,19 @@ from mlflow.entities import LoggedModelOutput
 from watched import watched
 
 from cct.errors import CCTError
+from cct.files import sha256_of_file
 from cct.tracking.names import epoch_metrics, result_metrics
+from cct.tracking.provenance import current_provenance
 from cct.tracking.store import Store
+from cct.tracking.sync import track_files
 from cct.tracking.times import epoch_seconds, training_seconds
 from cct.training.checkpoints import CheckpointStore, abandoned_runs
+
+META = {
+    "name": "digits", "digest": "d", "task": "image_classification", "classes": ["a", "b"], "image_shape": [2, 2, 1],
+    "sha256": {"test_inputs": "i", "test_labels": "l"},
+}  # fmt: skip
+HISTORY = "epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate,best\n1,1,0.5,1,0.5,0.1,1\n"
 
 
 def client(path: Path) -> mlflow.MlflowClient:
@@ -46,6 +56,17 @@ def test_a_run_is_named_tagged_and_ended(here):
     assert run.data.params == {"train.epochs": "3", "evaluate.confidence_level": "0.9"}
     assert run.data.metrics["train/loss"] == 0.5 and run.data.metrics["val/accuracy"] == 0.25
     assert run.info.artifact_uri.startswith((here / "mlartifacts").as_uri())
+
+
+def test_a_model_that_is_active_in_the_environment_is_not_that_of_a_run(here, monkeypatch):
+    """In a process of its own: MLflow reads the variable once."""
+    monkeypatch.setenv("MLFLOW_ACTIVE_MODEL_ID", "m-0123456789abcdef")
+    code = "from cct.tracking.mlflow import MlflowTracker; tracker = MlflowTracker()\n"
+    code += f"tracker.start('train', {META})\ntracker.log_epoch({row(1, 0.5)})\n"
+    code += "tracker.finish('FINISHED'); print(tracker.run_id)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "MLflow refused something" not in done.stderr
+    assert client(here).get_run(done.stdout.strip()).data.metrics["train/loss"] == 0.5
 
 
 def test_any_metric_of_an_epoch_and_of_the_test_is_logged(here):
@@ -289,6 +310,57 @@ def test_a_model_whose_upload_was_killed_is_none(here, tmp_path):
     folder.mkdir(parents=True)
     (folder / "MLmodel").touch()
     assert store.usable_model(store.client.get_run(run_id)) == pending.model_id
+
+
+def finished_run(folder: Path) -> Path:
+    """A folder with the files of a finished run, as `cct track` takes them."""
+    files = {
+        "params.yaml": (Path("params.yaml")).read_text(),
+        "dvc.lock": "schema: '2.0'\nstages: {}\n",
+        "data/processed/meta.json": json.dumps(META),
+        "models/model.keras": "the bytes of a model",
+        "reports/history.csv": HISTORY,
+        "reports/metrics.json": '{"test": {"accuracy": 0.5}}',
+        "reports/predictions.csv": "",
+        "reports/per_class.csv": "",
+        "reports/figures/a.png": "",
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return folder
+
+
+def killed_upload(store: Store, run_id: str) -> None:
+    """What a SIGKILL in `Model.log` leaves of a training."""
+    pending = store.client.create_logged_model(store.experiment, name="model", source_run_id=run_id)
+    store.client.log_outputs(run_id, [LoggedModelOutput(pending.model_id, step=0)])
+    store.client.update_run(run_id, status="RUNNING")
+
+
+def test_track_uploads_a_model_again_whose_upload_was_killed(here, tmp_path):
+    store, folder, source = Store(), finished_run(tmp_path), current_provenance()
+    run_id = train(sha256_of_file(folder / "models/model.keras"))
+    killed_upload(store, run_id)
+    for _ in range(2):
+        assert track_files(store, folder, source, at=1000).endswith(f"is there, checked ({run_id})")
+        run = store.client.get_run(run_id)
+        model = store.client.get_logged_model(store.usable_model(run))
+        assert Path(model.artifact_location.removeprefix("file://"), "MLmodel").is_file()
+        assert run.info.status == "FINISHED" and len(run.outputs.model_outputs) == 2
+
+
+def test_track_ends_the_run_of_a_repeated_training_that_was_killed_in_its_upload(here, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "repeated")
+    store, folder, source = Store(), finished_run(tmp_path), current_provenance()
+    track_files(store, folder, source, at=1000)
+    repeated, active, other = (store.create(here, source, {}) for _ in range(3))
+    killed_upload(store, repeated)
+    store.name(other, source._replace(name="other"))
+    killed_upload(store, other)
+    track_files(store, folder, source, at=1000)
+    status = [store.client.get_run(run_id).info.status for run_id in (repeated, active, other)]
+    assert status == ["KILLED", "RUNNING", "RUNNING"]
 
 
 def test_a_relative_store_keeps_its_files_in_the_repository(here, monkeypatch):

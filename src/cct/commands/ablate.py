@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cct.commands.arguments import add_set_param, file_path, positive
+from cct.commands.arguments import add_set_param, file_path, whole_number
 from cct.repository import require_experiments_kept
 
 
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", metavar="SEED", nargs="+", type=int, default=[], help="of each change (default: the file's)"
     )
-    parser.add_argument("--jobs", type=positive, default=2, help="experiments at a time (default: 2)")
+    parser.add_argument("--jobs", type=whole_number(1000), default=2, help="experiments at a time (default: 2)")
     parser.add_argument("--file", type=file_path, default=Path("benchmarks/ablation.yaml"), help="default: %(default)s")
 
 

@@ -2,23 +2,21 @@
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from cct.repository import repository_root
 
 
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+def whole_number(most: int) -> Callable[[str], int]:
+    """The type of a whole number from 1 to `most`."""
 
+    def parse(text: str) -> int:
+        if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 1 to {most:,}")
+        return int(text)
 
-def port(text: str) -> int:
-    """A TCP port."""
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
-    return int(text)
+    return parse
 
 
 def file_path(text: str) -> Path:
@@ -40,9 +38,14 @@ def tolerance(text: str) -> float:
 
 def add_size(parser: argparse.ArgumentParser) -> None:
     """Add the size of a model's input and output."""
-    parser.add_argument("--classes", type=positive, default=10, help="default: 10")
+    parser.add_argument("--classes", type=whole_number(1_000_000), default=10, help="default: 10")
     parser.add_argument(
-        "--image", type=positive, nargs=3, default=(32, 32, 3), metavar=("H", "W", "C"), help="default: 32 32 3"
+        "--image",
+        type=whole_number(4096),
+        nargs=3,
+        default=(32, 32, 3),
+        metavar=("H", "W", "C"),
+        help="default: 32 32 3",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from cct import params
 from cct.commands.arguments import file_path
 from cct.data.sources import read_source
+from cct.dvc import require_plain_files
 from cct.errors import CCTError
 from cct.paths import PARAMS
 
@@ -31,6 +32,10 @@ def main(arguments: argparse.Namespace) -> None:
             mistakes.append(str(error))
     if init_from and not Path(init_from).is_file():
         mistakes.append(f"{arguments.file}: train.init_from = {init_from!r}: there is no such file")
+    try:
+        require_plain_files(Path())
+    except CCTError as error:
+        mistakes.append(str(error))
     if mistakes:
         raise params.ParamsError("\n".join(mistakes))
     print(f"{arguments.file}: {sum(len(s.model_fields_set) for s in sections.values())} parameters, no mistake")

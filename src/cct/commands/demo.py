@@ -28,6 +28,7 @@ add_arguments = add_set_param
 def main(arguments: argparse.Namespace) -> None:
     require_experiments_kept()
     top = repository_root()
+    load(PARAMS)  # DVC's message about a mistake would be Hydra's
     new = git(top, "ls-files", "--others", "--exclude-standard", "--", "src", "presets", "data/sources").split("\n")
     if new[0]:
         log.warning("git does not know %s, so the demo does not see it: git add it first", ", ".join(new[:5]))

@@ -6,6 +6,7 @@ import functools
 import logging
 from collections.abc import Callable
 
+from cct.entry import raise_if_interrupted
 from cct.errors import CCTError
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def _done(job: Callable[[], str], complain: Callable[..., None], message: str) -
     """Do a job and print what it did. If it fails, log why, and continue."""
     from cct.tracking.store import explained_errors
 
+    raise_if_interrupted()
     try:
         with explained_errors():
             print(job())

@@ -2,11 +2,11 @@
 
 import argparse
 
-from cct.commands.arguments import port
+from cct.commands.arguments import whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=port, default=5000, help="default: 5000")
+    parser.add_argument("--port", type=whole_number(65535), default=5000, help="default: 5000")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from cct.errors import CCTError
 from cct.params import read_yaml
 from cct.paths import PARAMS
 from cct.pipeline import pipeline_outputs
+from cct.repository import require_own_repository
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,9 @@ def clone_work_tree(top: Path, folder: Path) -> None:
         folder: the clone, which is made.
 
     Raises:
-        CCTError: git failed.
+        CCTError: git failed, or `top` is a subfolder of a repository.
     """
+    require_own_repository(top)
     _git("clone", "--quiet", str(top), str(folder))
     here = ("-C", str(top))
     listed = _git(*here, "diff", "--name-only", "-z", "HEAD") + _git(

@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from typing import Any
@@ -181,6 +182,14 @@ def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
             f"{runtime.backend} cannot be loaded ({reason}): it may have too little memory (ulimit -v), or the "
             "environment is damaged (make clean setup)"
         ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        settings = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+        if settings["__name__"] != "keras.src.backend.config":
+            raise
+        raise CCTError(
+            f"Keras refuses its settings ({error}): correct or remove {settings['_config_path']}, and unset "
+            "KERAS_MAX_* variables"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -212,7 +221,7 @@ def _stderr_held_back() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # not Ctrl-C, which is no failure
             held.seek(0)
             stderr.write(held.read())
             raise

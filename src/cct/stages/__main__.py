@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cct import params
+from cct.dvc import require_plain_files
 from cct.entry import entry_point
 from cct.errors import CCTError
 from cct.log import log_to_file
@@ -63,6 +64,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if Path.cwd() != repository_root():  # DVC runs an experiment in a temporary folder
         require_experiments_kept()
     runtime = params.load(PARAMS, "runtime")
+    require_plain_files(Path())
     dependencies = Dependencies(name)
     dependencies.require_made_by_stages()
     if STAGES[name].imports_keras:

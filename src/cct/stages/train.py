@@ -11,7 +11,7 @@ from cct import params
 from cct.data.store import read_meta, read_split
 from cct.errors import CCTError
 from cct.files import require_writable, sha256_of_file
-from cct.lockfile import dvc_digest, is_committed
+from cct.lockfile import cache_folder, dvc_digest, is_committed
 from cct.models.saving import save_model
 from cct.paths import HISTORY, MODEL, PARAMS, PROCESSED
 from cct.pipeline import stage_code_files
@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 
 def main(tracker: "Tracker") -> None:
     model_params, augment, train, runtime = params.load(PARAMS, "model", "augment", "train", "runtime")
-    require_writable(MODEL.parent, HISTORY.parent)
+    # DVC's cache gets the model at the end. Its own message would come after hours.
+    require_writable(MODEL.parent, HISTORY.parent, cache_folder() / "files" / "md5")
     meta = read_meta(PROCESSED)
     task = task_of(meta, TRAINING_TASKS)
     fingerprint = configure_backend(runtime, seed=train.seed)

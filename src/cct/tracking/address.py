@@ -20,7 +20,7 @@ def tracking_uri() -> str:
 
     A relative path of a SQLite file starts there too, not in the temporary folder of an experiment.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip() or f"sqlite:///{DATABASE}"
     try:
         urlsplit(uri)
         uri.encode()

@@ -19,7 +19,7 @@ def tracker_name() -> str:
     Raises:
         CCTError: CCT_TRACKER is not the name of a tracker.
     """
-    if os.environ.get("MLFLOW_TRACKING_URI", "").lower() == "none":
+    if os.environ.get("MLFLOW_TRACKING_URI", "").strip().lower() == "none":
         return "none"
     name = os.environ.get("CCT_TRACKER") or "mlflow"
     if name not in TRACKERS:

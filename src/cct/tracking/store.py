@@ -35,6 +35,8 @@ SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+# MLflow would log the metrics of every run to this model too, and fail if it is not there.
+ACTIVE_MODEL = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID")
 
 
 class Store:
@@ -49,6 +51,8 @@ class Store:
         require_tracking()
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
+        for name in ACTIVE_MODEL:
+            os.environ.pop(name, None)
         import mlflow
 
         for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration; this project logs errors
@@ -154,6 +158,16 @@ class Store:
             if run.info.status == "RUNNING":
                 self.client.set_terminated(run.info.run_id, status="KILLED")
 
+    def end_killed_uploads(self, name: str) -> None:
+        """Set the status of runs of this name that still count as running, and whose model's upload has not ended.
+
+        A training that still uploads sets its status again when it ends.
+        """
+        for run in self.runs(name=name):
+            uploading = run.outputs and run.outputs.model_outputs and not self.usable_model(run)
+            if run.info.status == "RUNNING" and uploading:
+                self.client.set_terminated(run.info.run_id, status="KILLED")
+
     def log_parameters(self, run_id: str, folder: Path) -> None:
         """Log the values in `params.yaml`, and the file."""
         from mlflow.entities import Param
@@ -193,7 +207,7 @@ class Store:
         copy = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
         copy(run_id, str(path), folder)
 
-    def log_model(self, run_id: str, path: Path, meta: Mapping[str, Any], *, backend: str) -> None:
+    def log_model(self, run_id: str, path: Path, meta: Mapping[str, Any], *, backend: str, mend: bool = False) -> None:
         """Log a model file as the run's model. A model that is stored already is linked, not stored again.
 
         Args:
@@ -201,6 +215,7 @@ class Store:
             path: a `.keras` file.
             meta: the content of meta.json.
             backend: the backend that trained the model.
+            mend: log it also if the run has a model whose upload was killed, or whose files are gone.
         """
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
@@ -208,11 +223,11 @@ class Store:
         from cct.inference import mlflow_model
 
         run = self.client.get_run(run_id)
-        if run.outputs and run.outputs.model_outputs:
+        if run.outputs and run.outputs.model_outputs and not (mend and not self.usable_model(run)):
             return
         sha256 = sha256_of_file(path)
         same = f"tags.`cct.model_sha256` = '{sha256}'"
-        stored = [m for m in self.client.search_logged_models([self.experiment], same) if m.status == "READY"]
+        stored = [model for model in self.client.search_logged_models([self.experiment], same) if _is_whole(model)]
         if stored:
             self.client.log_outputs(run_id, [LoggedModelOutput(stored[0].model_id, step=0)])
             return
@@ -242,7 +257,7 @@ class Store:
             self.log_once(run_id, best_metrics(rows), at)
         if (folder / paths.MODEL).is_file():
             backend = logged_parameters(folder).get("runtime.backend", "tensorflow")
-            self.log_model(run_id, folder / paths.MODEL, meta, backend=backend)
+            self.log_model(run_id, folder / paths.MODEL, meta, backend=backend, mend=True)
         if (folder / paths.METRICS).is_file():
             self.log_once(run_id, result_metrics(read_metrics(folder / paths.METRICS)), at)
         for path in (paths.HISTORY, paths.METRICS, paths.PREDICTIONS, paths.PER_CLASS):

@@ -108,6 +108,7 @@ def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> s
     store.log_artifact(run_id, folder / paths.DVC_LOCK)
     store.set_tags(run_id, data_tags(meta) | {"lock_digest": lock, "model_sha256": sha256})
     store.client.set_terminated(run_id, status="FINISHED", end_time=run.info.end_time if run else at)
+    store.end_killed_uploads(source.name)  # of a training that was repeated, with the same result
     return f"{source.name}: {'is there, checked' if run else 'tracked'} ({run_id})"
 
 

@@ -1,13 +1,19 @@
 """The MLflow UI on this machine."""
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
+from filelock import FileLock, Timeout
+
+from cct.entry import raise_if_interrupted
 from cct.errors import CCTError
+from cct.files import require_writable
 from cct.log import redact
 from cct.repository import repository_root
 from cct.tracking.address import DATABASE, tracking_uri
@@ -33,9 +39,13 @@ def serve_ui(port: int) -> int:
     uri, address = tracking_uri(), f"http://127.0.0.1:{port}"
     if uri.startswith(("http://", "https://")):
         raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({redact(uri)})")
-    _require_free(port)
-    if uri == f"sqlite:///{repository_root() / DATABASE}":
-        address += view_path(_bring_in_experiments())
+    with _reserved(port):
+        if uri == f"sqlite:///{repository_root() / DATABASE}":
+            address += view_path(_bring_in_experiments())
+        return _serve(uri, address, port)
+
+
+def _serve(uri: str, address: str, port: int) -> int:
     log.info("MLflow UI on %s in a few seconds (Ctrl-C ends it)", address)
     environment = {
         # This project does not use the job runner. Without it the server starts in a quarter of the time.
@@ -55,13 +65,22 @@ def serve_ui(port: int) -> int:
             return 0
 
 
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+@contextlib.contextmanager
+def _reserved(port: int) -> Iterator[None]:
+    """Hold a port for this process. The server takes it seconds later, and another `cct ui` would find it free."""
+    require_writable(repository_root() / ".cct")
+    lock = FileLock(repository_root() / ".cct" / f"ui-{port}.lock")
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise CCTError(f"port {port} is not free: make ui PORT=5001, or another") from error
+        lock.acquire(timeout=0)
+    except (OSError, Timeout) as error:
+        raise CCTError(f"port {port} is not free: make ui PORT=5001, or another") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _bring_in_experiments() -> str:
@@ -71,6 +90,7 @@ def _bring_in_experiments() -> str:
         store.end_killed_runs(abandoned_runs(repository_root() / CHECKPOINTS))
         missing = untracked_experiments(store)
     for experiment in missing:
+        raise_if_interrupted()
         try:
             with explained_errors():
                 log.info(track_experiment(store, experiment))
