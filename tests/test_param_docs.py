@@ -55,9 +55,9 @@ def test_comments_change_no_value_and_are_stable():
 
 
 def test_values_with_a_hash_in_quotes_stay():
-    text = 'data:\n  # old\n  source: "a # b.yaml" # old\n'
+    text = 'data:\n  # stale\n  source: "a # b.yaml" # stale\n'
     made = commented(text)
-    assert parse_yaml(made, where="") == {"data": {"source": "a # b.yaml"}} and "old" not in made
+    assert parse_yaml(made, where="") == {"data": {"source": "a # b.yaml"}} and "stale" not in made
     assert commented("# mine\nmine:\n  x: 1\n") == "# mine\nmine:\n  x: 1\n"  # not ours: `cct check` refuses it
 
 

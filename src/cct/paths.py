@@ -5,7 +5,6 @@ from pathlib import Path
 PARAMS, DVC_YAML, DVC_LOCK = Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock")
 RAW, PROCESSED = Path("data/raw"), Path("data/processed")
 META = PROCESSED / "meta.json"
-DECODED = Path(".cct/images")  # of a preprocess that was interrupted
 MODEL, HISTORY = Path("models/model.keras"), Path("reports/history.csv")
 METRICS, PREDICTIONS = Path("reports/metrics.json"), Path("reports/predictions.csv")
 PER_CLASS, FIGURES = Path("reports/per_class.csv"), Path("reports/figures")

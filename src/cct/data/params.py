@@ -1,8 +1,8 @@
 """The sections `data` and `preprocess` of `params.yaml`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from cct.params import Section
 
@@ -42,7 +42,8 @@ class PreprocessParams(Section):
     )
     channels: Literal["auto", "rgb", "grey"] = Field(description="auto: grey if no image has colours, otherwise rgb")
     background: str = Field(
-        pattern=r"^(#[0-9a-fA-F]{6}|[a-z]+)$", description="colour behind transparent pixels: a CSS name or '#rrggbb'"
+        pattern=r"^(white|grey|black|#[0-9a-fA-F]{6})$",
+        description="colour behind transparent pixels and padding: white, grey, black or '#rrggbb'",
     )
     class_folder: Literal["top", "leaf"] | None = Field(
         description="which folder is the class in nested folders; null: nested folders are refused"
@@ -50,3 +51,11 @@ class PreprocessParams(Section):
     on_bad_image: Literal["fail", "skip"] = Field(
         description="what damaged images do: fail with a list of them, or skip them with a note in meta.json"
     )
+
+    @field_validator("image_size", mode="wrap")
+    @classmethod
+    def _one_message(cls, value: Any, check: ValidatorFunctionWrapHandler) -> int | list[int] | None:
+        try:
+            return check(value)
+        except ValidationError as error:
+            raise ValueError("must be a side or [height, width] of integers from 8 to 512, or null") from error

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from cct import params
 from cct.data.formats.registry import FORMATS
-from cct.data.images.decoded import locked
+from cct.data.images.decoded import FOLDER, locked
 from cct.data.images.source import list_images, prepare_images
 from cct.data.params import PreprocessParams
 from cct.data.prepare import Prepared, prepare_arrays, write_processed
 from cct.data.sources import LocalImages, Source, open_source, read_arrays, source_files
 from cct.files import make_empty_folder, sha256_of_file
-from cct.paths import DECODED, PARAMS, PROCESSED, RAW
+from cct.paths import PARAMS, PROCESSED, RAW
 from cct.pipeline import stage_code_files
 from cct.repository import repository_root
 from cct.tasks.preparation import PREPARATION_TASKS
@@ -49,7 +49,7 @@ def _prepared(source: Source | LocalImages, preprocess: PreprocessParams) -> Ite
         yield prepare_arrays(source, read_arrays(source, RAW), preprocess)
         return
     path = source.path if local else source_files(source, RAW)["archive"]
-    folder = repository_root() / DECODED
+    folder = repository_root() / FOLDER
     with locked(folder):
         yield prepare_images(
             list_images(path, preprocess.class_folder),

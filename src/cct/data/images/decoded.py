@@ -19,6 +19,7 @@ from cct.data.images.pool import FACTS, decode_files
 
 log = logging.getLogger(__name__)
 
+FOLDER = Path(".cct/images")  # in the repository, while preprocess works and after an interruption
 PIXELS, FACTS_FILE = "pixels.bin", "facts.bin"
 CHECKED = 1 << 24  # bytes that are read at a time
 

@@ -157,7 +157,7 @@ def _first_size(container: Container, names: Sequence[str]) -> tuple[int, int] |
 
 
 def colour(text: str) -> tuple[int, int, int]:
-    """Red, green and blue of a CSS name or #rrggbb, which the schema has checked."""
+    """Red, green and blue of a name or #rrggbb, which the schema has checked."""
     from PIL import ImageColor
 
     return ImageColor.getrgb(text)[:3]
