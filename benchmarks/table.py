@@ -35,6 +35,7 @@ PAGES = {
     "docs/results.md": ("results", "commands"),
     "docs/ablation.md": ("ablation",),
     "docs/speed.md": ("steps", "augmentation"),
+    "docs/data.md": ("scale",),
 }
 DRAWN = "CIFAR-10, JPEG copy"  # the data set in the figure of results
 COLUMNS = (
@@ -215,6 +216,23 @@ def augmentation(speed: Mapping[str, Any]) -> str:
     return _table(columns, lines)
 
 
+def scale(measured: Mapping[str, Any]) -> str:
+    """The table of what large sources of images cost, from `scale.json`."""
+    columns = ["image", "images", "`preprocess`", "images/s", "memory", "input of an epoch", "examples/s", "memory"]
+    lines = []
+    for row in measured["rows"]:
+        cells = [f"{row['size']}x{row['size']}", f"{row['images']:,}"]
+        for job in ("preprocess", "epoch"):
+            found = row[job]
+            cells += [
+                f"{found['seconds']:.3g} s",
+                f"{found['examples'] / found['seconds']:,.0f}",
+                f"{found['memory_mb']:,} MB",
+            ]
+        lines.append(cells)
+    return _table(columns, lines)
+
+
 def tables(folder: Path) -> dict[str, str]:
     """Every table by its name.
 
@@ -228,6 +246,7 @@ def tables(folder: Path) -> dict[str, str]:
         "ablation": compared.rstrip(),
         "steps": steps(_content(folder / "speed.json")),
         "augmentation": augmentation(_content(folder / "speed.json")),
+        "scale": scale(_content(folder / "scale.json")),
     }
 
 

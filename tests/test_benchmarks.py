@@ -16,6 +16,7 @@ from cct.training.checkpoints import CheckpointStore
 sys.path.append(str(ROOT / "benchmarks"))
 import gpu
 import record
+import scale
 import table
 
 COMMITTED = {"data.source": "cifar10.yaml", "model.name": "cct_2_3x2", "train.epochs": 30, "train.seed": 0}
@@ -24,7 +25,7 @@ PRESETS = {"fast": {"model.name": "cct_4_3x2", "train.epochs": 60}, "slow": {"tr
 
 @pytest.mark.parametrize("path", sorted(table.RESULTS.glob("*.json")), ids=lambda path: path.name)
 def test_every_result_says_what_kind_it_is(path):
-    assert json.loads(path.read_text())["kind"] in ("accuracy", "speed", "ablation", "gpu")
+    assert json.loads(path.read_text())["kind"] in ("accuracy", "speed", "scale", "ablation", "gpu")
 
 
 def test_every_result_is_whole():
@@ -174,3 +175,12 @@ def test_what_is_no_result_is_refused(saved, tmp_path):
     assert "error: experiment 'stale' is not finished: train has not run with its parameters" in said
     assert "did you mean whole?" in saved.run(*words, "whol", code=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_source_of_images_costs_is_measured(tmp_path):
+    """On a few images: all different, and each process has some memory."""
+    scale.write_archive(tmp_path / "images.tar", size=32, count=300)
+    done = scale.measure("preprocess", tmp_path / "images.tar", tmp_path)
+    assert done["examples"] == 300 and done["duplicates"] == 0 and done["seconds"] > 0 and done["memory_mb"] > 10
+    done = scale.measure("epoch", tmp_path / "images.tar", tmp_path)
+    assert done["examples"] == 220 and done["memory_mb"] > 10

@@ -13,6 +13,7 @@ import pytest
 from clones import ROOT, Clone
 from filelock import FileLock
 from pages import PAGES, blocks
+from photos import write_photos
 from runs import set_values
 
 pytestmark = pytest.mark.docs
@@ -27,6 +28,7 @@ SMALL = {
 REASONS = {
     "installs packages",
     "names an archive that you have",
+    "needs your photos",
     "needs a checkpoint of the authors",
     "needs a GPU",
     "needs a server",
@@ -69,6 +71,7 @@ def clone(trained, tmp_path) -> Clone:
     made.link_environment()
     (made.path / "mlflow.db").unlink()  # it names the place of the first folder
     shutil.rmtree(made.path / "mlartifacts")
+    write_photos(made.path / "photos")  # the reader's own
     return made
 
 
