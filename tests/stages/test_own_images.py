@@ -120,7 +120,7 @@ def test_a_queue_sees_images_that_dvc_has(clone):
     assert "temp" in clone.run("dvc", "exp", "list", "--name-only")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_preprocess_that_is_ended_resumes(number, clone, tmp_path):
     """Of 1,500 images. The workers end with it."""
     source = tmp_path / "many"
