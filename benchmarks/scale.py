@@ -86,7 +86,7 @@ def preprocess(archive: str, folder: str) -> dict[str, Any]:
         list_images(Path(archive)), OPTIONS, name="scale", folder=Path(folder, "decoded"), made_by=[]
     )
     meta = write_processed(Path(folder, "processed"), prepared, task="image_classification", describe=task.describe)
-    seconds = round(time.perf_counter() - begun, 2)
+    seconds = round(time.perf_counter() - begun, 5)
     return {"examples": sum(meta["examples"].values()), "duplicates": meta["duplicates"]["near"], "seconds": seconds}
 
 
@@ -98,7 +98,7 @@ def epoch(archive: str, folder: str) -> dict[str, Any]:
     examples = Examples(*read_split(Path(folder, "processed"), "train"))
     batches: Iterator[Any] = train_batches(examples, batch_size=BATCH, classes=CLASSES, seed=0, epochs=range(1))
     count = sum(len(inputs) for inputs, *_ in batches)
-    return {"examples": count, "seconds": round(time.perf_counter() - begun, 2)}
+    return {"examples": count, "seconds": round(time.perf_counter() - begun, 5)}
 
 
 def measure(job: str, archive: Path, folder: Path) -> dict[str, Any]:
