@@ -82,10 +82,10 @@ def preprocess(archive: str, folder: str) -> dict[str, Any]:
     """What the stage does, without DVC around it."""
     begun = time.perf_counter()
     task = PREPARATION_TASKS["image_classification"]
-    prepared = prepare_images(
+    with prepare_images(
         list_images(Path(archive)), OPTIONS, name="scale", folder=Path(folder, "decoded"), made_by=[]
-    )
-    meta = write_processed(Path(folder, "processed"), prepared, task="image_classification", describe=task.describe)
+    ) as prepared:
+        meta = write_processed(Path(folder, "processed"), prepared, task="image_classification", describe=task.describe)
     seconds = round(time.perf_counter() - begun, 5)
     return {"examples": sum(meta["examples"].values()), "duplicates": meta["duplicates"]["near"], "seconds": seconds}
 

@@ -18,20 +18,22 @@ def test_split_takes_the_fraction_of_each_class(labels, fraction, counts):
     if fraction == 0.99:  # 59.4 and 39.6: the second would be all of the 40
         labels = np.delete(labels, np.flatnonzero(labels == 2))
         counts = counts[:2]
-    stays, chosen = stratified_split(labels, fraction, seed=0)
+    stays, chosen = stratified_split(labels, fraction, seed=0, remedy="add some")
     assert np.bincount(labels[chosen]).tolist() == counts
     assert sorted([*stays, *chosen]) == list(range(len(labels)))
     assert (np.diff(stays) > 0).all() and (np.diff(chosen) > 0).all()
 
 
 def test_split_is_the_seeds(labels):
-    first, again, other = (stratified_split(labels, 0.2, seed=seed)[1].tolist() for seed in (1, 1, 2))
+    first, again, other = (
+        stratified_split(labels, 0.2, seed=seed, remedy="add some")[1].tolist() for seed in (1, 1, 2)
+    )
     assert first == again != other
 
 
 def test_split_is_shuffled(labels):
     """Not the last of each class, which is what the Keras example takes of the whole."""
-    _, chosen = stratified_split(np.zeros(1000, int), 0.1, seed=0)
+    _, chosen = stratified_split(np.zeros(1000, int), 0.1, seed=0, remedy="add some")
     assert chosen.min() < 100 and chosen.max() > 900
 
 
@@ -46,23 +48,23 @@ def test_split_is_shuffled(labels):
         (
             0.99,
             ["a", "b", "Äpfel"],
-            r"on one side of: Äpfel \(40 of 40\)\. .* on both sides: choose another preprocess\.",
+            r"on one side of: Äpfel \(40 of 40\)\. .* on both sides: add some",
         ),
     ],
 )
 def test_a_class_left_empty_is_refused(labels, fraction, names, sentence):
     with pytest.raises(DataError, match=sentence):
-        stratified_split(labels, fraction, seed=0, classes=names)
+        stratified_split(labels, fraction, seed=0, remedy="add some", classes=names)
 
 
 def test_a_small_share_takes_one_of_each_class(labels):
-    assert np.bincount(labels[stratified_split(labels, 0.001, seed=0)[1]]).tolist() == [1, 1, 1]
+    assert np.bincount(labels[stratified_split(labels, 0.001, seed=0, remedy="add some")[1]]).tolist() == [1, 1, 1]
 
 
 def test_groups_are_chosen_whole(labels):
     """Groups of five, of one class each or of several."""
     for groups in (np.arange(len(labels)) // 5, np.argsort(np.argsort(labels, kind="stable")) // 5):
-        stays, chosen = stratified_split(labels, 0.2, seed=0, groups=groups)
+        stays, chosen = stratified_split(labels, 0.2, seed=0, remedy="add some", groups=groups)
         assert not set(groups[stays]) & set(groups[chosen])
         assert sorted([*stays, *chosen]) == list(range(len(labels)))
         counts = np.bincount(labels[chosen])
@@ -72,7 +74,7 @@ def test_groups_are_chosen_whole(labels):
 def test_a_class_of_one_group_is_refused():
     labels, groups = np.repeat([0, 1], 10), np.repeat([0, 1, 2], [5, 5, 10])
     with pytest.raises(DataError, match=r"one side of: cat \(10 of 10\)\. .* and a group stays on one side"):
-        stratified_split(labels, 0.5, seed=0, groups=groups, classes=["dog", "cat"])
+        stratified_split(labels, 0.5, seed=0, remedy="add some", groups=groups, classes=["dog", "cat"])
 
 
 def chosen_splits(labels, stated, **changes):
@@ -95,6 +97,25 @@ def test_a_split_of_the_source_is_kept(labels, stated):
     np.testing.assert_array_equal(found[given == stated], stated)
     assert stated not in found[given == UNSTATED]
     assert set(found) == {TRAIN, VAL, TEST}
+
+
+def test_an_image_like_one_of_a_stated_split_does_not_leave_the_training_split(labels):
+    """Every tenth is of the validation split, and the next one is its duplicate."""
+    numbers = np.arange(len(labels))
+    groups = np.where(numbers % 10 == 1, numbers - 1, numbers)
+    stated = np.where(numbers % 10 == 0, VAL, UNSTATED)
+    for seed in range(5):
+        found = assign_splits(labels, stated, preprocess_params(seed=seed), classes=["a", "b", "c"], groups=groups)
+        assert (found[numbers % 10 == 1] == TRAIN).all() and (found == TEST).sum() > 20
+    with pytest.raises(DataError, match=r"each training example of a, b, c equals one of another split: remove these"):
+        assign_splits(labels, stated, preprocess_params(), classes=["a", "b", "c"], groups=np.zeros(len(labels), int))
+
+
+def test_a_share_may_take_all_of_a_small_class():
+    labels = np.repeat([0, 1], [100, 8])
+    options = {"classes": ["a", "b"], "test_is_separate": True}
+    found = assign_splits(labels, np.full(108, TRAIN), preprocess_params(train_fraction=0.95), **options)
+    assert np.bincount(labels[found == UNUSED], minlength=2).tolist() == [5, 0]
 
 
 @pytest.mark.parametrize("only", [VAL, TEST])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from clones import ROOT
+from photos import write_photos
 
 from cct import cli
 from cct.errors import CCTError
@@ -43,6 +44,17 @@ def test_every_experiment_is_the_base_with_one_change_and_a_seed(repository):
         assert differs == change.overrides
     assert [change.group for change in whole.changes] == ["training", "training", "model"]
     assert len(whole.experiments(["1-layer"])) == 3
+
+
+def test_a_folder_of_images_is_a_source(repository):
+    """Its content decides the names; one that is absent is a mistake before any work."""
+    folder = Path("photos")
+    write_photos(folder, count=3)
+    before = list(plan("data.source=photos/").experiments())
+    assert before == list(plan("data.source=photos/").experiments())
+    assert not set(before) & set(plan().experiments())
+    with pytest.raises(CCTError, match=r"data.source = 'photo': there is no such file or folder here"):
+        plan("data.source=photo/")
 
 
 def test_a_name_stays_as_long_as_the_result_is_valid(repository):

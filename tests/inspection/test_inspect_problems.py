@@ -141,9 +141,9 @@ def preprocess_accepts(path, tmp_path, **changes) -> bool:
     preprocess = parameters(**changes)
     try:
         files = list_images(path, preprocess.class_folder)
-        prepared = prepare_images(files, preprocess, name="x", folder=tmp_path / "decoded", made_by=None)
-        train = prepared.splits["train"]
-        describe(train.inputs[train.row_n])
+        with prepare_images(files, preprocess, name="x", folder=tmp_path / "decoded", made_by=None) as prepared:
+            train = prepared.splits["train"]
+            describe(train.inputs[train.row_n])
     except DataError:
         return False
     return True

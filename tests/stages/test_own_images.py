@@ -57,6 +57,19 @@ def test_one_command_trains_on_a_folder(clone):
     assert "up to date" in clone.run("dvc", "status")
 
 
+def test_cct_check_knows_folders(clone):
+    before = (clone.path / "params.yaml").read_text()
+    try:
+        changed = before.replace("source: data/sources/cifar10.yaml", "source: photos/")
+        assert changed != before or "source: photos/" in before
+        (clone.path / "params.yaml").write_text(changed)
+        assert "no mistake" in clone.run("cct", "check")
+        (clone.path / "params.yaml").write_text(re.sub("source: .*", "source: photo/", changed, count=1))
+        assert "data.source = 'photo': there is no such file or folder here" in clone.run("cct", "check", code=1)
+    finally:
+        (clone.path / "params.yaml").write_text(before)
+
+
 def test_a_changed_image_runs_the_pipeline_again(clone):
     """It is the only change: the stages before `preprocess` run too, as the source is theirs."""
     preprocess(clone, "photos/")

@@ -6,7 +6,7 @@ from typing import Any
 
 from cct import params
 from cct.commands.arguments import file_path
-from cct.data.sources import read_source
+from cct.data.sources import open_source
 from cct.dvc import require_plain_files
 from cct.errors import CCTError
 from cct.paths import PARAMS
@@ -27,7 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
     source, init_from = (_text(content, *name) for name in (("data", "source"), ("train", "init_from")))
     if source:
         try:
-            read_source(Path(source))
+            open_source(Path(source))
         except CCTError as error:
             mistakes.append(str(error))
     if init_from and not Path(init_from).is_file():

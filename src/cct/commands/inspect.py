@@ -18,14 +18,12 @@ SHEET, PAGE = "inspect.png", "inspect.html"
 
 def image_size(text: str) -> tuple[int, int]:
     """A side, or height x width, in pixels: 64 or 48x64."""
-    from cct.data.images.source import OWN_SIZES
+    from cct.data.params import MAX_SIZE, MIN_SIZE
 
     found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text, re.ASCII)
     size = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-    if not all(side in OWN_SIZES for side in size):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a side or HEIGHTxWIDTH from {OWN_SIZES[0]} to {OWN_SIZES[-1]} pixels"
-        )
+    if not all(MIN_SIZE <= side <= MAX_SIZE for side in size):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a side or HEIGHTxWIDTH from {MIN_SIZE} to {MAX_SIZE} pixels")
     return size
 
 

@@ -6,7 +6,8 @@ from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field
 
 from cct.params import Section
 
-Side = Annotated[int, Field(ge=8, le=512)]
+MIN_SIZE, MAX_SIZE = 8, 512  # pixels
+Side = Annotated[int, Field(ge=MIN_SIZE, le=MAX_SIZE)]
 
 
 class DataParams(Section):
@@ -58,4 +59,6 @@ class PreprocessParams(Section):
         try:
             return check(value)
         except ValidationError as error:
-            raise ValueError("must be a side or [height, width] of integers from 8 to 512, or null") from error
+            raise ValueError(
+                f"must be a side or [height, width] of integers from {MIN_SIZE} to {MAX_SIZE}, or null"
+            ) from error

@@ -130,7 +130,7 @@ def write_processed(
 
 def _batches(examples: Split) -> Iterator[np.ndarray]:
     size = max(1, CHUNK_BYTES // max(1, examples.inputs[:1].nbytes))
-    for start in range(0, len(examples.row_n), size):
+    for start in range(0, max(1, len(examples.row_n)), size):  # one batch, which is empty, of a split without examples
         yield examples.inputs[examples.row_n[start : start + size]]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from cct.data.arrays import Arrays, DataError
+from cct.data.arrays import Arrays, DataError, unfit_class_names
 from cct.data.formats.registry import FORMATS
 from cct.params import Section, parse, read_yaml
 
@@ -36,12 +36,9 @@ class Source(Section):
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: list[str]) -> list[str]:
-        unfit = [name for name in classes if not name or name != name.strip() or not name.isprintable()]
-        if unfit:
-            raise ValueError(
-                f"class names must be printable text without spaces around it, but these are not: "
-                f"{', '.join(map(ascii, unfit[:5]))}"
-            )
+        classes = [unicodedata.normalize("NFC", name) for name in classes]
+        if unfit := unfit_class_names(classes):
+            raise ValueError(unfit)
         duplicates = sorted({name for name in classes if classes.count(name) > 1})
         if duplicates:
             raise ValueError(f"class names must differ, but these are duplicates: {', '.join(duplicates)}")
@@ -76,7 +73,7 @@ class LocalImages(NamedTuple):
 
 
 def open_source(path: Path) -> Source | LocalImages:
-    """What `data.source` names: a descriptor, by its ending .yaml or .yml, or images.
+    """Read the descriptor that `data.source` names, by its ending .yaml or .yml, or find images there.
 
     Raises:
         ParamsError: a descriptor is absent or has mistakes.

@@ -1,5 +1,6 @@
 """The choice of the training, validation and test examples."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from cct.data.arrays import DataError
 from cct.data.params import PreprocessParams
 
-UNSTATED, TRAIN, VAL, TEST, UNUSED = -1, 0, 1, 2, 3  # of an example whose source does not say its split, and splits
+# Splits. UNSTATED: the source does not say it. UNUSED: preprocess.train_fraction leaves it out.
+UNSTATED, TRAIN, VAL, TEST, UNUSED = -1, 0, 1, 2, 3
 
 
 def stratified_split(
@@ -15,9 +17,10 @@ def stratified_split(
     fraction: float,
     *,
     seed: int,
-    remedy: str = "choose another preprocess.validation_fraction",
+    remedy: str,
     classes: Sequence[str] | None = None,
     groups: np.ndarray | None = None,
+    may_take_all: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose `fraction` of each class at random.
 
@@ -28,6 +31,7 @@ def stratified_split(
         remedy: advice in the error about a class that would be empty.
         classes: the names of the classes, for the error.
         groups: (n,); examples of one group are all chosen or all not. None: each example alone.
+        may_take_all: whether no example of a class may be left.
 
     Returns:
         The indices of the other and of the chosen examples, both ascending.
@@ -44,7 +48,7 @@ def stratified_split(
     else:
         chosen = _whole_groups(labels, groups, wanted, generator)
     counts = np.bincount(labels[chosen], minlength=max(members_of) + 1)
-    torn = [label for label, members in members_of.items() if not 0 < counts[label] < len(members)]
+    torn = [label for label, members in members_of.items() if not 0 < counts[label] < len(members) + may_take_all]
     if torn:
         named = [
             f"{classes[label] if classes else f'label {label}'} ({counts[label]} of {len(members_of[label])})"
@@ -63,12 +67,12 @@ def _whole_groups(
     """Choose groups in random order. One is taken if every class in it comes nearer to the wanted number."""
     order = np.argsort(groups, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    room, chosen = dict(wanted), []
+    room, chosen, label_of = dict(wanted), [], labels.tolist()
     for index in generator.permutation(len(members)):
-        found, counts = np.unique(labels[members[index]], return_counts=True)
-        if all(2 * room[label] >= count for label, count in zip(found.tolist(), counts.tolist(), strict=True)):
+        counts = Counter(label_of[member] for member in members[index].tolist())
+        if all(2 * room[label] >= count for label, count in counts.items()):
             chosen.append(members[index])
-            for label, count in zip(found.tolist(), counts.tolist(), strict=True):
+            for label, count in counts.items():
                 room[label] -= count
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
@@ -101,7 +105,15 @@ def assign_splits(
     split_n = np.where(stated == UNSTATED, TRAIN, stated)
 
     def choose(fraction: str, chosen: int, others: int = TRAIN) -> None:
-        pool = np.flatnonzero(split_n == TRAIN)
+        free = split_n == TRAIN
+        if groups is not None:  # an image like one of another split stays where it is
+            free &= ~np.isin(groups, groups[~free])
+        pool = np.flatnonzero(free)
+        if held := sorted(set(labels[split_n == TRAIN].tolist()) - set(labels[pool].tolist())):
+            raise DataError(
+                f"each training example of {', '.join(classes[label] for label in held[:20])} equals one of another "
+                "split: remove these duplicates, or give the source all splits"
+            )
         rest, share = stratified_split(
             labels[pool],
             getattr(preprocess, fraction),
@@ -109,6 +121,7 @@ def assign_splits(
             remedy=f"add examples, or choose another preprocess.{fraction}",
             classes=classes,
             groups=None if groups is None else groups[pool],
+            may_take_all=others == UNUSED,
         )
         split_n[pool[rest]], split_n[pool[share]] = others, chosen
 

@@ -13,13 +13,13 @@ from cct.data.arrays import Arrays, DataError
 from cct.data.download import fetch_source
 from cct.data.formats.registry import FORMATS
 from cct.data.images.containers import Container, open_container
-from cct.data.images.decoded import Decoded
-from cct.data.images.decoding import ImageOptions
+from cct.data.images.decoded import Decoded, changed, reading_order
+from cct.data.images.decoding import ImageOptions, colour_of
 from cct.data.images.duplicates import Duplicates, find_duplicates
 from cct.data.images.listing import ClassFolder, Item, list_class_folders
 from cct.data.images.manifest import READERS, manifest_in
 from cct.data.images.pool import FACTS, decode_files
-from cct.data.images.source import ImageFiles, colour, list_images
+from cct.data.images.source import ImageFiles, list_images
 from cct.data.params import PreprocessParams
 from cct.data.sources import LocalImages, open_source
 
@@ -151,9 +151,8 @@ def decode_thumbnails(
         DataError: the container cannot be read.
         OSError: the disk is full.
     """
-    order = {name: index for index, name in enumerate(names)}
-    read = [order[name] for name in container.names() if name in order]
-    options = ImageOptions(SIDE, SIDE, 3, preprocess.resize, colour(preprocess.background))
+    row_n = reading_order(container, names)
+    options = ImageOptions(SIDE, SIDE, 3, preprocess.resize, colour_of(preprocess.background))
     parts, shape = [], (len(names), SIDE, SIDE, 3)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as pixels, _progress(len(names)) as bar:
@@ -163,10 +162,8 @@ def decode_thumbnails(
             bar.update(len(chunk.facts_n))
         pixels.flush()
         facts_n = np.concatenate(parts) if parts else np.empty(0, FACTS)
-        if not len(read) == len(facts_n) == len(names):
-            raise DataError(f"{container.path} changed while it was read: run cct inspect again")
-        row_n = np.empty(len(read), np.int64)
-        row_n[read] = np.arange(len(read))
+        if len(facts_n) != len(names):
+            raise changed(container)
         return Decoded(np.memmap(pixels, np.uint8, "r", shape=shape), row_n, facts_n[row_n])
 
 

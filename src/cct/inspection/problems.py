@@ -167,13 +167,14 @@ def _duplicates(checked: Checked) -> list[Problem]:
             leaks.append(group)
         if len({examined.items[row].label for row in group}) > 1:
             conflicts.append(group)
-        distinct, first, member_n = np.unique(digest_n[group], return_index=True, return_inverse=True)
-        exact += [group[member_n == one] for one in range(len(distinct)) if (member_n == one).sum() > 1]
+        distinct, first, count = np.unique(digest_n[group], return_index=True, return_counts=True)
+        repeated = set(distinct[count > 1][:SHOWN].tolist())
+        exact += [group[digest_n[group] == digest] for digest in sorted(repeated)]
         near += [group[np.sort(first)]] if len(distinct) > 1 else []
     equal, similar = examined.duplicates.exact, examined.duplicates.near
     alike = many(len(leaks), "group")
     found = [
-        ("leaks", leaks, len(leaks), f"{alike} of duplicates in several splits: scores on these say too much"),
+        ("leaks", leaks, len(leaks), f"{alike} of duplicates in several splits: scores on them are too high"),
         ("conflicts", conflicts, len(conflicts), f"{many(len(conflicts), 'group')} of duplicates in several classes"),
         ("exact_duplicates", exact, equal, f"{_equals(equal)} an earlier one in all pixels"),
         ("near_duplicates", near, similar, f"{_equals(similar, 'nearly ')} an earlier one"),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.images.source import SPLIT_CODES
+from cct.data.images.source import label_items
 from cct.data.params import PreprocessParams
 from cct.data.splits import TEST, TRAIN, UNSTATED, VAL, assign_splits
 from cct.inspection.examine import Examined
@@ -36,11 +36,7 @@ class Splitting(NamedTuple):
 
 def choose_splits(examined: Examined, preprocess: PreprocessParams) -> Splitting:
     """Choose the splits of the good images with the fractions and the seed of the parameters."""
-    index = {name: number for number, name in enumerate(examined.classes)}
-    label_n = np.array([index[item.label] for item in examined.items], np.int64)
-    stated_n = np.array([SPLIT_CODES[item.split] for item in examined.items], np.int64)
-    if (stated_n != UNSTATED).any():
-        stated_n[stated_n == UNSTATED] = TRAIN
+    label_n, stated_n = label_items(examined.items, examined.classes)
     good_n = examined.decoded.facts_n["error"] == b""
     split_n, error = np.where(good_n, stated_n, UNUSABLE), ""
     if not (good_n & np.isin(stated_n, (UNSTATED, TRAIN))).any():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cct.data.images.listing import ClassFolder
-from cct.data.images.source import OWN_SIZES
+from cct.data.params import MIN_SIZE
 
 LARGE_IMAGES, SMALL_IMAGES = 256, 48  # pixels of the median image's shorter side: from here 128, below this 32
 LARGEST_OWN = 128  # pixels: images of one size up to this keep it, larger ones cost too much time
@@ -43,7 +43,7 @@ def suggest_size(height_n: np.ndarray, width_n: np.ndarray) -> tuple[int, int]:
     """Height and width for images of these sizes (n,): their own if it is one and small, otherwise a square."""
     sizes = np.unique(np.stack([height_n, width_n]), axis=1)
     first = sizes[:, 0].tolist() if sizes.size else [0, 0]
-    if sizes.shape[1] == 1 and all(side in OWN_SIZES and side <= LARGEST_OWN for side in first):
+    if sizes.shape[1] == 1 and all(MIN_SIZE <= side <= LARGEST_OWN for side in first):
         return first[0], first[1]
     shorter = float(np.median(np.minimum(height_n, width_n))) if len(height_n) else 64
     side = 128 if shorter >= LARGE_IMAGES else 32 if shorter < SMALL_IMAGES else 64

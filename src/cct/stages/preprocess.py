@@ -2,14 +2,13 @@
 
 import contextlib
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cct import params
 from cct.data.formats.registry import FORMATS
-from cct.data.images.decoded import FOLDER, locked
+from cct.data.images.decoded import FOLDER
 from cct.data.images.source import list_images, prepare_images
 from cct.data.params import PreprocessParams
 from cct.data.prepare import Prepared, prepare_arrays, write_processed
@@ -49,14 +48,12 @@ def _prepared(source: Source | LocalImages, preprocess: PreprocessParams) -> Ite
         yield prepare_arrays(source, read_arrays(source, RAW), preprocess)
         return
     path = source.path if local else source_files(source, RAW)["archive"]
-    folder = repository_root() / FOLDER
-    with locked(folder):
-        yield prepare_images(
-            list_images(path, preprocess.class_folder),
-            preprocess,
-            name=source.name,
-            classes=None if local else source.classes,
-            folder=folder,
-            made_by=[sha256_of_file(file) for file in stage_code_files("preprocess")],
-        )
-    shutil.rmtree(folder)
+    with prepare_images(
+        list_images(path, preprocess.class_folder),
+        preprocess,
+        name=source.name,
+        classes=None if local else source.classes,
+        folder=repository_root() / FOLDER,
+        made_by=[sha256_of_file(file) for file in stage_code_files("preprocess")],
+    ) as prepared:
+        yield prepared

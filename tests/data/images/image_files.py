@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cct.data.images.source import ImageFiles, prepare_images
+from cct.data.params import PreprocessParams
+from cct.data.prepare import Prepared
+
 
 def smooth(seed: int = 0, *, height: int = 24, width: int = 32, channels: int = 3) -> np.ndarray:
     """An image (height, width, channels) of soft spots, which compression changes little; each seed another one."""
@@ -58,3 +62,9 @@ def two_classes(count: int = 10, **size: int) -> dict[str, bytes]:
         for label, name in enumerate(("cats", "dogs"))
         for number in range(count)
     }
+
+
+def prepare(files: ImageFiles, preprocess: PreprocessParams, **options: Any) -> Prepared:
+    """What `prepare_images` makes. Its arrays stay readable: their file is removed, but open."""
+    with prepare_images(files, preprocess, **options) as prepared:
+        return prepared

@@ -12,13 +12,14 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
-from image_files import encoded, smooth, two_classes, write_files, write_tar, write_zip
+from image_files import encoded, prepare, smooth, two_classes, write_files, write_tar, write_zip
 from sources import preprocess_params
 
 from cct.data.arrays import DataError
-from cct.data.images import containers
-from cct.data.images.source import list_images, prepare_images
+from cct.data.images import containers, decoding
+from cct.data.images.source import list_images
 from cct.data.sources import open_source
 
 PNG = encoded(smooth())
@@ -79,6 +80,11 @@ def bytes_of(name, content):
         return path / name
 
     return make
+
+
+def parquet(path: Path, rows) -> Path:
+    pandas.DataFrame(rows).to_parquet(path)
+    return path
 
 
 def tar_bytes(files=None) -> bytes:
@@ -143,6 +149,8 @@ CASES = {
     "one image beside the classes": (folder(["a/1.png", "b/1.png", "c.png"]), "images without a class folder: 1 (c.png)"),
     "an image beside the classes of a split": (folder(["train/a/1.png", "train/b/1.png", "test/1.png"]), "images without a class folder: 1 (test/1.png)"),
     "nested folders": (folder(["a/x/1.png", "a/y/1.png", "b/1.png"]), "images in a folder inside a class folder: 2 (a/x/1.png, a/y/1.png): set preprocess.class_folder"),
+    "a folder beside the splits": (folder(["train/a/1.png", "test/a/1.png", "extra/a/1.png"]), "test and train look like splits, but extra is not one: move what is no split elsewhere"),
+    "splits without train": (folder(["val/a/1.png", "test/a/1.png"]), "test and val look like splits, but there is no train"),
     "two folders of one split": (folder(["val/a/1.png", "dev/a/1.png", "train/a/1.png"]), "dev and val both mean the split val: rename one"),
     "a class of spaces": (folder([" /1.png", "b/1.png"]), "class names must be printable text without spaces around it, but these are not: ' '"),
     "a class with a space at its end": (folder(["a /1.png", "b/1.png"]), "class names must be .* not: 'a '"),
@@ -177,6 +185,7 @@ CASES = {
     "a 7z": (bytes_of("photos.7z", b"7z\xbc\xaf\x27\x1c"), "not a folder or an archive of images; known endings: .zip, .tar, .tar.gz"),
     "a rar": (bytes_of("photos.rar", b"Rar!"), "not a folder or an archive of images; known endings: "),
     "an image": (bytes_of("photo.png", PNG), "not a folder or an archive of images; known endings: "),
+    "a zip with a name that is empty": (zip_member(""), "damaged: a file has no name"),
     "a pipe called .zip": (pipe, "neither a folder nor a plain file"),
     "a device": (lambda path: Path("/dev/zero"), "neither a folder nor a plain file"),
     # traps in archives
@@ -208,6 +217,10 @@ CASES = {
     "a group in two splits": (table("path,label,split,group\na.png,cats,train,7\nb.png,cats,test,7\n"), r"1 groups are in several splits \(7\): give all images of a group one split"),
     "a label with a tab": (table(PATHS + ROWS + '1.png,"a\tb"\n'), r"class names must be printable .* not: 'a\\tb'"),
     "a path with a line break": (table(PATHS + ROWS + '"1\n.png",a\n'), r"row 7: the path '1\\n.png' has control characters"),
+    "more cells than columns": (table(PATHS + "a, b.png,cats\n" + ROWS), r"not a .csv table: "),
+    "images in the table": (lambda path: parquet(path / "labels.parquet", [{"image": {"bytes": PNG, "path": None}, "label": 1}]), "row 1: the path is a dict, not text: write images to files"),
+    "a list of labels": (lambda path: parquet(path / "labels.parquet", [{"path": "a.png", "label": [1, 2]}]), "row 1: the label is a .*, not text"),
+    "another table beside the classes": (folder([], content=two_classes(3) | {"metadata.csv": b"patient,age\n1,2\n"}), r"no column path \(or .*\); its columns are: patient, age. Rename the file if it is no table of images"),
     "absent images": (table(PATHS + ROWS + "cats/none.png,cats\n"), r"1 of 7 images cannot be used: .*\n  cats/none.png: absent"),
     "rows of several lengths": (table(PATHS + ROWS + "a,b,c,d\n"), r"not a .csv table: Error tokenizing data. C error: Expected 2 fields in line 8, saw 4"),
     "a manifest in Latin-1": (table((PATHS + "a.png,Äpfel\n").encode("latin-1")), "not a .csv table: .*can't decode byte"),
@@ -223,7 +236,7 @@ def test_bad_sources_are_refused(name, tmp_path):
     path = make(tmp_path)
     with pytest.raises(DataError) as caught:
         open_source(path)
-        prepare_images(list_images(path), preprocess_params(), name="photos", folder=tmp_path / "decoded", made_by=[])
+        prepare(list_images(path), preprocess_params(), name="photos", folder=tmp_path / "decoded", made_by=[])
     message = str(caught.value)
     pattern = sentence if re.search(r"\\", sentence) else re.sub(r"[()]", lambda found: "\\" + found[0], sentence)
     start = "" if name == "nothing there" else r"[^:]*?[,:]? "
@@ -246,11 +259,25 @@ def test_an_archive_larger_than_all_images_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_file_larger_than_any_image_is_a_bad_image(tmp_path, monkeypatch):
-    monkeypatch.setattr(containers, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(decoding, "MAX_FILE_BYTES", 1000)
     files = {"a/1.png": bytes(2000), "b/1.png": PNG[:900]}
     for path in (write_zip(tmp_path / "a.zip", files), write_tar(tmp_path / "a.tar", files)):
         found = {file.name: file.content for file in containers.open_container(path).files(list(files))}
         assert str(found["a/1.png"]) == "2,000 bytes, more than 1,000" and found["b/1.png"] == PNG[:900]
+
+
+def test_any_damage_of_a_zip_is_refused_or_a_bad_image(tmp_path):
+    """Each byte in turn is another one; names say UTF-8."""
+    path = write_zip(tmp_path / "a.zip", {"ä/1.png": b"x" * 9, "b/2.png": b"y"})
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xE1]) + content[place + 1 :])
+        try:
+            container = containers.open_container(path)
+            for file in container.files(container.names()):
+                assert isinstance(file.content, bytes | decoding.ImageError)
+        except DataError as error:
+            assert "\n" not in str(error)
 
 
 def test_a_damaged_member_of_a_zip_is_a_bad_image(tmp_path):
@@ -260,9 +287,9 @@ def test_a_damaged_member_of_a_zip_is_a_bad_image(tmp_path):
     place = content.index(files["cats/03.png"]) + 50
     path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
     with pytest.raises(DataError, match=r"1 of 12 images .*\n  cats/03.png: damaged in the archive: Bad CRC-32"):
-        prepare_images(list_images(path), preprocess_params(), name="a", folder=tmp_path / "decoded", made_by=[])
+        prepare(list_images(path), preprocess_params(), name="a", folder=tmp_path / "decoded", made_by=[])
     skipping = preprocess_params(on_bad_image="skip")
-    prepared = prepare_images(list_images(path), skipping, name="a", folder=tmp_path / "decoded", made_by=[])
+    prepared = prepare(list_images(path), skipping, name="a", folder=tmp_path / "decoded", made_by=[])
     assert [one["file"] for one in prepared.facts["bad_images"]] == ["cats/03.png"]
     assert sum(len(split.label_n) for split in prepared.splits.values()) == 11
     assert np.concatenate([split.label_n for split in prepared.splits.values()]).sum() == 6

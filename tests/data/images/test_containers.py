@@ -1,6 +1,7 @@
 """Folders, zip files and tar archives with the same files give the same."""
 
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -81,6 +82,23 @@ def test_two_links_to_one_folder_are_both_read(tmp_path):
     for name in ("cats", "dogs"):
         (tmp_path / "photos" / name).symlink_to(real)
     assert open_container(tmp_path / "photos").names() == ["cats/1.png", "dogs/1.png"]
+
+
+def test_deep_folders(tmp_path):
+    """Deeper than Python's recursion."""
+    deepest, here = tmp_path / "photos", os.getcwd()
+    deepest.mkdir()
+    os.chdir(deepest)
+    try:
+        for _ in range(1100):
+            os.mkdir("a")
+            os.chdir("a")
+        Path("1.png").write_bytes(b"x")
+        os.chdir(here)
+        assert open_container(tmp_path / "photos").names() == ["a/" * 1100 + "1.png"]
+    finally:
+        os.chdir(here)
+        subprocess.run(["rm", "-r", tmp_path / "photos"], check=True)  # Python's own functions are recursive
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux only")

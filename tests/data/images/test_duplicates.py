@@ -73,6 +73,20 @@ def test_flat_images_are_duplicates_of_the_same_grey_only():
     assert groups(found) == [[0, 1], [2, 3]]
 
 
+def test_different_images_of_one_hash_are_not_all_one_group():
+    """Small spots on white, as in photos of products: most of their hashes are equal."""
+    contents = []
+    for number in range(400):
+        image = np.full((32, 32, 3), 255, np.uint8)
+        row, column = divmod(number, 20)
+        image[row : row + 4, column : column + 4] = number % 7 * 30
+        contents.append(encoded(image))
+    found = find_duplicates(decoded(*contents))
+    for group in found.groups():  # neighbours whose spots overlap
+        rows, columns = np.divmod(group, 20)
+        assert np.ptp(rows) < 4 or np.ptp(columns) < 4, group
+
+
 def test_bad_images_are_alone():
     found = find_duplicates(decoded(b"", encoded(IMAGES[0]), b"", encoded(IMAGES[0], "BMP"), b"x"))
     assert groups(found) == [[1, 3]] and len(set(found.group_n.tolist())) == 4

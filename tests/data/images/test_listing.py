@@ -41,9 +41,10 @@ def test_split_folders_are_known_by_their_spellings(split, spelling, change):
     assert found.classes == ["cats", "dogs"]  # whichever split lacks one
 
 
-@pytest.mark.parametrize("names", [("test/1.png", "val/1.png"), ("train/1.png", "cats/1.png")])
-def test_folders_named_like_splits_can_be_classes(names):
-    """Without train there are no splits, and with another folder beside them neither."""
+@pytest.mark.parametrize("name", ["train", "test", "dev", "Eval"])
+def test_a_folder_named_like_a_split_can_be_a_class(name):
+    """Beside other classes, if it is the only one."""
+    names = (f"{name}/1.png", "cats/1.png")
     found = listed(*names)
     assert found.classes == sorted(name.split("/")[0] for name in names)
     assert {item.split for item in found.items} == {None}

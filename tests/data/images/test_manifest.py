@@ -69,6 +69,18 @@ def test_two_spellings_of_unicode_are_one_class(tmp_path):
     assert len(read_manifest(write(tmp_path / "labels.csv", rows)).classes) == 1
 
 
+def test_a_table_of_windows(tmp_path):
+    found = read_manifest(write(tmp_path / "labels.csv", [{"path": "a\\b\\1.png", "label": "x"}]))
+    assert found.items[0].name == "a/b/1.png"
+
+
+def test_gaps_of_pandas(tmp_path):
+    """Its own NA, as convert_dtypes makes it."""
+    table = pandas.DataFrame({"path": ["1.png", "2.png"], "label": [1, 2], "split": ["test", None]}).convert_dtypes()
+    table.to_parquet(tmp_path / "labels.parquet")
+    assert [item.split for item in read_manifest(tmp_path / "labels.parquet").items] == ["test", None]
+
+
 @pytest.mark.parametrize("name", ["manifest.csv", "metadata.jsonl", "manifest.parquet", "metadata.tsv"])
 def test_a_manifest_in_a_folder_is_found(name, tmp_path):
     assert manifest_in(tmp_path) is None

@@ -3,10 +3,12 @@
 import csv
 import itertools
 import json
+import os
+import time
 
 import numpy as np
 import pytest
-from image_files import encoded, smooth, two_classes, write_files, write_tar, write_zip
+from image_files import encoded, prepare, smooth, two_classes, write_files, write_tar, write_zip
 from sources import preprocess_params
 
 from cct.data.arrays import DataError
@@ -17,15 +19,15 @@ from cct.data.store import read_split
 from cct.tasks.image_classification.preparation import describe
 
 
-def prepare(path, folder, **changes):
+def prepare_source(path, folder, **changes):
     preprocess = preprocess_params(**changes)
     files = list_images(path, preprocess.class_folder)
-    return prepare_images(files, preprocess, name="photos", folder=folder / "decoded", made_by=["code"])
+    return prepare(files, preprocess, name="photos", folder=folder / "decoded", made_by=["code"])
 
 
 def process(path, folder, **changes):
     """meta.json, and the arrays by split."""
-    prepared = prepare(path, folder, **changes)
+    prepared = prepare_source(path, folder, **changes)
     meta = write_processed(folder / "processed", prepared, task="image_classification", describe=describe)
     return meta, {split: read_split(folder / "processed", split) for split in ("train", "val", "test")}
 
@@ -81,7 +83,7 @@ def test_a_manifest_gives_its_order_labels_splits_and_groups(tmp_path):
     rows = [f"{name},{'AB'[n % 2]},{['train', 'test', 'val'][n % 3]},\n" for n, name in enumerate(names)]
     write_files(tmp_path / "photos", files | {"manifest.csv": ("path,label,split,group\n" + "".join(rows)).encode()})
     for path in (tmp_path / "photos", tmp_path / "photos/manifest.csv"):
-        prepared = prepare(path, tmp_path)
+        prepared = prepare_source(path, tmp_path)
         assert prepared.classes == ["A", "B"]
         assert prepared.files == {
             split: [name for n, name in enumerate(names) if n % 3 == place]
@@ -93,7 +95,7 @@ def test_groups_of_a_manifest_stay_together(tmp_path):
     write_files(tmp_path, two_classes(20))
     rows = [f"{name},{name.split('/')[0]},{int(name[-6:-4]) // 2}\n" for name in two_classes(20)]
     (tmp_path / "labels.csv").write_text("path,label,group\n" + "".join(rows))
-    prepared = prepare(tmp_path / "labels.csv", tmp_path)
+    prepared = prepare_source(tmp_path / "labels.csv", tmp_path)
     groups = [{int(name[-6:-4]) // 2 for name in names} for names in prepared.files.values()]
     assert all(not a & b for a, b in itertools.combinations(groups, 2))
     assert {split: len(names) for split, names in prepared.files.items()} == {"train": 28, "val": 4, "test": 8}
@@ -122,6 +124,30 @@ def test_the_size_is_the_images_own_or_the_one_of_the_parameters(sizes, changes,
             )
     meta, _ = process(tmp_path / "photos", tmp_path, **changes)
     assert tuple(meta["image_shape"]) == shape
+
+
+def test_grey_images_in_files_of_colours_are_grey(tmp_path):
+    files = {
+        f"{name}/{number}.png": encoded(np.repeat(smooth(50 * label + number, channels=1), 3, axis=-1))
+        for label, name in enumerate("ab")
+        for number in range(10)
+    }
+    assert process(write_files(tmp_path / "photos", files), tmp_path)[0]["image_shape"] == [24, 32, 1]
+
+
+def test_a_split_without_a_good_image_is_refused(tmp_path):
+    files = {f"train/{name}": content for name, content in two_classes(10).items()}
+    files |= {"test/cats/1.png": b"", "test/dogs/1.png": b""}
+    with pytest.raises(DataError, match=r"photos: all images of its split test are bad: mend them, or remove"):
+        prepare_source(write_files(tmp_path / "photos", files), tmp_path, on_bad_image="skip")
+
+
+def test_images_that_a_manifest_in_their_folder_does_not_name_are_counted(tmp_path):
+    files = two_classes(10)
+    named = "".join(f"{name},{name.split('/')[0]}\n" for name in list(files)[:16])
+    write_files(tmp_path / "photos", files | {"manifest.csv": f"path,label\n{named}".encode()})
+    prepared = prepare_source(tmp_path / "photos", tmp_path)
+    assert prepared.facts["ignored"] == {"images that manifest.csv does not name": 4}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +191,7 @@ def test_duplicates_stay_in_one_split(tmp_path, caplog):
         if int(name[-6:-4]) % 2
     }
     for seed in range(5):
-        prepared = prepare(write_files(tmp_path / "photos", files | copies), tmp_path, seed=seed)
+        prepared = prepare_source(write_files(tmp_path / "photos", files | copies), tmp_path, seed=seed)
         pairs = [{name.replace("-copy.bmp", ".png") for name in names} for names in prepared.files.values()]
         assert all(not a & b for a, b in itertools.combinations(pairs, 2))
         assert prepared.facts["duplicates"]["exact"] == 20
@@ -178,11 +204,11 @@ def test_leaks_and_conflicts_of_the_source_are_said(tmp_path, caplog):
         if name.startswith("test") and not name.endswith(("cats/00.png", "cats/01.png")):
             files[name] = encoded(smooth(1000 + number))
     files["train/dogs/like a cat.png"] = files["train/cats/05.png"]
-    prepared = prepare(write_files(tmp_path / "photos", files), tmp_path)
+    prepared = prepare_source(write_files(tmp_path / "photos", files), tmp_path)
     found = prepared.facts["duplicates"]
     assert (found["groups_in_several_splits"], found["groups_in_several_classes"]) == (2, 1)
     assert ["test/cats/00.png", "train/cats/00.png"] in map(sorted, found["examples"])
-    assert "so that scores on these say too much: 2 (test/cats/00.png, train/cats/00.png)" in caplog.text
+    assert "so that scores on them are too high: 2 (test/cats/00.png, train/cats/00.png)" in caplog.text
     assert "groups of equal or nearly equal images in more than one class: 1 (" in caplog.text
     assert len(prepared.files["test"]) == 12  # the source's split stays
 
@@ -209,7 +235,7 @@ def test_an_interrupted_call_resumes(kind, damage, tmp_path, monkeypatch, caplog
 
     monkeypatch.setattr(decoded, "decode_files", interrupted)
     with pytest.raises(Interrupted):
-        prepare(path, tmp_path)
+        prepare_source(path, tmp_path)
     (pixels,) = tmp_path.glob(f"decoded/*/{decoded.PIXELS}")
     whole = pixels.read_bytes()
     assert len(whole) == 24 * 32 * 3 * sum(done)
@@ -221,12 +247,55 @@ def test_an_interrupted_call_resumes(kind, damage, tmp_path, monkeypatch, caplog
     assert f"resuming after {sum(done) - (damage in ('cut', 'zeros'))} of 20 images" in caplog.text
 
 
+def test_an_interrupted_call_resumes_where_the_images_have_several_sizes(tmp_path, monkeypatch, caplog):
+    """Their common size is known by then."""
+    files = two_classes(10) | {"dogs/large.png": encoded(smooth(77, height=40, width=40))}
+    path = write_files(tmp_path / "photos", files)
+    monkeypatch.setattr(pool, "MAX_CHUNK", 2)
+    decode_files = decoded.decode_files
+
+    def interrupted(files, options, *, count):
+        for number, chunk in enumerate(decode_files(files, options, count=count)):
+            if options.height == 64 and number == 3:
+                raise Interrupted
+            yield chunk
+
+    monkeypatch.setattr(decoded, "decode_files", interrupted)
+    with pytest.raises(Interrupted):
+        prepare_source(path, tmp_path)
+    monkeypatch.setattr(decoded, "decode_files", decode_files)
+    caplog.set_level("INFO")
+    assert process(path, tmp_path)[0]["image_shape"] == [64, 64, 3]
+    assert "resuming after 6 of 21 images" in caplog.text
+
+
+def test_two_sources_at_once_do_not_disturb_each_other(tmp_path):
+    """They share the folder, as experiments of one repository do."""
+    one, other = (write_files(tmp_path / name, two_classes(10)) for name in ("one", "other"))
+    options = {"name": "n", "folder": tmp_path / "decoded", "made_by": []}
+    with prepare_images(list_images(one), preprocess_params(), **options) as first:
+        with prepare_images(list_images(other), preprocess_params(image_size=9), **options) as second:
+            assert second.splits["test"].inputs.shape[1:] == (9, 9, 3)
+        assert list(tmp_path.glob("decoded/*/pixels.bin"))
+        assert first.splits["test"].inputs.shape[1:] == (24, 32, 3)
+    assert not list(tmp_path.glob("decoded/*/"))
+
+
+def test_what_nothing_resumes_is_removed_after_a_week(tmp_path):
+    path = write_files(tmp_path / "photos", two_classes(10))
+    for name, age in (("old", decoded.ABANDONED + 100), ("new", 0)):
+        (tmp_path / "decoded" / name).mkdir(parents=True)
+        os.utime(tmp_path / "decoded" / name, (time.time() - age,) * 2)
+    prepare_source(path, tmp_path)
+    assert {found.name for found in (tmp_path / "decoded").iterdir() if found.is_dir()} == {"new"}
+
+
 def test_what_was_decoded_of_other_files_is_not_used(tmp_path):
     path = write_files(tmp_path / "photos", two_classes(10))
     first = process(path, tmp_path)[0]["digest"]
     write_files(path, {"cats/00.png": encoded(smooth(5000))})
     second = process(path, tmp_path)[0]["digest"]
-    assert first != second and len(list((tmp_path / "decoded").iterdir())) == 1
+    assert first != second
     assert process(path, tmp_path, resize="pad", image_size=9)[0]["image_shape"] == [9, 9, 3]
 
 
@@ -246,7 +315,7 @@ def test_classes_of_a_descriptor_keep_their_order(tmp_path):
     path = write_zip(tmp_path / "a.zip", two_classes(10))
     files, preprocess = list_images(path), preprocess_params()
     options = {"name": "n", "folder": tmp_path / "decoded", "made_by": []}
-    prepared = prepare_images(files, preprocess, classes=["dogs", "cats"], **options)
+    prepared = prepare(files, preprocess, classes=["dogs", "cats"], **options)
     assert prepared.classes == ["dogs", "cats"]
     assert {
         name.split("/")[0]
@@ -254,6 +323,6 @@ def test_classes_of_a_descriptor_keep_their_order(tmp_path):
         if label == 0
     } == {"dogs"}
     with pytest.raises(DataError, match=r"a\.zip: classes that the descriptor does not name: dogs$"):
-        prepare_images(files, preprocess, classes=["cats", "birds"], **options)
+        prepare(files, preprocess, classes=["cats", "birds"], **options)
     with pytest.raises(DataError, match=r"a\.zip: no training example of birds: add some, or remove the class$"):
-        prepare_images(files, preprocess, classes=["cats", "birds", "dogs"], **options)
+        prepare(files, preprocess, classes=["cats", "birds", "dogs"], **options)

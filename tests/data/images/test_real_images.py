@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clones import ROOT
-from image_files import write_files
+from image_files import prepare, write_files
 from PIL import Image
 from sources import preprocess_params
 
 from cct.data.formats.cifar import read_cifar10
-from cct.data.images.source import list_images, prepare_images
+from cct.data.images.source import list_images
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 CIFAR = ROOT.parent / "shared/cifar10"
@@ -29,7 +29,7 @@ def stamps(tmp_path_factory):
         pytest.skip("Debian's package tuxpaint-stamps-default is not installed")
     files = list_images(STAMPS, "top")
     folder = tmp_path_factory.mktemp("stamps") / "decoded"
-    return files, prepare_images(files, preprocess_params(image_size=48), name="stamps", folder=folder, made_by=[])
+    return files, prepare(files, preprocess_params(image_size=48), name="stamps", folder=folder, made_by=[])
 
 
 def test_no_stamp_is_lost(stamps):
@@ -88,7 +88,7 @@ def test_a_folder_of_jpegs_gives_the_arrays_of_the_archive_made_of_them(tmp_path
                 files[f"{split}/{CLASSES[label]}/{index:05}.jpg"] = archive.extractfile(member).read()
     folder = write_files(tmp_path / "photos", files)
     assert Image.open(io.BytesIO(next(iter(files.values())))).size == (32, 32)
-    prepared = prepare_images(list_images(folder), preprocess_params(), name="a", folder=tmp_path / "d", made_by=[])
+    prepared = prepare(list_images(folder), preprocess_params(), name="a", folder=tmp_path / "d", made_by=[])
     test = prepared.splits["test"]
     order = np.argsort(arrays.test_labels, kind="stable")
     np.testing.assert_array_equal(test.inputs[test.row_n], arrays.test_inputs[order])

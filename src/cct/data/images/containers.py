@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple, Protocol
 
 from cct.data.arrays import DataError
-from cct.data.images.decoding import ImageError
+from cct.data.images.decoding import MAX_FILE_BYTES, ImageError, require_file_size
 from cct.errors import one_line
 
 ZIP_SUFFIXES = (".zip",)
@@ -30,7 +30,9 @@ TAR_OPENERS: dict[str, Callable[[Path], Any]] = {
 ARCHIVE_SUFFIXES = (*ZIP_SUFFIXES, *TAR_OPENERS)
 # Archives of images unpack to little more than their size. Uncompressed images of one colour reach 1,000 times.
 ALWAYS_ALLOWED, LARGEST_RATIO = 4 << 30, 1100  # bytes; unpacked bytes for each byte of the archive
-MAX_FILE_BYTES = 1 << 29  # of one image file: more than an uncompressed image of the largest size needs
+DAMAGED_MEMBER = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, ValueError, RuntimeError
+)  # fmt: skip
 UTF8_NAME, ENCRYPTED = 0x800, 0x1  # flags of a zip file's member
 
 
@@ -95,22 +97,25 @@ class Folder:
         return [(name, *_size_and_time(self.path / name)) for name in names]
 
     def names(self) -> list[str]:
-        return sorted(self._walk(self.path, "", ()))
-
-    def _walk(self, folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-        try:
-            found = os.stat(folder)
-            identity = (found.st_dev, found.st_ino)
-            if identity in above:
-                return
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir():
-                        yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, identity))
-                    else:
-                        yield prefix + entry.name
-        except OSError as error:
-            raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
+        found: list[str] = []
+        folders: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]  # each with those above it
+        while folders:
+            prefix, above = folders.pop()
+            folder = self.path / prefix
+            try:
+                status = os.stat(folder)
+                identity = (status.st_dev, status.st_ino)
+                if identity in above:
+                    continue
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if entry.is_dir():
+                            folders.append((f"{prefix}{entry.name}/", above | {identity}))
+                        else:
+                            found.append(prefix + entry.name)
+            except OSError as error:
+                raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
+        return sorted(found)
 
     def files(self, wanted: Collection[str]) -> Iterator[File]:
         return (File(name, self.path / name) for name in sorted(wanted))
@@ -160,6 +165,8 @@ class Zip(Archive):
         members: dict[str, zipfile.ZipInfo] = {}
         unpacked = 0
         for member in archive.infolist():
+            if not member.filename:
+                raise DataError(f"{self.path}: damaged: a file has no name")
             if member.is_dir():
                 continue
             _require_inside(self.path, name := _zip_name(member))
@@ -173,16 +180,17 @@ class Zip(Archive):
                 raise DataError(f"{self.path}: {_shown(name)} is in the archive twice")
             members[name] = member
             unpacked += member.file_size
-        _require_bounded(self.path, unpacked)
+        _require_bounded(self.path, unpacked, _limit(self.path))
         return members
 
     def _read(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | ImageError:
-        if member.file_size > MAX_FILE_BYTES:
-            return _too_large(member.file_size)
         try:
+            require_file_size(member.file_size)
             with archive.open(member) as file:
                 return file.read(MAX_FILE_BYTES)
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError) as error:
+        except ImageError as error:
+            return error
+        except DAMAGED_MEMBER as error:
             return ImageError(f"damaged in the archive: {one_line(error)}")
 
 
@@ -194,12 +202,17 @@ class Tar(Archive):
         self.opener = opener
 
     def names(self) -> list[str]:
+        return list(self._names)
+
+    @functools.cached_property
+    def _names(self) -> dict[str, None]:
+        """The names in the order of the archive, which is read once for them."""
         seen: dict[str, None] = {}
         for name, _ in self._members():
             if name in seen:
                 raise DataError(f"{self.path}: {_shown(name)} is in the archive twice")
             seen[name] = None
-        return list(seen)
+        return seen
 
     def files(self, wanted: Collection[str]) -> Iterator[File]:
         wanted = set(wanted)
@@ -214,7 +227,8 @@ class Tar(Archive):
                 stream = _Bounded(unpacked, self.path)
                 # As a stream, so that a member cannot point backwards. tarfile would not check the CRC or the end.
                 with tarfile.open(fileobj=stream, mode="r|") as archive:
-                    for member in archive:
+                    while (member := archive.next()) is not None:
+                        archive.members.clear()  # tarfile would keep a million of them
                         count += 1
                         if member.isdir():
                             continue
@@ -237,12 +251,12 @@ class _Bounded:
     """Reads an unpacked stream, and raises DataError where it has more bytes than an archive of images can have."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
-        self.file, self.path, self.count = file, path, 0
+        self.file, self.path, self.count, self.limit = file, path, 0, _limit(path)
 
     def read(self, size: int) -> bytes:
         chunk = self.file.read(size)
         self.count += len(chunk)
-        _require_bounded(self.path, self.count)
+        _require_bounded(self.path, self.count, self.limit)
         return chunk
 
 
@@ -258,17 +272,18 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | ImageError:
-    if member.size > MAX_FILE_BYTES:
-        return _too_large(member.size)
+    try:
+        require_file_size(member.size)
+    except ImageError as error:
+        return error
     return archive.extractfile(member).read()
 
 
-def _too_large(size: int) -> ImageError:
-    return ImageError(f"{size:,} bytes, more than {MAX_FILE_BYTES:,}")
+def _limit(path: Path) -> int:
+    return max(ALWAYS_ALLOWED, LARGEST_RATIO * path.stat().st_size)
 
 
-def _require_bounded(path: Path, unpacked: int) -> None:
-    limit = max(ALWAYS_ALLOWED, LARGEST_RATIO * path.stat().st_size)
+def _require_bounded(path: Path, unpacked: int, limit: int) -> None:
     if unpacked > limit:
         raise DataError(
             f"{path}: unpacks to more than {limit:,} bytes, {LARGEST_RATIO:,} times its size: no archive of images does"

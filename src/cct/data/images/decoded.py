@@ -1,9 +1,12 @@
 """Decodes all images of a source into one file on disk, and resumes there after an interruption."""
 
+import contextlib
 import hashlib
+import importlib.metadata
 import json
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -21,7 +24,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = Path(".cct/images")  # in the repository, while preprocess works and after an interruption
 PIXELS, FACTS_FILE = "pixels.bin", "facts.bin"
-CHECKED = 1 << 24  # bytes that are read at a time
+ABANDONED = 7 * 24 * 3600.0  # seconds
 
 
 class OtherSize(Exception):
@@ -42,7 +45,8 @@ class Decoded(NamedTuple):
     facts_n: np.ndarray
 
 
-def decode_images(
+@contextlib.contextmanager
+def decoded_images(
     container: Container,
     names: Sequence[str],
     options: ImageOptions,
@@ -50,15 +54,15 @@ def decode_images(
     folder: Path,
     made_by: Any,
     one_size: bool = False,
-) -> Decoded:
-    """Decode files of a container into `folder`. An interrupted call with equal arguments is resumed.
+) -> Iterator[Decoded]:
+    """Decode files of a container. An interrupted call with equal arguments is resumed, also one in another process.
 
     Args:
         container: the files.
         names: the names of the images, in the wanted order.
         options: size and channels of all arrays.
-        folder: for the decoded images; only one process uses it at a time, see `locked`.
-        made_by: what else decides the result (versions, code), as JSON values.
+        folder: holds the decoded images while the context is open, and after an interruption or an error.
+        made_by: what else decides the result (code), as JSON values.
         one_size: refuse images of another size than that of the options.
 
     Raises:
@@ -66,23 +70,66 @@ def decode_images(
         OtherSize: with `one_size`, an image has another size.
         OSError: the disk is full, or the folder cannot be written.
     """
+    place = decoded_folder(container, names, options, folder=folder, made_by=made_by)
+    _remove_abandoned(folder)
+    with _locked(place):
+        row_n = reading_order(container, names)
+        try:
+            facts_n = _decode(container, names, row_n, options, place, one_size=one_size)
+        except OtherSize:
+            shutil.rmtree(place)
+            raise
+        shape = (len(names), options.height, options.width, options.channels)
+        yield Decoded(np.memmap(place / PIXELS, np.uint8, "r", shape=shape), row_n, facts_n)
+        shutil.rmtree(place)
+
+
+def decoded_folder(
+    container: Container, names: Sequence[str], options: ImageOptions, *, folder: Path, made_by: Any
+) -> Path:
+    """The folder of one set of decoded images, in `folder`. It exists after an interruption."""
+    versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
+    content = [str(container.path.absolute()), container.identity(names), options, made_by, versions]
+    return folder / hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def reading_order(container: Container, names: Sequence[str]) -> np.ndarray:
+    """The row (n,) of each name if the container's files with these names are read in its order.
+
+    Raises:
+        DataError: a file has gone since the names were listed.
+    """
     order = {name: index for index, name in enumerate(names)}
     read = [order[name] for name in container.names() if name in order]
     if len(read) != len(names):
-        raise DataError(f"{container.path} changed while it was read: run dvc repro again")
+        raise changed(container)
+    row_n = np.empty(len(read), np.int64)
+    row_n[read] = np.arange(len(read))
+    return row_n
+
+
+def changed(container: Container) -> DataError:
+    """The error about a container that changed."""
+    return DataError(f"{container.path} changed while it was read: run the command again")
+
+
+def _decode(
+    container: Container,
+    names: Sequence[str],
+    row_n: np.ndarray,
+    options: ImageOptions,
+    place: Path,
+    *,
+    one_size: bool,
+) -> np.ndarray:
+    """Write the missing rows of `place`. Returns the facts (n,) of each name."""
     row_bytes = options.height * options.width * options.channels
-    key = _key(container, names, options, made_by)
-    place = folder / key
-    for other in folder.glob("*/"):
-        if other != place:
-            shutil.rmtree(other)
-    place.mkdir(parents=True, exist_ok=True)
     with (place / PIXELS).open("a+b") as pixels, (place / FACTS_FILE).open("a+b") as facts:
         done = _whole_rows(pixels, facts, row_bytes)
         if done:
             log.info("resuming after %s of %s images", f"{done:,}", f"{len(names):,}")
         with tqdm(total=len(names), initial=done, unit=" images", desc="preprocess", disable=None, delay=1) as bar:
-            files = container.files([names[index] for index in read[done:]])
+            files = container.files([names[index] for index in np.argsort(row_n)[done:]])
             for chunk in decode_files(files, options, count=len(names) - done):
                 good = chunk.facts_n[chunk.facts_n["error"] == b""]
                 if one_size and ((good["height"] != options.height) | (good["width"] != options.width)).any():
@@ -90,31 +137,35 @@ def decode_images(
                 pixels.write(chunk.pixels_nhwc.tobytes())
                 facts.write(chunk.facts_n.tobytes())
                 bar.update(len(chunk.facts_n))
-    row_n = np.empty(len(read), np.int64)
-    row_n[read] = np.arange(len(read))
-    shape = (len(names), options.height, options.width, options.channels)
     facts_n = np.fromfile(place / FACTS_FILE, FACTS)
     if len(facts_n) != len(names):
-        raise DataError(f"{container.path} changed while it was read: run dvc repro again")
-    return Decoded(np.memmap(place / PIXELS, np.uint8, "r", shape=shape), row_n, facts_n[row_n])
+        raise changed(container)
+    return facts_n[row_n]
 
 
-def locked(folder: Path) -> FileLock:
-    """The lock of a folder for `decode_images`, acquired. Another process that holds it is waited for."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_suffix(".lock"))
+@contextlib.contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """Make a folder and hold its lock. Another process that holds it is waited for."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place.with_suffix(".lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("waiting for another process that decodes images (%s)", folder)
+        log.info("waiting for another process that decodes these images")
         lock.acquire()
-    return lock
+    try:
+        place.mkdir(exist_ok=True)
+        yield
+    finally:
+        lock.release()
 
 
-def _key(container: Container, names: Sequence[str], options: ImageOptions, made_by: Any) -> str:
-    """Identifies the result: the files, and all that decides the pixels."""
-    content = json.dumps([str(container.path.absolute()), container.identity(names), options, made_by])
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what interrupted calls left and nothing has resumed for a week."""
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError):  # another process has removed it
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def _whole_rows(pixels: IO[bytes], facts: IO[bytes], row_bytes: int) -> int:

@@ -1,4 +1,4 @@
-"""One image file to one array of pixels: for `preprocess`, and for everything that predicts."""
+"""One image file to one array of pixels."""
 
 import contextlib
 import io
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 # The decoders that see a file of unknown origin, by Pillow's names, and the endings that count as images.
 DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-MIN_SIDE, MAX_PIXELS = 2, 2**27  # 134 million pixels need 400 MB
+MIN_SIDE, MAX_PIXELS = 2, 2**27  # an image of 134 million pixels with alpha needs 2 GB while it is decoded
+MAX_FILE_BYTES = 1 << 29  # more than an uncompressed image of the largest size needs
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
-GREY = ("1", "L", "LA", "La", *SIXTEEN_BITS)
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION, QUARTER_TURNS = 0x0112, (5, 6, 7, 8)  # the field of EXIF, and its values that exchange height and width
 # What Pillow's decoders raise for damaged files.
@@ -58,14 +58,12 @@ class DecodedImage(NamedTuple):
         pixels_hwc: uint8, of the size in the options.
         height: of the image in its file, after its EXIF rotation.
         width: of the image in its file, after its EXIF rotation.
-        grey: whether the file has no colours.
         decoder: one of `DECODERS`.
     """
 
     pixels_hwc: np.ndarray
     height: int
     width: int
-    grey: bool
     decoder: str
 
 
@@ -85,7 +83,7 @@ def decode_image(content: bytes | Path, options: ImageOptions | None) -> Decoded
 
     with _opened(content) as image:
         height, width = _upright_size(image)
-        grey, decoder = image.mode in GREY, str(image.format)
+        decoder = {"MPO": "JPEG"}.get(str(image.format), str(image.format))  # several JPEG images in one file
         options = options or ImageOptions(height, width, 3)
         try:
             side = 2 * max(options.height, options.width)
@@ -93,12 +91,13 @@ def decode_image(content: bytes | Path, options: ImageOptions | None) -> Decoded
             image.draft(None, (side, side))
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            plain = _without_alpha(flat := _eight_bits(image), options.background)
-            grey = grey and (flat is plain or len(set(options.background)) == 1)
+            plain = _without_alpha(_eight_bits(image), options.background)
             pixels_hwc = fit(plain.convert("L" if options.channels == 1 else "RGB"), options)
+        except MemoryError as error:
+            raise ImageError(f"{height}x{width} pixels need more memory than there is") from error
         except DAMAGED as error:
             raise ImageError(f"damaged: {one_line(error)}") from error
-    return DecodedImage(pixels_hwc, height, width, grey, decoder)
+    return DecodedImage(pixels_hwc, height, width, decoder)
 
 
 def fit(image: "Image", options: ImageOptions) -> np.ndarray:
@@ -123,6 +122,13 @@ def fit_array(pixels_hwc: np.ndarray, options: ImageOptions) -> np.ndarray:
 
     image = Image.fromarray(pixels_hwc[..., 0] if pixels_hwc.shape[-1] == 1 else pixels_hwc)
     return fit(image.convert("L" if options.channels == 1 else "RGB"), options)
+
+
+def colour_of(text: str) -> tuple[int, int, int]:
+    """Red, green and blue of a name or #rrggbb, as `preprocess.background` has it."""
+    from PIL import ImageColor
+
+    return ImageColor.getrgb(text)[:3]
 
 
 def grey_of(colour: tuple[int, int, int]) -> int:
@@ -163,12 +169,23 @@ def _bytes(content: bytes | Path) -> bytes:
                     "a broken link" if content.is_symlink() else "not a plain file" if content.exists() else "absent"
                 )
                 raise ImageError(absent)
+            require_file_size(content.stat().st_size)
             content = content.read_bytes()
         except OSError as error:
             raise ImageError(f"cannot be read: {error.strerror}") from error
     if not content:
         raise ImageError("empty")
     return content
+
+
+def require_file_size(size: int) -> None:
+    """Refuse a file that is larger than an image.
+
+    Raises:
+        ImageError: it has more than `MAX_FILE_BYTES`.
+    """
+    if size > MAX_FILE_BYTES:
+        raise ImageError(f"{size:,} bytes, more than {MAX_FILE_BYTES:,}")
 
 
 def _upright_size(image: "Image") -> tuple[int, int]:

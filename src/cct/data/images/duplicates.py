@@ -1,6 +1,6 @@
 """Images that are equal, or nearly so, though their files differ."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +10,10 @@ from scipy.sparse.csgraph import connected_components
 from cct.data.images.decoded import Decoded
 
 MAX_BITS = 3  # different bits of two perceptual hashes, of 64, that make the pixels of two images be compared
-NEIGHBOURS = 64  # with how many others each image is compared at the most, in each of four sorted orders
+NEIGHBOURS = 16  # with how many others each image is compared at the most, in each of four sorted orders
 # Two images are nearly equal if their pixels differ little, and rise and fall together.
 MAX_DIFFERENCE, MIN_CORRELATION = 8.0, 0.98  # mean difference of pixels, of 255; Pearson's correlation of pixels
-BATCH = 256  # pairs that are compared at a time
+BATCH, SAMPLED = 256, 32  # pairs that are compared at a time; pixels of a side that are compared
 
 
 class Duplicates(NamedTuple):
@@ -38,6 +38,8 @@ class Duplicates(NamedTuple):
 
     def merged(self, names: Sequence[str | None]) -> np.ndarray:
         """The number of each image's group (n,) where images with one name also belong together."""
+        if not any(names):
+            return self.group_n
         first: dict[str, int] = {}
         named = [(row, first.setdefault(name, row)) for row, name in enumerate(names) if name]
         together = np.stack([np.arange(len(self.group_n)), np.unique(self.group_n, return_index=True)[1][self.group_n]])
@@ -55,8 +57,10 @@ def find_duplicates(decoded: Decoded) -> Duplicates:
     _, first, equal = np.unique(facts_n["sha256"][good].view("S32"), return_index=True, return_inverse=True)
     exact_pairs = np.stack([good, good[first[equal]]])
     unique = np.sort(good[first])
-    candidates = _similar(facts_n["hash"][unique])
-    near_pairs = unique[candidates][:, _nearly_equal(decoded, unique[candidates])]
+    near = [np.empty((2, 0), np.int64)]
+    for pairs in _similar(facts_n["hash"][unique]):
+        near.append(unique[pairs][:, _nearly_equal(decoded, unique[pairs])])
+    near_pairs = np.concatenate(near, axis=1)
     exact_count, _ = _groups(exact_pairs, len(facts_n))
     count, group_n = _groups(np.concatenate([exact_pairs, near_pairs], axis=1), len(facts_n))
     return Duplicates(group_n, exact=len(facts_n) - exact_count, near=exact_count - count)
@@ -69,12 +73,11 @@ def _groups(pairs: np.ndarray, count: int) -> tuple[int, np.ndarray]:
     return groups, group_n
 
 
-def _similar(hash_n: np.ndarray) -> np.ndarray:
-    """Pairs (2, p) of hashes that differ in at most `MAX_BITS` bits.
+def _similar(hash_n: np.ndarray) -> Iterator[np.ndarray]:
+    """Pairs (2, p) of hashes that differ in at most `MAX_BITS` bits, some at a time, each pair once or more.
 
     Two such hashes are equal in one of four blocks of 16 bits. So the hashes are sorted by each block in turn.
     """
-    found = [np.empty((2, 0), np.int64)]
     for block in range(4):
         order = np.lexsort((hash_n, _block(hash_n, block)))
         for distance in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
@@ -82,10 +85,10 @@ def _similar(hash_n: np.ndarray) -> np.ndarray:
             same = _block(hash_n[left], block) == _block(hash_n[right], block)
             if not same.any():
                 break
-            left, right = left[same], right[same]
-            close = np.bitwise_count(hash_n[left] ^ hash_n[right]) <= MAX_BITS
-            found.append(np.sort(np.stack([left[close], right[close]]), axis=0))
-    return np.unique(np.concatenate(found, axis=1), axis=1)
+            bits = np.bitwise_count(hash_n[left] ^ hash_n[right])
+            # Equal hashes are neighbours in the first order already.
+            close = same & (bits <= MAX_BITS) & ((bits > 0) | (block == 0))
+            yield np.stack([left[close], right[close]])
 
 
 def _block(hash_n: np.ndarray, block: int) -> np.ndarray:
@@ -93,11 +96,13 @@ def _block(hash_n: np.ndarray, block: int) -> np.ndarray:
 
 
 def _nearly_equal(decoded: Decoded, pairs: np.ndarray) -> np.ndarray:
-    """Whether the pixels of each pair (2, p) of images are nearly equal, (p,)."""
+    """Whether the pixels of each pair (2, p) of images are nearly equal, (p,). Of large images a part is compared."""
     result = [np.empty(0, bool)]
+    step = [max(1, side // SAMPLED) for side in decoded.pixels_nhwc.shape[1:3]]
+    pixels_nhwc = decoded.pixels_nhwc[:, :: step[0], :: step[1]]
     for start in range(0, pairs.shape[1], BATCH):
         rows = decoded.row_n[pairs[:, start : start + BATCH]]
-        a, b = (decoded.pixels_nhwc[part].reshape(rows.shape[1], -1).astype(np.float32) for part in rows)
+        a, b = (pixels_nhwc[part].reshape(rows.shape[1], -1).astype(np.float32) for part in rows)
         a_centred, b_centred = (values - values.mean(axis=1, keepdims=True) for values in (a, b))
         covariance = (a_centred * b_centred).sum(axis=1)
         scale = np.sqrt((a_centred**2).sum(axis=1) * (b_centred**2).sum(axis=1))

@@ -1,13 +1,13 @@
 """Which files of a container are images, and of which class and split each is."""
 
+import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
-from cct.data.arrays import DataError
+from cct.data.arrays import DataError, unfit_class_names
 from cct.data.images.decoding import SUFFIXES
 
 # Spellings of the folders of splits, in any letter case and with spaces or hyphens for underscores.
@@ -17,7 +17,7 @@ SPLIT_FOLDERS = {
     "test": ("test", "testing", "test_set", "testset", "eval"),
 }
 SPLIT_OF = {spelling: split for split, spellings in SPLIT_FOLDERS.items() for spelling in spellings}
-SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin")
+SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin"}
 # Images in formats that are not read: a folder of a phone's photos may be full of them.
 UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw")
 NOT_READ = "images of a format that is not read"
@@ -74,26 +74,26 @@ def list_class_folders(names: Iterable[str], *, where: object, class_folder: Cla
 
     Raises:
         DataError: there is no image, an image has no class folder, a class has no printable name, folders are nested
-            and `class_folder` is None, or two folders mean one split.
+            and `class_folder` is None, or it is not clear which folders are splits.
     """
     ignored: Counter[str] = Counter()
-    paths = [PurePosixPath(name) for name in names if _is_image(name, ignored)]
+    paths = [parts for name in names if _is_image(parts := name.split("/"), ignored)]
     if not paths:
         present = ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()) or "no files"
         raise DataError(f"{where}: there is no image ({', '.join(SUFFIXES)}), but {present}")
     first = _common_folders(paths)
-    splits = _split_folders({path.parts[first] for path in paths if len(path.parts) > first + 1}, where)
+    splits = _split_folders({parts[first] for parts in paths if len(parts) > first + 1}, where)
     items, bare, nested = [], [], []
-    for path in paths:
-        split = splits.get(path.parts[first])
-        folders = path.parts[first + (split is not None) : -1]
+    for parts in paths:
+        split, name = splits.get(parts[first]), "/".join(parts)
+        folders = parts[first + (split is not None) : -1]
         if len(folders) > 1:
-            nested.append(path)
+            nested.append(name)
         if folders:
             label = unicodedata.normalize("NFC", folders[-1 if class_folder == "leaf" else 0])
-            items.append(Item(str(path), label, split))
+            items.append(Item(name, label, split))
         else:
-            bare.append(path)
+            bare.append(name)
     if bare:
         raise DataError(
             f"{where}: images without a class folder: {len(bare):,} ({_examples(bare)}): move each into a folder with "
@@ -114,22 +114,23 @@ def require_class_names(labels: Iterable[str], where: object) -> None:
     Raises:
         DataError: a name is empty, has spaces around it, or is not printable Unicode.
     """
-    unfit = sorted(label for label in labels if not label or label != label.strip() or not label.isprintable())
-    if unfit:
-        raise DataError(
-            f"{where}: class names must be printable text without spaces around it, but these are not: "
-            f"{', '.join(ascii(label[:100]) for label in unfit[:5])}"
-        )
+    if unfit := unfit_class_names(labels):
+        raise DataError(f"{where}: {unfit}")
 
 
 def _class_and_name(item: Item) -> tuple[str, str, str]:
     return item.label, unicodedata.normalize("NFC", item.name), item.name
 
 
-def _is_image(name: str, ignored: Counter[str]) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file counts as an image, by its name."""
+    return _is_image(name.split("/"), Counter())
+
+
+def _is_image(parts: Sequence[str], ignored: Counter[str]) -> bool:
     """Whether a file counts as an image. If not, its kind is counted."""
-    parts, suffix = PurePosixPath(name).parts, PurePosixPath(name).suffix.lower()
-    if any(part.lower() in SYSTEM_FILES for part in parts):
+    suffix = os.path.splitext(parts[-1])[1].lower()
+    if not SYSTEM_FILES.isdisjoint(part.lower() for part in parts):
         ignored["files of an operating system"] += 1
     elif any(part.startswith(".") for part in parts):
         ignored["hidden files"] += 1
@@ -142,25 +143,38 @@ def _is_image(name: str, ignored: Counter[str]) -> bool:
     return False
 
 
-def _common_folders(paths: Sequence[PurePosixPath]) -> int:
+def _common_folders(paths: Sequence[Sequence[str]]) -> int:
     """The number of folders around everything, as archives have them, above at least one class or split folder."""
     first = 0
-    while len({path.parts[first] for path in paths}) == 1 and all(len(path.parts) > first + 2 for path in paths):
+    while len({parts[first] for parts in paths}) == 1 and all(len(parts) > first + 2 for parts in paths):
         first += 1
     return first
 
 
 def _split_folders(folders: set[str], where: object) -> dict[str, str]:
-    """The split of each folder if all of them are splits; empty if they are classes."""
-    found = {folder: SPLIT_OF.get(re.sub("[- ]", "_", folder.lower())) for folder in sorted(folders)}
-    if None in found.values() or "train" not in found.values():
-        return {}
+    """The split of each folder if all of them are splits; empty if they are classes.
+
+    Raises:
+        DataError: some are splits and others are not, `train` is absent, or two mean one split.
+    """
+    found = {
+        folder: split for folder in sorted(folders) if (split := SPLIT_OF.get(re.sub("[- ]", "_", folder.lower())))
+    }
+    if len(set(found.values())) < 2 and not (found and len(found) == len(folders)):
+        return {}  # a class may be called test, or train
+    others = sorted(folders - found.keys())
+    if others or "train" not in found.values():
+        problem = f"{', '.join(others[:5])} is not one" if others else "there is no train"
+        raise DataError(
+            f"{where}: {' and '.join(found)} look like splits, but {problem}: move what is no split elsewhere, and add "
+            "a folder train"
+        )
     for split in SPLIT_FOLDERS:
         same = [folder for folder, meant in found.items() if meant == split]
         if len(same) > 1:
             raise DataError(f"{where}: {' and '.join(same)} both mean the split {split}: rename one of them")
-    return {folder: split for folder, split in found.items() if split}
+    return found
 
 
-def _examples(paths: Sequence[PurePosixPath]) -> str:
-    return ", ".join(map(str, paths[:3])) + (", …" if len(paths) > 3 else "")
+def _examples(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

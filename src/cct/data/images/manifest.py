@@ -1,10 +1,15 @@
 """Tables of images: a path and a label in each row, and, where the user likes, a split and a group."""
 
+import math
+import numbers
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cct.data.arrays import DataError
 from cct.data.images.listing import SPLIT_OF, Item, Listing, make_listing, require_class_names
@@ -18,7 +23,7 @@ MAX_SHOWN = 5
 COLUMNS = {
     "path": ("path", "file_name", "filename", "file", "image", "image_path", "filepath"),
     "label": ("label", "class", "category", "target", "class_name"),
-    "split": ("split", "subset", "fold"),
+    "split": ("split", "subset"),
     "group": ("group", "group_id"),
 }
 
@@ -27,8 +32,12 @@ def _read_text(separator: str) -> Callable[[Path], "DataFrame"]:
     def read(path: Path) -> "DataFrame":
         import pandas
 
-        # Text stays text: the label "01" is no number, and "NA" is not absent.
-        return pandas.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)
+            # Text stays text: the label "01" is no number, and "NA" is not absent.
+            return pandas.read_csv(
+                path, sep=separator, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+            )
 
     return read
 
@@ -90,12 +99,16 @@ def read_manifest(path: Path) -> Listing:
             raise DataError(f"{where} {number:,}: the path {row['path'][:100]!a} has control characters")
         split = row["split"] and SPLIT_OF.get(row["split"].lower())
         if row["split"] and not split:
-            raise DataError(f"{where} {number:,}: the split {row['split'][:100]!r} is not one of train, val, test")
-        if row["path"] in seen:
-            raise DataError(f"{where} {number:,}: {row['path']} is in row {seen[row['path']]:,} too")
-        seen[row["path"]] = number
+            raise DataError(
+                f"{where} {number:,}: the split {row['split'][:100]!r} is not one of train, val, test: correct it, or "
+                "rename the column"
+            )
+        name = str(PurePosixPath(row["path"].replace("\\", "/")))  # a table made on Windows has backslashes
+        if name in seen:
+            raise DataError(f"{where} {number:,}: {name} is in row {seen[name]:,} too")
+        seen[name] = number
         label = unicodedata.normalize("NFC", row["label"])
-        items.append(Item(row["path"], label, split or None, row["group"] or None))
+        items.append(Item(name, label, split or None, row["group"] or None))
     require_class_names({item.label for item in items}, path)
     _require_groups_in_one_split(items, path)
     return make_listing(items, Counter())
@@ -107,7 +120,7 @@ def _rows(path: Path) -> Sequence[dict[str, str]]:
         if not path.is_file():
             raise DataError(f"{path}: not a plain file")
         table = READERS[path.suffix.lower()](path)
-    except (ValueError, OSError, TypeError, KeyError, ArithmeticError) as error:  # pyarrow's errors are among these
+    except (ValueError, OSError, TypeError, KeyError, ArithmeticError, Warning) as error:  # pyarrow's are among these
         raise DataError(f"{path}: not a {path.suffix.lower()} table: {one_line(error)}") from error
     names = {str(name).strip().lower(): name for name in table.columns}
     columns = {}
@@ -116,18 +129,24 @@ def _rows(path: Path) -> Sequence[dict[str, str]]:
         if not found and column in ("path", "label"):
             raise DataError(
                 f"{path}: no column {column} (or {', '.join(spellings[1:])}); its columns are: "
-                f"{', '.join(str(name)[:50] for name in list(table.columns)[:20])}"
+                f"{', '.join(str(name)[:50] for name in list(table.columns)[:20])}. Rename the file if it is no table "
+                "of images"
             )
-        columns[column] = [_text(value) for value in table[found[0]]] if found else [""] * len(table)
+        values = table[found[0]] if found else [""] * len(table)
+        columns[column] = [_text(value, f"{path}, row {row:,}: the {column}") for row, value in enumerate(values, 1)]
     if not len(table):
         raise DataError(f"{path}: no rows")
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, what: str) -> str:
     """A cell as text. A whole number in a column with gaps is read as a float."""
-    if value is None or value != value:  # NaN
+    import pandas
+
+    if value is None or value is pandas.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if not isinstance(value, str | numbers.Number | np.bool_):
+        raise DataError(f"{what} is a {type(value).__name__}, not text: write images to files, and their paths here")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip()

@@ -9,10 +9,12 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 import numpy as np
 
+from cct.data.arrays import DataError
 from cct.data.images.containers import File
 from cct.data.images.decoding import ImageError, ImageOptions, decode_image
 from cct.runtime.machine import cpu_cores
@@ -25,7 +27,7 @@ FACTS = np.dtype(
         ("error", "S200"),  # UTF-8; empty for a good image
         ("height", "<u4"),  # of the image in its file
         ("width", "<u4"),
-        ("grey", "?"),
+        ("grey", "?"),  # no colours in the pixels
         ("decoder", "S4"),
         ("brightness", "<f4"),  # mean of the pixels, 0 to 255
         ("hash", "<u8"),
@@ -51,6 +53,9 @@ def decode_files(files: Iterable[File], options: ImageOptions, *, count: int) ->
 
     Yields:
         Chunks in the order of the files.
+
+    Raises:
+        DataError: a process was killed.
     """
     size = CHUNK_BYTES // (options.height * options.width * options.channels)
     chunks = _chunks(files, max(1, min(MAX_CHUNK, size, count // 8)))
@@ -64,6 +69,11 @@ def decode_files(files: Iterable[File], options: ImageOptions, *, count: int) ->
             while ahead:
                 yield ahead.popleft().result()
                 ahead.extend(pool.submit(_decode_chunk, chunk, options) for chunk in itertools.islice(chunks, 1))
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a process that decodes images was killed, probably for lack of memory: close other programs, or give "
+                "smaller images, then run the command again"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -108,7 +118,7 @@ def _decode_chunk(files: list[File], options: ImageOptions) -> Chunk:
             b"",
             image.height,
             image.width,
-            image.grey,
+            bool((pixels == pixels[..., :1]).all()),
             image.decoder.encode(),
             pixels.mean(),
             perceptual_hash(pixels),

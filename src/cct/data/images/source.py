@@ -1,20 +1,21 @@
 """The images of a source: which files they are, and how their pixels and splits come about."""
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.images.containers import Container, FilesOfManifest, open_container
-from cct.data.images.decoded import Decoded, OtherSize, decode_images
-from cct.data.images.decoding import ImageError, ImageOptions, decode_image
+from cct.data.images.containers import Container, FilesOfManifest, Folder, open_container
+from cct.data.images.decoded import Decoded, OtherSize, decoded_folder, decoded_images
+from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image
 from cct.data.images.duplicates import Duplicates, find_duplicates
-from cct.data.images.listing import NOT_READ, ClassFolder, Item, Listing, list_class_folders
+from cct.data.images.listing import NOT_READ, ClassFolder, Item, Listing, is_image, list_class_folders
 from cct.data.images.manifest import READERS, manifest_in, read_manifest
-from cct.data.params import PreprocessParams
+from cct.data.params import MAX_SIZE, MIN_SIZE, PreprocessParams
 from cct.data.prepare import Prepared, Split
 from cct.data.splits import TEST, TRAIN, UNSTATED, VAL, assign_splits
 from cct.data.store import SPLITS
@@ -22,7 +23,7 @@ from cct.data.store import SPLITS
 log = logging.getLogger(__name__)
 
 SPLIT_CODES = {None: UNSTATED, "train": TRAIN, "val": VAL, "test": TEST}
-OWN_SIZES, OTHERWISE = range(8, 513), 64  # the sides that image_size may have, and the one of images of mixed sizes
+MIXED_SIZE = 64  # side of the arrays of images of several sizes, if the parameters do not say one
 MAX_LISTED, MAX_EXAMPLES = 100, 20  # bad images in a message; groups of duplicates in meta.json
 
 
@@ -43,14 +44,19 @@ def list_images(path: Path, class_folder: ClassFolder | None = None) -> ImageFil
     Raises:
         DataError: the source cannot be read, or is not of any of these kinds.
     """
-    manifest = path if path.suffix.lower() in READERS else manifest_in(path) if path.is_dir() else None
-    if manifest:
+    is_table = path.suffix.lower() in READERS and not path.is_dir()
+    if manifest := path if is_table else manifest_in(path) if path.is_dir() else None:
         listing = read_manifest(manifest)
-        return ImageFiles(FilesOfManifest(manifest.parent, [item.name for item in listing.items]), listing)
+        names = {item.name for item in listing.items}
+        container = FilesOfManifest(manifest.parent, sorted(names))
+        if path.is_dir() and (others := sum(is_image(name) and name not in names for name in Folder(path).names())):
+            listing = listing._replace(ignored={f"images that {manifest.name} does not name": others})
+        return ImageFiles(container, listing)
     container = open_container(path)
     return ImageFiles(container, list_class_folders(container.names(), where=path, class_folder=class_folder))
 
 
+@contextlib.contextmanager
 def prepare_images(
     files: ImageFiles,
     preprocess: PreprocessParams,
@@ -59,7 +65,7 @@ def prepare_images(
     classes: Sequence[str] | None = None,
     folder: Path,
     made_by: Any,
-) -> Prepared:
+) -> Iterator[Prepared]:
     """Decode the images of a source, find bad and duplicate ones, and choose the splits.
 
     Args:
@@ -67,8 +73,8 @@ def prepare_images(
         preprocess: all options.
         name: the name of the data set.
         classes: the names of the classes in the order of their labels; None: those of the source, sorted.
-        folder: for the decoded images, see `decode_images`.
-        made_by: as for `decode_images`.
+        folder: holds the decoded images while the context is open, see `decoded_images`.
+        made_by: as for `decoded_images`.
 
     Raises:
         DataError: the source cannot be read, has bad images and they fail, or a class is unknown or too small.
@@ -89,60 +95,101 @@ def prepare_images(
             ". Convert images of other formats to JPEG or PNG first" if unread else "",
         )
     names = [item.name for item in items]
-    decoded = _decode(container, names, preprocess, folder=folder, made_by=made_by)
-    bad = _bad_images(container, names, decoded, preprocess)
-    good = np.flatnonzero(decoded.facts_n["error"] == b"")
-    duplicates = find_duplicates(decoded)
+    with _decoded(container, names, preprocess, folder=folder, made_by=made_by) as decoded:
+        bad = _bad_images(container, names, decoded, preprocess)
+        duplicates = find_duplicates(decoded)
+        labels = label_items(items, classes)
+        groups = duplicates.merged([item.group for item in items])
+        good = np.flatnonzero(decoded.facts_n["error"] == b"")
+        split_n = np.full(len(items), UNSTATED)
+        try:
+            _require_good(labels.stated_n, good)
+            split_n[good] = assign_splits(
+                labels.label_n[good], labels.stated_n[good], preprocess, classes=classes, groups=groups[good]
+            )
+        except DataError as error:
+            raise DataError(f"{container.path}: {error}") from error
+        grey = preprocess.channels == "auto" and bool(decoded.facts_n["grey"][good].all())
+        pixels = decoded.pixels_nhwc[..., :1] if grey else decoded.pixels_nhwc
+        members = {split: np.flatnonzero(split_n == SPLIT_CODES[split]) for split in SPLITS}
+        yield Prepared(
+            name=name,
+            classes=classes,
+            splits={
+                split: Split(pixels, decoded.row_n[chosen], labels.label_n[chosen]) for split, chosen in members.items()
+            },
+            facts={
+                "resize": preprocess.resize,
+                "background": preprocess.background,
+                "ignored": ignored,
+                "bad_images": bad,
+                "duplicates": _describe_duplicates(items, duplicates, split_n),
+            },
+            files={split: [names[number] for number in chosen] for split, chosen in members.items()},
+        )
+
+
+class Labels(NamedTuple):
+    """The labels and splits of items.
+
+    Attributes:
+        label_n: the index of each item's class.
+        stated_n: the split of each item as the source says it. If it says any, items without one train.
+    """
+
+    label_n: np.ndarray
+    stated_n: np.ndarray
+
+
+def label_items(items: Sequence[Item], classes: Sequence[str]) -> Labels:
+    """The labels and the stated splits of items, whose classes are all among `classes`."""
     index = {name: number for number, name in enumerate(classes)}
     label_n = np.array([index[item.label] for item in items], np.int64)
     stated_n = np.array([SPLIT_CODES[item.split] for item in items], np.int64)
-    try:
-        split_n = np.full(len(items), UNSTATED)
-        split_n[good] = assign_splits(
-            label_n[good], stated_n[good], preprocess, classes=classes, groups=_groups(items, duplicates)[good]
-        )
-    except DataError as error:
-        raise DataError(f"{container.path}: {error}") from error
-    grey = preprocess.channels == "auto" and bool(decoded.facts_n["grey"][good].all())
-    pixels = decoded.pixels_nhwc[..., :1] if grey else decoded.pixels_nhwc
-    members = {split: np.flatnonzero(split_n == SPLIT_CODES[split]) for split in SPLITS}
-    return Prepared(
-        name=name,
-        classes=classes,
-        splits={split: Split(pixels, decoded.row_n[chosen], label_n[chosen]) for split, chosen in members.items()},
-        facts={
-            "resize": preprocess.resize,
-            "background": preprocess.background,
-            "ignored": ignored,
-            "bad_images": bad,
-            "duplicates": _describe_duplicates(items, duplicates, split_n),
-        },
-        files={split: [names[number] for number in chosen] for split, chosen in members.items()},
-    )
+    if (stated_n != UNSTATED).any():
+        stated_n[stated_n == UNSTATED] = TRAIN
+    return Labels(label_n, stated_n)
 
 
-def _decode(
+def _require_good(stated_n: np.ndarray, good: np.ndarray) -> None:
+    """Refuse a split of the source whose images are all bad: others would take their place."""
+    for split, code in SPLIT_CODES.items():
+        if split and (stated_n == code).any() and not (stated_n[good] == code).any():
+            raise DataError(f"all images of its split {split} are bad: mend them, or remove the split")
+
+
+@contextlib.contextmanager
+def _decoded(
     container: Container, names: list[str], preprocess: PreprocessParams, *, folder: Path, made_by: Any
-) -> Decoded:
+) -> Iterator[Decoded]:
     """Decode to the size that the parameters say, or to the images' own size if they have one."""
-    channels = 1 if preprocess.channels == "grey" else 3
-    background = colour(preprocess.background)
+    channels, background = 1 if preprocess.channels == "grey" else 3, colour_of(preprocess.background)
 
-    def decode(size: Sequence[int], *, one_size: bool = False) -> Decoded:
-        options = ImageOptions(*size, channels, preprocess.resize, background)
-        return decode_images(container, names, options, folder=folder, made_by=made_by, one_size=one_size)
+    def options(height: int, width: int) -> ImageOptions:
+        return ImageOptions(height, width, channels, preprocess.resize, background)
 
+    where = {"folder": folder, "made_by": made_by}
     if preprocess.image_size is not None:
         side = preprocess.image_size
-        return decode([side, side] if isinstance(side, int) else side)
-    own = _first_size(container, names)
-    if own and all(side in OWN_SIZES for side in own):
-        try:
-            return decode(own, one_size=True)
-        except OtherSize:
-            pass
-    log.info("the images have several sizes, so they become %dx%d: preprocess.image_size changes it", *[OTHERWISE] * 2)
-    return decode([OTHERWISE, OTHERWISE])
+        wanted = options(side, side) if isinstance(side, int) else options(*side)
+    else:
+        wanted = options(MIXED_SIZE, MIXED_SIZE)
+        own = _first_size(container, names)
+        known_as_mixed = decoded_folder(container, names, wanted, **where).exists()  # by a call that was interrupted
+        if own and all(MIN_SIZE <= side <= MAX_SIZE for side in own) and not known_as_mixed:
+            with contextlib.ExitStack() as stack:
+                try:
+                    decoded = stack.enter_context(
+                        decoded_images(container, names, options(*own), one_size=True, **where)
+                    )
+                except OtherSize:
+                    pass
+                else:
+                    yield decoded
+                    return
+        log.info("the images have several sizes, so they become %dx%d (preprocess.image_size)", *[MIXED_SIZE] * 2)
+    with decoded_images(container, names, wanted, **where) as decoded:
+        yield decoded
 
 
 def _first_size(container: Container, names: Sequence[str]) -> tuple[int, int] | None:
@@ -154,13 +201,6 @@ def _first_size(container: Container, names: Sequence[str]) -> tuple[int, int] |
             except ImageError:
                 pass
     return None
-
-
-def colour(text: str) -> tuple[int, int, int]:
-    """Red, green and blue of a name or #rrggbb, which the schema has checked."""
-    from PIL import ImageColor
-
-    return ImageColor.getrgb(text)[:3]
 
 
 def _bad_images(
@@ -190,20 +230,13 @@ def _bad_images(
     return bad
 
 
-def _groups(items: Sequence[Item], duplicates: Duplicates) -> np.ndarray:
-    """The group of each image: its duplicates, and the images of its group in a manifest."""
-    if not any(item.group for item in items):
-        return duplicates.group_n
-    return duplicates.merged([item.group for item in items])
-
-
 def _describe_duplicates(items: Sequence[Item], duplicates: Duplicates, split_n: np.ndarray) -> dict[str, Any]:
-    """Facts for meta.json. Duplicates in several splits, or with several labels, are warned of."""
+    """Facts for meta.json. Duplicates in several splits of the source, or in several classes, are warned of."""
     groups = duplicates.groups()
     leaks = [group for group in groups if len({int(split_n[n]) for n in group} & {TRAIN, VAL, TEST}) > 1]
     conflicts = [group for group in groups if len({items[n].label for n in group}) > 1]
     for found, where in (
-        (leaks, "in more than one split, as the source has them, so that scores on these say too much"),
+        (leaks, "in more than one split, as the source has them, so that scores on them are too high"),
         (conflicts, "in more than one class"),
     ):
         if found:

@@ -7,6 +7,7 @@ name is not run again, whatever its commit.
 
 import collections
 import difflib
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, field_validator
 
-from cct.data.sources import read_source
+from cct.data.sources import open_source
 from cct.errors import CCTError
+from cct.lockfile import dvc_digest
 from cct.models.cost import workload
 from cct.params import ParamsError, Section, check, flatten, load, parse, read_yaml
 from cct.paths import PARAMS
@@ -187,8 +189,8 @@ def _merged(content: Mapping[str, Any], flat: Mapping[str, Any]) -> dict[str, An
 def _mistakes(content: dict[str, Any]) -> list[str]:
     """The mistakes in a whole set of parameters, a line each."""
     try:
-        read_source(Path(check(content, where=PARAMS)["data"].source))
-    except ParamsError as error:
+        open_source(Path(check(content, where=PARAMS)["data"].source))
+    except CCTError as error:
         first, *lines = str(error).splitlines()
         return [line.strip() for line in lines] or [first]
     return []
@@ -201,10 +203,17 @@ def code_files() -> list[Path]:
 
 def _digest(content: Mapping[str, Any]) -> str:
     stages = read_stages()
-    named = [content["data"]["source"], content["train"]["init_from"]]
+    named = [Path(name) for name in (content["data"]["source"], content["train"]["init_from"]) if name]
     parts = {name: section for name, section in content.items() if name != "plot"}
     parts["stages"] = {name: stages[name] for name in STAGES}
-    return run_digest(parts, [*code_files(), *(Path(name) for name in named if name)])[:8]
+    parts |= {str(path): _folder_digest(path) for path in named if path.is_dir()}
+    return run_digest(parts, [*code_files(), *(path for path in named if not path.is_dir())])[:8]
+
+
+@functools.cache
+def _folder_digest(path: Path) -> str:
+    """The digest of a folder of images. It is read once for all experiments."""
+    return dvc_digest(path)
 
 
 def training_work(content: Mapping[str, Any]) -> float:

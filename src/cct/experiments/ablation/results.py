@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cct import paths
-from cct.data.sources import read_source
+from cct.data.sources import open_source
 from cct.dvc import Experiment, fetch_files, list_experiments
 from cct.errors import CCTError
 from cct.evaluation.metrics import DECIMALS
@@ -109,7 +109,7 @@ def summarize(plan: Plan, results: Mapping[str, Result], *, seconds: Mapping[str
         "kind": "ablation",
         "ablation": plan.name,
         "commit": git(repository_root(), "rev-parse", "HEAD"),
-        "data": read_source(Path(content["data"]["source"])).name,
+        "data": open_source(Path(content["data"]["source"])).name,
         "test_examples": len(first.correct_n),
         "confidence": level,
         "seed_deviation": None if deviation is None else round(100 * deviation, POINTS),

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.images.decoding import ImageOptions, fit_array
-from cct.data.images.source import colour
+from cct.data.images.decoding import ImageOptions, colour_of, fit_array
 from cct.data.params import PreprocessParams
 
 CHUNK_BYTES = 1 << 24
@@ -59,5 +58,5 @@ def converter(shape_hwc: tuple[int, ...], preprocess: PreprocessParams) -> Calla
     wanted = {"auto": channels, "grey": 1, "rgb": 3}[preprocess.channels]
     if (*size, wanted) == shape_hwc:
         return None
-    options = ImageOptions(*size, wanted, preprocess.resize, colour(preprocess.background))
+    options = ImageOptions(*size, wanted, preprocess.resize, colour_of(preprocess.background))
     return lambda images: np.stack([fit_array(image, options) for image in images])
