@@ -33,6 +33,28 @@ def require_repository() -> Path:
     return root
 
 
+def keep_out_of_git(path: Path) -> bool:
+    """Exclude a path in this clone from git if git does not know it. DVC would commit it with an experiment.
+
+    Args:
+        path: a file or folder of the user's data.
+
+    Returns:
+        Whether the clone's own list, `.git/info/exclude`, has got a new line. Nothing that is committed changes.
+    """
+    root, place = repository_root(), Path(os.path.abspath(path))  # without '..', but with its links
+    if not place.is_relative_to(root) or place == root or git(root, "ls-files", "--", str(place)):
+        return False
+    name = place.relative_to(root).as_posix()
+    exclude = git(root, "rev-parse", "--path-format=absolute", "--git-path", "info/exclude")
+    if not exclude or git(root, "check-ignore", "--", name):
+        return False
+    Path(exclude).parent.mkdir(exist_ok=True)
+    with Path(exclude).open("a", encoding="utf-8", errors="surrogateescape") as file:
+        file.write("/" + re.sub(r"([\\*?\[\] #!])", r"\\\1", name) + "\n")
+    return True
+
+
 def require_experiments_kept() -> None:
     """Refuse an experiment in a temporary folder if DVC would lose its result.
 

@@ -5,11 +5,14 @@ import os
 import re
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from killable import Killable
 from photos import BAD, CLASSES, write_photos
 from runs import THREADS
+
+from cct.repository import keep_out_of_git
 
 SMALL = [
     word
@@ -55,6 +58,9 @@ def test_one_command_trains_on_a_folder(clone):
     metrics = json.loads((clone.path / "reports/metrics.json").read_text())
     assert metrics["test"]["examples"] == 12
     assert "up to date" in clone.run("dvc", "status")
+    assert "git does not know photos, and shall not commit it" in said or "/photos" in exclude(clone)
+    (reference,) = [name for name in clone.run("git", "for-each-ref", "--format=%(refname)").split() if "/own" in name]
+    assert "\nphotos/" not in clone.run("git", "ls-tree", "-r", "--name-only", reference)
 
 
 def test_cct_check_knows_folders(clone):
@@ -68,6 +74,23 @@ def test_cct_check_knows_folders(clone):
         assert "data.source = 'photo': there is no such file or folder here" in clone.run("cct", "check", code=1)
     finally:
         (clone.path / "params.yaml").write_text(before)
+
+
+def exclude(clone):
+    return (clone.path / ".git/info/exclude").read_text()
+
+
+@pytest.mark.parametrize("name", ["a b", "#a", "!a", "a[b]*?", "ä\\b"])
+def test_data_that_git_does_not_know_stay_out_of_it(name, make_clone, monkeypatch):
+    clone = make_clone()
+    (clone.path / name).mkdir()
+    (clone.path / name / "1.png").write_bytes(b"x")
+    (clone.path / "other").write_bytes(b"x")
+    monkeypatch.chdir(clone.path)
+    assert keep_out_of_git(Path(name)) and not keep_out_of_git(Path(name))
+    assert clone.run("git", "status", "--porcelain") == "?? other\n"
+    for path in ("data/sources/digits.yaml", "..", ".", "/elsewhere"):
+        assert not keep_out_of_git(Path(path))
 
 
 def test_a_changed_image_runs_the_pipeline_again(clone):

@@ -21,7 +21,7 @@ from cct.entry import entry_point
 from cct.errors import CCTError
 from cct.log import log_to_file
 from cct.paths import DVC_LOCK, PARAMS
-from cct.repository import repository_root, require_experiments_kept
+from cct.repository import keep_out_of_git, repository_root, require_experiments_kept
 from cct.runtime.backend import prepare_backend
 from cct.stages.dependencies import Dependencies
 from cct.tracking.base import finishing
@@ -61,6 +61,8 @@ def main(words: Sequence[str] | None = None) -> None:
         raise CCTError(f"the clock of this machine says {today}: set it, or no model can be saved")
     if STAGES[name].first and not DVC_LOCK.is_file() and os.environ.get("DVC_EXP_NAME"):
         log.info("(DVC's warnings above, No file hash info found for ..., are harmless: no stage has run here yet)")
+    if STAGES[name].first and keep_out_of_git(source := Path(params.load(PARAMS, "data").source)):
+        log.info("git does not know %s, and shall not commit it: .git/info/exclude has it now", source)
     if Path.cwd() != repository_root():  # DVC runs an experiment in a temporary folder
         require_experiments_kept()
     runtime = params.load(PARAMS, "runtime")
