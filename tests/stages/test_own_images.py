@@ -12,7 +12,7 @@ from killable import Killable
 from photos import BAD, CLASSES, write_photos
 from runs import THREADS
 
-from cct.repository import keep_out_of_git
+from cct.repository import git, keep_out_of_git
 
 SMALL = [
     word
@@ -81,15 +81,17 @@ def exclude(clone):
 
 
 @pytest.mark.parametrize("name", ["a b", "#a", "!a", "a[b]*?", "ä\\b"])
-def test_data_that_git_does_not_know_stay_out_of_it(name, make_clone, monkeypatch):
-    clone = make_clone()
-    (clone.path / name).mkdir()
-    (clone.path / name / "1.png").write_bytes(b"x")
-    (clone.path / "other").write_bytes(b"x")
-    monkeypatch.chdir(clone.path)
+def test_data_that_git_does_not_know_stay_out_of_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (name, "other", "tracked", ".dvc"):
+        Path(path).mkdir()
+        (Path(path) / "1.png").write_bytes(b"x")
+    git(tmp_path, "init")
+    git(tmp_path, "add", "tracked", ".dvc")
     assert keep_out_of_git(Path(name)) and not keep_out_of_git(Path(name))
-    assert clone.run("git", "status", "--porcelain") == "?? other\n"
-    for path in ("data/sources/digits.yaml", "..", ".", "/elsewhere"):
+    status = git(tmp_path, "status", "--porcelain")
+    assert name not in status and "?? other/" in status
+    for path in ("tracked", "..", ".", "/elsewhere"):
         assert not keep_out_of_git(Path(path))
 
 
@@ -109,10 +111,15 @@ def test_a_changed_image_runs_the_pipeline_again(clone):
     assert meta(clone)["digest"] == before
 
 
-@pytest.mark.parametrize("where", ["absolute", "outside", "link", "added", "read-only", "zip", "tar", "spaces"])
-def test_the_same_arrays_wherever_the_images_are(where, clone, tmp_path):
+@pytest.fixture(scope="module")
+def expected(clone):
+    """The digest of the arrays of the folder in the repository."""
     preprocess(clone, "photos/")
-    expected = meta(clone)["digest"]
+    return meta(clone)["digest"]
+
+
+@pytest.mark.parametrize("where", ["absolute", "outside", "link", "added", "read-only", "zip", "tar", "spaces"])
+def test_the_same_arrays_wherever_the_images_are(where, clone, expected, tmp_path):
     place = tmp_path / "photos"
     shutil.copytree(clone.path / "photos", place)
     source = str(place)
@@ -152,15 +159,15 @@ def test_a_queue_sees_images_that_dvc_has(clone):
     clone.run("dvc", "add", "-q", "tracked")
     clone.run("git", "add", "tracked.dvc", ".gitignore")
     clone.run("git", "commit", "-qm", "photos")
-    clone.run("dvc", "exp", "run", "--temp", "-n", "temp", "-S", "data.source=tracked", *SMALL)
+    clone.run("dvc", "exp", "run", "--temp", "-n", "temp", "preprocess", "-S", "data.source=tracked", *SMALL)
     assert "temp" in clone.run("dvc", "exp", "list", "--name-only")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_preprocess_that_is_ended_resumes(number, clone, tmp_path):
-    """Of 1,500 images. The workers end with it."""
+    """Of 600 images. The workers end with it."""
     source = tmp_path / "many"
-    write_photos(source, count=500)
+    write_photos(source, count=200)
     preprocess(clone, str(source))
     expected = meta(clone)["digest"]
     (clone.path / "data/processed/meta.json").unlink()
@@ -170,5 +177,5 @@ def test_a_preprocess_that_is_ended_resumes(number, clone, tmp_path):
     run.kill_when(lambda: any(path.stat().st_size for path in clone.path.glob(facts)), number)
     assert list(clone.path.glob(facts)), run.log.read_text()
     said = clone.run("dvc", "repro", "--force", "preprocess")
-    assert re.search(r"resuming after [\d,]+ of 1,502 images", said), said
+    assert re.search(r"resuming after [\d,]+ of 602 images", said), said
     assert meta(clone)["digest"] == expected and not list(clone.path.glob(".cct/images/*/"))
