@@ -125,8 +125,10 @@ def test_sigterm_and_a_closed_terminal_end_like_ctrl_c(number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_compiled_code_turns_into_an_error_is_still_an_interrupt(number, monkeypatch, capsys):
+def test_a_signal_that_compiled_code_turns_into_an_error_is_still_an_interrupt(number, request, monkeypatch, capsys):
     """As pydantic does while a schema is built, and TensorFlow while it is imported."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     monkeypatch.setattr("cct.entry.signals", [])
 
     @entry_point
