@@ -62,7 +62,7 @@ def test_a_disk_that_becomes_full_costs_no_epoch_that_was_written(free, small_di
     small_disk(1 << 20)
     torn = [path for path in clone.path.glob("src/**/*.pyc") if not whole(path)]
     if torn:  # Python left them so, and would fail at them for ever
-        assert "give the command again" in clone.run("dvc", "repro", code=255, **words)
+        assert "free space and run the command again" in clone.run("dvc", "repro", code=255, **words)
     said = clone.run("dvc", "repro", **words)
     trained = "Running stage 'train'" in said  # else DVC had got the model
     assert ("resuming after epoch" in said) == (trained and bool(saved))
