@@ -98,6 +98,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "experiments",
         "ablation_run",
         "pipeline",
+        "own_images",
         "resumed_trainings",
         "dvc",
         "reproduce",
