@@ -13,7 +13,7 @@ import pytest
 from clones import ROOT, Clone
 from filelock import FileLock
 from pages import PAGES, blocks
-from photos import write_photos
+from phone_photos import write_photos
 from runs import set_values
 
 pytestmark = pytest.mark.docs

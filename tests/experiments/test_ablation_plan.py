@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from clones import ROOT
-from photos import write_photos
+from phone_photos import write_photos
 
 from cct import cli
 from cct.errors import CCTError

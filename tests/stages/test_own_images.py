@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from killable import Killable
-from photos import BAD, CLASSES, write_photos
+from phone_photos import BAD, CLASSES, write_photos
 from runs import THREADS
 
 from cct.repository import git, keep_out_of_git
