@@ -2,11 +2,17 @@
 
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from cct.errors import CCTError
+
+log = logging.getLogger(__name__)
 
 
 def sha256_of_file(path: Path) -> str:
@@ -83,3 +89,18 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, waiting: str) -> Iterator[None]:
+    """Hold a lock file. While another process holds it, log `waiting` once and wait."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("%s", waiting)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -7,7 +7,6 @@ file there, or at plain `<file>`. Every returned file has the right size and sha
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import importlib.util
 import logging
@@ -21,11 +20,10 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import platformdirs
-from filelock import FileLock, Timeout
 
 from cct.data.transfer import Failed, PackedFile, absence, download, length, mismatch, save_chunks
 from cct.errors import CCTError
-from cct.files import sha256_of_file
+from cct.files import locked, sha256_of_file
 from cct.log import redact
 
 if TYPE_CHECKING:
@@ -88,7 +86,10 @@ def fetch_file(wanted: SourceFile, *, base: Path) -> Path:
             if path == by_hand:
                 log.info(f"{wanted.file}: {path} is not used and left as it is: it {why}")
         stored.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(stored):
+        with locked(
+            stored.with_name(f"{stored.name}.lock"),
+            waiting=f"{stored.name}: waiting for another process that is fetching it",
+        ):
             return _fetch(wanted, base=base, stored=stored, by_hand=by_hand)
     except OSError as error:  # errors of the network and of other files are `Failed` by now
         raise DownloadError(
@@ -236,17 +237,3 @@ def _in_package(address: str) -> Path:
         raise Failed(f"the Python package {name} is not installed")
     paths = [Path(folder).joinpath(*parts) for folder in spec.submodule_search_locations]
     return next((path for path in paths if path.is_file()), Path(*paths[:1]))
-
-
-@contextlib.contextmanager
-def _locked(stored: Path) -> Iterator[None]:
-    lock = FileLock(f"{stored}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info(f"{stored.name}: waiting for another process that is fetching it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

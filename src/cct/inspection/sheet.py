@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cct.evaluation.figures.images import gap_of, show_sheet, tile_rows
 from cct.evaluation.figures.style import WIDTH, new_figure, shorten, styled
 from cct.inspection.examine import thumbnails
 from cct.inspection.problems import many
@@ -58,31 +59,19 @@ def plot_contact_sheet(report: Report) -> "Figure":
     if any(set(name) & unknown for name in samples):
         title += "\nno font here has some names: inspect.html shows them"
     figure.suptitle(title, fontsize=11)
-    axes = figure.subplots()
-    axes.imshow(
-        sheet[..., 0] if sheet.shape[-1] == 1 else sheet, interpolation="nearest", cmap="gray", vmin=0, vmax=255
-    )
+    axes = show_sheet(figure, sheet)
     rows = [f"{label}\n{counts[name]:,}" for label, name in zip(labels, samples, strict=True)]
     height = sheet.shape[0] / len(rows)
     ticks = axes.set_yticks((np.arange(len(rows)) + 0.5) * height, rows, fontsize=9)
     for tick in ticks:
         tick.label1.set_fontfamily([*fonts])
-    axes.set_xticks([])
-    axes.set_anchor("E")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
     return figure
 
 
 def _sheet(report: Report, samples: Mapping[str, Sequence[int]]) -> np.ndarray:
-    """One large image (height, width, 1 or 3) with white gaps, because axes for each image would take seconds."""
-    height, width, channels = report.examined.decoded.pixels_nhwc.shape[1:]
-    gap = max(1, width // 16)
-    sheet = np.full((len(samples), height + gap, COLUMNS, width + gap, channels), 255, np.uint8)
-    for place, rows in enumerate(samples.values()):
-        sheet[place, :height, : len(rows), :width] = thumbnails(report.examined, rows).swapaxes(0, 1)
-    return sheet.reshape(len(samples) * (height + gap), COLUMNS * (width + gap), channels)[:, :-gap]
+    """The images of each class in a row, without the gap at the right."""
+    rows = [thumbnails(report.examined, chosen) for chosen in samples.values()]
+    return tile_rows(rows, columns=COLUMNS)[:, : -gap_of(rows[0])]
 
 
 def fallback_fonts(text: str) -> tuple[list[str], set[str]]:

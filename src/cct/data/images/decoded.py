@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from cct.data.arrays import DataError
 from cct.data.images.containers import Container
 from cct.data.images.decoding import ImageOptions
 from cct.data.images.pool import FACTS, decode_files
+from cct.files import locked
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,9 @@ def decoded_images(
     """
     place = decoded_folder(container, names, options, folder=folder, made_by=made_by)
     _remove_abandoned(folder)
-    with _locked(place):
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(place.with_suffix(".lock"), waiting="waiting for another process that decodes these images"):
+        place.mkdir(exist_ok=True)
         row_n = reading_order(container, names)
         try:
             facts_n = _decode(container, names, row_n, options, place, one_size=one_size)
@@ -141,23 +143,6 @@ def _decode(
     if len(facts_n) != len(names):
         raise changed(container)
     return facts_n[row_n]
-
-
-@contextlib.contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Make a folder and hold its lock. Another process that holds it is waited for."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("waiting for another process that decodes these images")
-        lock.acquire()
-    try:
-        place.mkdir(exist_ok=True)
-        yield
-    finally:
-        lock.release()
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from cct.evaluation.figures.style import WIDTH, new_figure, shorten, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -73,25 +74,50 @@ def plot_augmentations(rows: Mapping[str, np.ndarray], enabled: Sequence[str]) -
         rows: uint8 images (m, h, w, c) by name; c is 1 or 3.
         enabled: names of the augmentations that training uses, for the title.
     """
-    count, height, width, channels = next(iter(rows.values())).shape
-    gap = max(1, width // 16)
-    # One large image with white gaps, because axes for each image would take seconds.
-    sheet = np.full((len(rows), height + gap, count, width + gap, channels), 255, np.uint8)
-    for place, images_mhwc in enumerate(rows.values()):
-        sheet[place, :height, :, :width] = images_mhwc.swapaxes(0, 1)
-    sheet = sheet.reshape(len(rows) * (height + gap), count * (width + gap), channels)[:-gap, :-gap]
+    images = list(rows.values())
+    (count, height, *_), gap = images[0].shape, gap_of(images[0])
+    sheet = tile_rows(images, columns=count)[:-gap, :-gap]
     figure = new_figure(height=0.65 + (WIDTH - 2.1) * sheet.shape[0] / sheet.shape[1])
     on = ", ".join(enabled) or "nothing"
     figure.suptitle(f"Augmentation, each kind by itself\non in params.yaml: {on}", fontsize=11)
-    axes = figure.subplots()
-    axes.imshow(sheet[..., 0] if channels == 1 else sheet, interpolation="nearest", cmap="gray", vmin=0, vmax=255)
+    axes = show_sheet(figure, sheet)
     axes.set_yticks(np.arange(len(rows)) * (height + gap) + (height - 1) / 2, rows, fontsize=9)
+    return figure
+
+
+def gap_of(images_mhwc: np.ndarray) -> int:
+    """The pixels between two images of a sheet."""
+    return max(1, images_mhwc.shape[2] // 16)
+
+
+def tile_rows(rows: Sequence[np.ndarray], *, columns: int) -> np.ndarray:
+    """One large image of rows of images with white gaps, because axes for each image would take seconds.
+
+    Args:
+        rows: uint8 images (m, h, w, c) of each row, at most `columns`.
+        columns: the images of the longest row.
+
+    Returns:
+        A sheet (height, width, c), with a gap below and to the right of each image.
+    """
+    (_, height, width, channels), gap = rows[0].shape, gap_of(rows[0])
+    sheet = np.full((len(rows), height + gap, columns, width + gap, channels), 255, np.uint8)
+    for place, images_mhwc in enumerate(rows):
+        sheet[place, :height, : len(images_mhwc), :width] = images_mhwc.swapaxes(0, 1)
+    return sheet.reshape(len(rows) * (height + gap), columns * (width + gap), channels)
+
+
+def show_sheet(figure: "Figure", sheet_hwc: np.ndarray) -> "Axes":
+    """Axes of a figure that show a sheet of grey or colour images, and nothing else."""
+    axes = figure.subplots()
+    shown = sheet_hwc[..., 0] if sheet_hwc.shape[-1] == 1 else sheet_hwc
+    axes.imshow(shown, interpolation="nearest", cmap="gray", vmin=0, vmax=255)
     axes.set_xticks([])
     axes.set_anchor("E")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(False)
-    return figure
+    return axes
 
 
 def _percent(confidence: float) -> str:
