@@ -233,3 +233,16 @@ def test_facts_are_counted(tmp_path):
     assert facts["ignored"] == {"hidden files": 1, "text files": 1}
     means = [np.asarray(noise(number)).mean() for number in range(3)]
     assert min(means) - 40 < facts["brightness"]["mean"] < max(means) + 40
+
+
+def test_a_split_whose_images_are_all_bad_is_refused_as_preprocess_does(tmp_path):
+    """Also where bad images are skipped: training images would take their place."""
+    for number, name in enumerate(("a", "b")):
+        (tmp_path / "data/train" / name).mkdir(parents=True)
+        (tmp_path / "data/test" / name).mkdir(parents=True)
+        (tmp_path / "data/test" / name / "1.png").write_bytes(b"")
+        for image in range(8):
+            noise(100 * number + image).save(tmp_path / "data/train" / name / f"{image}.png")
+    report = inspected(tmp_path / "data", tmp_path, on_bad_image="skip")
+    assert not report.ready and not preprocess_accepts(tmp_path / "data", tmp_path, on_bad_image="skip")
+    assert "all images of its split test are bad" in problems(report)["small_classes"].title

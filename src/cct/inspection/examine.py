@@ -85,7 +85,6 @@ def examine(
     items, found, ignored = files.listing
     decoded = decode_thumbnails(files.container, [item.name for item in items], preprocess, folder=folder)
     duplicates = find_duplicates(decoded)
-    groups = [item.group for item in items]
     unknown = sorted(set(found) - set(known or found))
     return Examined(
         name=source.name,
@@ -98,7 +97,7 @@ def examine(
         class_folder=class_folder,
         decoded=decoded,
         duplicates=duplicates,
-        group_n=duplicates.merged(groups) if any(groups) else duplicates.group_n,
+        group_n=duplicates.merged([item.group for item in items]),
     )
 
 

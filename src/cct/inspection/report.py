@@ -6,14 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cct.data.images.source import SPLIT_CODES
 from cct.data.params import PreprocessParams
-from cct.data.splits import TEST, TRAIN, VAL
 from cct.inspection.examine import Examined
 from cct.inspection.problems import BRIGHT, DARK, Checked, Problem, find_problems
-from cct.inspection.splitting import Splitting, choose_splits
+from cct.inspection.splitting import Splitting, make_splitting
 from cct.inspection.suggestion import Suggestion, suggest, suggest_size
-
-SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 
 
 class Report(NamedTuple):
@@ -49,7 +47,7 @@ def make_report(
     """
     facts_n = examined.decoded.facts_n
     good_n = facts_n[facts_n["error"] == b""]
-    splitting = choose_splits(examined, preprocess)
+    splitting = make_splitting(examined, preprocess)
     image_size = image_size or suggest_size(good_n["height"], good_n["width"])
     problems = find_problems(Checked(examined, splitting, preprocess, image_size))
     class_counts = np.bincount(splitting.label_n[facts_n["error"] == b""], minlength=len(examined.classes))
@@ -91,7 +89,7 @@ def printable(text: str) -> str:
 def _classes(examined: Examined, splitting: Splitting, class_counts: np.ndarray) -> list[dict[str, Any]]:
     counts = {
         split: np.bincount(splitting.label_n[splitting.split_n == code], minlength=len(examined.classes))
-        for split, code in SPLITS.items()
+        for split, code in SPLIT_CODES.items()
     }
     return [
         {
@@ -105,7 +103,7 @@ def _classes(examined: Examined, splitting: Splitting, class_counts: np.ndarray)
 
 def _splits(splitting: Splitting) -> dict[str, str]:
     """Who chooses each split."""
-    stated = {split: bool((splitting.stated_n == code).any()) for split, code in SPLITS.items()}
+    stated = {split: bool((splitting.stated_n == code).any()) for split, code in SPLIT_CODES.items()}
     return {split: "source" if known else "preprocess" for split, known in stated.items()}
 
 

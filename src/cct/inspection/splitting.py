@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.images.source import label_items
+from cct.data.images.source import choose_splits, label_items
 from cct.data.params import PreprocessParams
-from cct.data.splits import TEST, TRAIN, UNSTATED, VAL, assign_splits
+from cct.data.splits import TEST, TRAIN, UNSTATED, VAL
 from cct.inspection.examine import Examined
 
 UNUSABLE = -2  # the split of a bad image
@@ -34,24 +34,17 @@ class Splitting(NamedTuple):
     needed: int
 
 
-def choose_splits(examined: Examined, preprocess: PreprocessParams) -> Splitting:
+def make_splitting(examined: Examined, preprocess: PreprocessParams) -> Splitting:
     """Choose the splits of the good images with the fractions and the seed of the parameters."""
-    label_n, stated_n = label_items(examined.items, examined.classes)
+    labels = label_items(examined.items, examined.classes)
+    label_n, stated_n = labels
     good_n = examined.decoded.facts_n["error"] == b""
     split_n, error = np.where(good_n, stated_n, UNUSABLE), ""
-    if not (good_n & np.isin(stated_n, (UNSTATED, TRAIN))).any():
-        error = "no training image can be used"
-    else:
-        try:
-            split_n[good_n] = assign_splits(
-                label_n[good_n],
-                stated_n[good_n],
-                preprocess,
-                classes=examined.classes,
-                groups=examined.group_n[good_n],
-            )
-        except DataError as refused:
-            error = str(refused)
+    good = np.flatnonzero(good_n)
+    try:
+        split_n[good] = choose_splits(labels, good, examined.group_n, preprocess, classes=examined.classes)
+    except DataError as refused:
+        error = str(refused)
     needed = 3 - sum(bool((stated_n[good_n] == split).any()) for split in (VAL, TEST))
     return Splitting(label_n, stated_n, split_n, error, _small(examined, label_n, stated_n, good_n, needed), needed)
 

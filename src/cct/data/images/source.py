@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from cct.data.store import SPLITS
 
 log = logging.getLogger(__name__)
 
-SPLIT_CODES = {None: UNSTATED, "train": TRAIN, "val": VAL, "test": TEST}
+SPLIT_CODES = {"train": TRAIN, "val": VAL, "test": TEST}
 MIXED_SIZE = 64  # side of the arrays of images of several sizes, if the parameters do not say one
 MAX_LISTED, MAX_EXAMPLES = 100, 20  # bad images in a message; groups of duplicates in meta.json
 
@@ -86,14 +86,7 @@ def prepare_images(
         raise DataError(f"{container.path}: classes that the descriptor does not name: {', '.join(unknown[:20])}")
     if len(found) < 2:
         raise DataError(f"{container.path}: all images are of one class ({found[0]}): a classifier needs two or more")
-    if ignored:
-        unread = any(kind.startswith(NOT_READ) for kind in ignored)
-        log.log(
-            logging.WARNING if unread else logging.INFO,
-            "ignored: %s%s",
-            ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()),
-            ". Convert images of other formats to JPEG or PNG first" if unread else "",
-        )
+    _log_ignored(ignored)
     names = [item.name for item in items]
     with _decoded(container, names, preprocess, folder=folder, made_by=made_by) as decoded:
         bad = _bad_images(container, names, decoded, preprocess)
@@ -103,10 +96,7 @@ def prepare_images(
         good = np.flatnonzero(decoded.facts_n["error"] == b"")
         split_n = np.full(len(items), UNSTATED)
         try:
-            _require_good(labels.stated_n, good)
-            split_n[good] = assign_splits(
-                labels.label_n[good], labels.stated_n[good], preprocess, classes=classes, groups=groups[good]
-            )
+            split_n[good] = choose_splits(labels, good, groups, preprocess, classes=classes)
         except DataError as error:
             raise DataError(f"{container.path}: {error}") from error
         grey = preprocess.channels == "auto" and bool(decoded.facts_n["grey"][good].all())
@@ -129,6 +119,18 @@ def prepare_images(
         )
 
 
+def _log_ignored(ignored: Mapping[str, int]) -> None:
+    """Log how many files were ignored, as a warning if some are images of a format that is not read."""
+    unread = any(kind.startswith(NOT_READ) for kind in ignored)
+    if ignored:
+        log.log(
+            logging.WARNING if unread else logging.INFO,
+            "ignored: %s%s",
+            ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()),
+            ". Convert images of other formats to JPEG or PNG first" if unread else "",
+        )
+
+
 class Labels(NamedTuple):
     """The labels and splits of items.
 
@@ -145,17 +147,33 @@ def label_items(items: Sequence[Item], classes: Sequence[str]) -> Labels:
     """The labels and the stated splits of items, whose classes are all among `classes`."""
     index = {name: number for number, name in enumerate(classes)}
     label_n = np.array([index[item.label] for item in items], np.int64)
-    stated_n = np.array([SPLIT_CODES[item.split] for item in items], np.int64)
+    stated_n = np.array([SPLIT_CODES.get(item.split, UNSTATED) for item in items], np.int64)
     if (stated_n != UNSTATED).any():
         stated_n[stated_n == UNSTATED] = TRAIN
     return Labels(label_n, stated_n)
 
 
-def _require_good(stated_n: np.ndarray, good: np.ndarray) -> None:
-    """Refuse a split of the source whose images are all bad: others would take their place."""
+def choose_splits(
+    labels: Labels, good: np.ndarray, groups: np.ndarray, preprocess: PreprocessParams, *, classes: Sequence[str]
+) -> np.ndarray:
+    """The split (m,) of each good image.
+
+    Args:
+        labels: of all images, (n,).
+        good: the numbers (m,) of the good images.
+        groups: the group (n,) of each image, which stays in one split.
+        preprocess: the fractions and the seed of the choice.
+        classes: the names of the classes.
+
+    Raises:
+        DataError: as `assign_splits`; or all images of a split of the source are bad, so that others would take their
+            place.
+    """
+    stated = labels.stated_n
     for split, code in SPLIT_CODES.items():
-        if split and (stated_n == code).any() and not (stated_n[good] == code).any():
+        if (stated == code).any() and not (stated[good] == code).any():
             raise DataError(f"all images of its split {split} are bad: mend them, or remove the split")
+    return assign_splits(labels.label_n[good], stated[good], preprocess, classes=classes, groups=groups[good])
 
 
 @contextlib.contextmanager
