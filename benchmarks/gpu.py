@@ -3,15 +3,16 @@
     python benchmarks/gpu.py check steps fast paper_300 --data FOLDER --out "$OUT" --seconds 540
 
 The parts run in the given order until the time is up. `check`: the loss falls, and GPU and CPU give the same logits.
-`steps`: the time of training steps, and vit-pytorch's if it is installed. A preset is trained and tested. gpu.json is
-written after each part, row and epoch. An unfinished training leaves its checkpoint; a later call resumes from it
-(`--resume`).
+`steps`: the time of training steps, and vit-pytorch's if it is installed. A preset, or `params.yaml` as it stands, is
+trained and tested; `-S` changes its values. gpu.json is written after each part, row and epoch. An unfinished training
+leaves its checkpoint; a later call resumes from it (`--resume`).
 """
 
 import argparse
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import statistics
 import subprocess
@@ -19,13 +20,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import contender
 import numpy as np
 
-from cct import params
+from cct import params, strict_yaml
 from cct.data.store import SPLITS, read_meta, read_split
 from cct.entry import entry_point
 from cct.errors import CCTError
@@ -38,7 +40,7 @@ from cct.runtime.backend import configure_backend, describe_platform, jit_compil
 from cct.runtime.machine import cpu_cores, cpu_info, installed_packages
 from cct.training.checkpoints import CheckpointStore, run_digest
 
-PRECISIONS, BATCHES, TOLERANCE = ("float32", "mixed_bfloat16"), (128, 512, 1024), 1e-3
+PRECISIONS, BATCHES, TOLERANCE = ("mixed_bfloat16", "float32"), (128, 1024), 1e-3
 PIECE = 15 << 20  # bytes: a lent machine does not return files of more than 16 MiB
 RESERVE, PACKED = 20, 60  # seconds: reserved for the end of a training; between two copies of its checkpoint
 SMALL = {
@@ -54,8 +56,15 @@ class Job:
         self.options, self.end = options, time.monotonic() + options.seconds
         self.meta, shown = read_meta(options.data), 256 if options.rehearse else None
         self.splits = {n: tuple(array[:shown] for array in read_split(options.data, n)) for n in SPLITS}
-        self.report: dict[str, Any] = {"kind": "gpu", "rehearsal": options.rehearse, "data": self.meta["name"]}
+        data = {"name": self.meta["name"], "digest": self.meta["digest"], "images": self.meta["examples"]}
+        self.report: dict[str, Any] = {"kind": "gpu", "rehearsal": options.rehearse, "data": data}
         self.report |= {"cpu": cpu_info()["model"], "cores": cpu_cores(), "packages": installed_packages()}
+
+    def add_gpus(self) -> None:
+        """Name the GPUs that JAX sees. Its backend must be configured."""
+        import jax
+
+        self.report["gpus"] = [device.device_kind for device in jax.devices() if device.platform == "gpu"]
 
     def left(self) -> float:
         return self.end - time.monotonic()
@@ -93,6 +102,7 @@ def check(job: Job) -> None:
     expected = logits(jax.devices("cpu")[0], "highest")
     # By default a GPU computes float32 as TF32, with 10 bits. The tolerance applies to full float32.
     largest = {p: float(abs(logits(jax.devices()[0], p) - expected).max()) for p in ("highest", "default")}
+    job.add_gpus()
     job.report["check"] = {"losses": losses, "largest_difference_of_logits": largest}
     print(f"loss {losses[0]:.3f} to {losses[-1]:.3f}, logits differ by at most {largest}")
     if not losses[-1] < losses[0] or not largest["highest"] < TOLERANCE:
@@ -106,12 +116,13 @@ def steps(job: Job) -> None:
     theirs = all(map(importlib.util.find_spec, ("torch", "vit_pytorch")))
     job.report["steps_note"] = None if theirs else "vit-pytorch is not installed here"
     count, batches = (2, (16,)) if job.options.rehearse else (30, BATCHES)
-    cells = [(n, p, b) for n in ("cct_2_3x2", "keras_example", "cct_7_3x1") for p in PRECISIONS for b in batches]
+    cells = [(n, p, b) for n in ("cct_2_3x2", "cct_7_3x1", "keras_example") for p in PRECISIONS for b in batches]
     for name, precision, batch in cells[:2] if job.options.rehearse else cells:
         if job.left() < 2 * RESERVE:
             job.report["steps_note"] = f"no time was left from {name}, {precision}, batch {batch} on"
             return
         seconds = {"ours": contender.keras_steps("ours-jax", name, precision, batch, count)[1]}
+        job.add_gpus()
         if theirs and name != "keras_example":
             words = [contender.__file__, "vit-pytorch", name, precision, str(batch), str(count)]
             done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
@@ -124,12 +135,18 @@ def steps(job: Job) -> None:
         print(f"{name:14} {precision:15} {batch:5} images/s: {speeds}")
 
 
-def sections(preset: str, *, small: bool) -> dict[str, Any]:
-    """The sections of `params.yaml` that decide a training, with a preset over them."""
+def sections(recipe: str, *, changes: Sequence[str] = (), small: bool) -> dict[str, Any]:
+    """The sections of `params.yaml` that decide a training, with a preset and changes such as `train.seed=1` over them.
+
+    Raises:
+        ParamsError: the preset or a value is not valid, or a change names no parameter.
+    """
     content = params.read_yaml(repository_root() / "params.yaml")
-    for name, value in read_preset(preset).items():
+    preset = {} if recipe == "params.yaml" else read_preset(recipe)
+    changed = {name: strict_yaml.loads(text) for name, _, text in (change.partition("=") for change in changes)}
+    for name, value in (preset | changed).items():
         section, _, field = name.partition(".")
-        content[section][field] = value
+        content.setdefault(section, {})[field] = value
     # Kernels are faster if they need not be repeatable. That loses nothing: the same GPU is rarely available again.
     content["runtime"] |= {"backend": "jax", "deterministic": False}
     for section, fields in SMALL.items() if small else ():
@@ -143,7 +160,8 @@ def sections(preset: str, *, small: bool) -> dict[str, Any]:
 
 def train(job: Job, preset: str) -> None:
     """Train a preset, from its checkpoint if there is one, until the time is up. Test a finished training."""
-    chosen, options = sections(preset, small=job.options.rehearse), job.options
+    options = job.options
+    chosen = sections(preset, changes=options.set, small=options.rehearse)
     kind = configure_backend(chosen["runtime"], seed=chosen["train"].seed)
     from cct.models.build import build_model
     from cct.models.saving import save_model
@@ -154,12 +172,14 @@ def train(job: Job, preset: str) -> None:
     print(f"{preset}: {describe_platform(kind)}")
     parts = {name: section.model_dump() for name, section in chosen.items()} | {"data": job.meta["digest"]}
     entry = job.report.setdefault("trained", {})[preset] = {"machine": kind, "parameters": parts, "epochs": []}
+    entry["command"] = shlex.join(["python", "benchmarks/gpu.py", preset, *(f"-S{change}" for change in options.set)])
     top, fingerprint = Path(tempfile.gettempdir(), "cct-gpu-checkpoints"), run_digest(parts, [])
     if options.resume:
         unpack(options.resume, top)
     architecture, classes = resolve_architecture(chosen["model"]), job.meta["classes"]
     shape, statistics_of = tuple(job.meta["image_shape"]), {name: job.meta[name] for name in ("mean", "std")}
     network = build_model(architecture, image_shape=shape, classes=len(classes), **statistics_of)
+    entry["model_parameters"] = network.count_params()
     begun = packed = time.monotonic()
 
     def on_epoch(row: dict[str, float]) -> None:
@@ -176,7 +196,7 @@ def train(job: Job, preset: str) -> None:
         with CheckpointStore(top, fingerprint) as saved:
             training = Examples(*job.splits["train"])
             entry["epochs"] += saved.latest.content["history"] if saved.latest else []
-            train_model(
+            history = train_model(
                 network,
                 training,
                 Examples(*job.splits["val"]),
@@ -187,6 +207,8 @@ def train(job: Job, preset: str) -> None:
                 on_epoch=on_epoch,
             )
             saved.clear()
+        for row, complete in zip(entry["epochs"], history, strict=True):
+            row["best"] = complete["best"]
     except KeyboardInterrupt as error:
         entry["stopped"] = str(error)
     finally:
@@ -233,7 +255,8 @@ PARTS = {"check": check, "steps": steps}
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="+", metavar="PART", help="check, steps, or a preset")
+    parser.add_argument("parts", nargs="+", metavar="PART", help="check, steps, a preset, or params.yaml")
+    parser.add_argument("-S", "--set", action="append", default=[], metavar="KEY=VALUE", help="such as train.seed=1")
     parser.add_argument("--data", type=Path, required=True, help="a folder as the stage preprocess writes it")
     parser.add_argument("--out", type=Path, required=True, help="folder of what shall come back")
     parser.add_argument("--seconds", type=float, default=540, help="of the whole call (default: 540)")
@@ -242,7 +265,7 @@ def main() -> None:
     options = parser.parse_args()
     for part in options.parts:
         if part not in PARTS:
-            sections(part, small=options.rehearse)  # refuses a misspelt preset before any work
+            sections(part, changes=options.set, small=options.rehearse)  # refuses a misspelt name before any work
     job = Job(options)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory, too
     for part in options.parts:

@@ -262,6 +262,13 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
+def write_result(out: Path, content: dict[str, Any]) -> None:
+    """Write the content of a result's file, and print its accuracy."""
+    write_atomically(out, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    mean, sd = content["accuracy"].values()
+    print(f"{out}: {content['title']}, test accuracy {mean:.2%}" + (f" ± {sd:.2%}" if sd is not None else ""))
+
+
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -280,9 +287,7 @@ def main() -> None:
             store = Store()
             timed = [times(store, run) for run in found]
         content = result(found, timed, baseline, title=options.title, data=options.data)
-    write_atomically(options.out, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-    mean, sd = content["accuracy"].values()
-    print(f"{options.out}: {content['title']}, test accuracy {mean:.2%}" + (f" ± {sd:.2%}" if sd is not None else ""))
+    write_result(options.out, content)
 
 
 if __name__ == "__main__":

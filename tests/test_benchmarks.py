@@ -16,6 +16,7 @@ from cct.training.checkpoints import CheckpointStore
 sys.path.append(str(ROOT / "benchmarks"))
 import gpu
 import record
+import record_gpu
 import scale
 import table
 
@@ -134,6 +135,78 @@ def test_a_state_travels_in_pieces(tmp_path, monkeypatch):
         saved.clear()
     gpu.pack(there / "abcd", out)
     assert not list(out.iterdir())
+
+
+def report(folder, *, seed: int = 0, **fields):
+    """A report of a finished training of two epochs, which `gpu.py` could have written."""
+    sections = gpu.sections("fast", changes=["model.name=cct_4_3x2", f"train.seed={seed}"], small=False)
+    row = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0, "learning_rate": 1e-3}
+    epochs = [row | {"epoch": n, "val_accuracy": n / 4, "seconds": 4.0 + 2 * n, "best": n - 1} for n in (1, 2)]
+    kind = {"backend": "jax", "backend_version": "0.11.2", "keras": "3.15.1", "numpy": "2.5.2", "python": "3.12.3"}
+    test = dict.fromkeys(record.MEASURED, 0.5) | {"accuracy": 0.5 + seed / 10}
+    trained = {"parameters": {name: section.model_dump() for name, section in sections.items()} | {"data": "d" * 64}}
+    trained |= {"machine": kind | {"gpus": ["NVIDIA H200"]}, "epochs": epochs, "model_parameters": 482123, "test": test}
+    content = {
+        "kind": "gpu",
+        "rehearsal": False,
+        "data": {"name": "made-up", "digest": "d" * 64, "images": {"train": 100, "val": 10, "test": 10}},
+        "cpu": "Xeon",
+        "cores": 16,
+        "trained": {"fast": trained | {"command": f"python benchmarks/gpu.py fast -Strain.seed={seed}"}},
+    }
+    folder.mkdir()
+    (folder / "gpu.json").write_text(json.dumps(content | fields))
+    return folder / "gpu.json"
+
+
+def record_reports(monkeypatch, *words) -> int:
+    monkeypatch.setattr(sys, "argv", ["record_gpu.py", *map(str, words)])
+    return record_gpu.main()
+
+
+def test_a_training_on_a_lent_gpu_becomes_a_result(tmp_path, monkeypatch):
+    out = tmp_path / "results/gpu.json"
+    out.parent.mkdir()
+    reports = [report(tmp_path / name, seed=seed) for seed, name in enumerate(("a", "b"))]
+    assert record_reports(monkeypatch, *reports, "--out", out, "--note", "Both at once.") == 0
+    (result,) = table.read(out.parent)
+    assert (result.accuracy.mean, [run.seed for run in result.runs]) == (0.55, [0, 1])
+    assert result.recipe == (
+        "dvc exp run $(cct preset fast) -S model.name=cct_4_3x2 -S runtime.backend=jax -S runtime.deterministic=false"
+    )
+    assert result.command.endswith("python benchmarks/gpu.py fast -Strain.seed=1") and result.note == "Both at once."
+    assert (result.seconds_per_epoch, result.images_per_second, result.runs[0].seconds) == (2, 50, 8)
+    assert "NVIDIA H200" in table.markdown([result])
+
+
+def test_a_report_that_is_no_result_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "not.json").write_text("[]")
+    for path, said in (
+        (report(tmp_path / "a", rehearsal=True), "is of a rehearsal"),
+        (report(tmp_path / "b", trained={"fast": {}}), "must have one finished training, but it has 0"),
+        (tmp_path / "not.json", "is not a report of benchmarks/gpu.py"),
+        (tmp_path / "none.json", "is not a report of benchmarks/gpu.py"),
+    ):
+        assert record_reports(monkeypatch, path, "--out", tmp_path / "out.json") == 1
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_steps_of_one_machine_become_one_table():
+    first = {"kind": "gpu", "gpus": ["NVIDIA H200"], "steps": [{"batch": 128}]}
+    later = first | {"steps": [{"batch": 1024}], "check": {"losses": [2.0, 1.0]}}
+    merged = record_gpu.steps_of([first, later])
+    assert merged["steps"] == [{"batch": 128}, {"batch": 1024}] and merged["check"] == {"losses": [2.0, 1.0]}
+    with pytest.raises(CCTError, match="differ in gpus"):
+        record_gpu.steps_of([first, later | {"gpus": ["NVIDIA H100"]}])
+    with pytest.raises(CCTError, match="no report has steps"):
+        record_gpu.steps_of([{"kind": "gpu"}])
+
+
+@pytest.mark.parametrize("change", ["train.epoch=3", "epochs=3", "train.epochs=many", "model.name=cct_9"])
+def test_a_misspelt_change_on_a_lent_gpu_is_refused_before_any_work(change):
+    with pytest.raises(CCTError):
+        gpu.sections("fast", changes=[change], small=False)
 
 
 @pytest.fixture(scope="module")
