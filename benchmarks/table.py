@@ -2,7 +2,8 @@
 
     python benchmarks/table.py [--check]
 
-`record.py` writes accuracies. Older ones were written by hand, and their notes say so. `speed.py` writes `speed.json`.
+`record.py` and `record_gpu.py` write accuracies. Older ones were written by hand, and their notes say so. `speed.py`
+writes `speed.json`, and `record_gpu.py` writes `gpu.json`.
 `ablation.json` is a copy of the file that `make ablate` leaves in `reports/ablation/`.
 """
 
@@ -36,6 +37,7 @@ PAGES = {
     "docs/ablation.md": ("ablation",),
     "docs/speed.md": ("steps", "augmentation"),
     "docs/data.md": ("scale",),
+    "docs/gpu.md": ("gpu",),
 }
 DRAWN = "CIFAR-10, JPEG copy"  # the data set in the figure of results
 COLUMNS = (
@@ -216,6 +218,18 @@ def augmentation(speed: Mapping[str, Any]) -> str:
     return _table(columns, lines)
 
 
+def gpu(measured: Mapping[str, Any]) -> str:
+    """The table of training steps on a GPU, from `gpu.json`."""
+    lines = []
+    for row in measured["steps"]:
+        ours, others = row["images_per_second"]["ours"], row["images_per_second"].get("vit-pytorch")
+        against = ["", ""] if others is None else [f"{others:,}", f"{ours / others:.1f}"]
+        lines.append([f"`{row['model']}`", f"`{row['precision']}`", str(row["batch"]), f"{ours:,}", *against])
+    table = _table(["model", "precision", "batch", "images/s, JAX", "images/s, vit-pytorch", "ratio"], lines)
+    versions = ", ".join(f"{name} {measured['packages'][name]}" for name in ("jax", "keras", "torch", "vit-pytorch"))
+    return f"{table}\n\nMachine: {', '.join(measured['gpus'])}, {measured['cores']} cores. Versions: {versions}."
+
+
 def scale(measured: Mapping[str, Any]) -> str:
     """The table of what large sources of images cost, from `scale.json`."""
     columns = ["image", "images", "`preprocess`", "images/s", "memory", "input of an epoch", "examples/s", "memory"]
@@ -246,6 +260,7 @@ def tables(folder: Path) -> dict[str, str]:
         "ablation": compared.rstrip(),
         "steps": steps(_content(folder / "speed.json")),
         "augmentation": augmentation(_content(folder / "speed.json")),
+        "gpu": gpu(_content(folder / "gpu.json")),
         "scale": scale(_content(folder / "scale.json")),
     }
 
