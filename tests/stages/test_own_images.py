@@ -58,7 +58,7 @@ def test_one_command_trains_on_a_folder(clone):
     metrics = json.loads((clone.path / "reports/metrics.json").read_text())
     assert metrics["test"]["examples"] == 12
     assert "up to date" in clone.run("dvc", "status")
-    assert "git does not know photos, and shall not commit it" in said or "/photos" in exclude(clone)
+    assert "git does not track photos: .git/info/exclude now keeps it" in said or "/photos" in exclude(clone)
     (reference,) = [name for name in clone.run("git", "for-each-ref", "--format=%(refname)").split() if "/own" in name]
     assert "\nphotos/" not in clone.run("git", "ls-tree", "-r", "--name-only", reference)
 
@@ -78,6 +78,15 @@ def test_cct_check_knows_folders(clone):
 
 def exclude(clone):
     return (clone.path / ".git/info/exclude").read_text()
+
+
+def test_a_new_descriptor_is_part_of_the_experiment(clone):
+    mine = clone.path / "data/sources/mine.yaml"
+    mine.write_text((clone.path / "data/sources/digits.yaml").read_text())
+    clone.run("dvc", "exp", "run", "-n", "mine", "-S", "data.source=data/sources/mine.yaml", "download")
+    assert "mine.yaml" not in exclude(clone)
+    (reference,) = clone.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/**/mine").split()
+    assert "data/sources/mine.yaml" in clone.run("git", "ls-tree", "-r", "--name-only", reference)
 
 
 @pytest.mark.parametrize("name", ["a b", "#a", "!a", "a[b]*?", "ä\\b"])

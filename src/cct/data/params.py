@@ -10,6 +10,11 @@ MIN_SIZE, MAX_SIZE = 8, 512  # pixels
 Side = Annotated[int, Field(ge=MIN_SIZE, le=MAX_SIZE)]
 
 
+def is_descriptor(source: str) -> bool:
+    """Whether a `data.source` is a descriptor, by its ending."""
+    return source.lower().endswith((".yaml", ".yml"))
+
+
 class DataParams(Section):
     """Which data set is used."""
 

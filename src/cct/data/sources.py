@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from cct.data.arrays import Arrays, DataError, unfit_class_names
 from cct.data.formats.registry import FORMATS
+from cct.data.params import is_descriptor
 from cct.params import Section, parse, read_yaml
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -73,13 +74,13 @@ class LocalImages(NamedTuple):
 
 
 def open_source(path: Path) -> Source | LocalImages:
-    """Read the descriptor that `data.source` names, by its ending .yaml or .yml, or find images there.
+    """Read the descriptor that `data.source` names, or find images there.
 
     Raises:
         ParamsError: a descriptor is absent or has mistakes.
         DataError: there is nothing at the path.
     """
-    if path.suffix.lower() in (".yaml", ".yml"):
+    if is_descriptor(path.name):
         return read_source(path)
     if not path.exists():
         raise DataError(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cct import params
+from cct.data.params import is_descriptor
 from cct.dvc import require_plain_files
 from cct.entry import entry_point
 from cct.errors import CCTError
@@ -61,8 +62,10 @@ def main(words: Sequence[str] | None = None) -> None:
         raise CCTError(f"the clock of this machine says {today}: set it, or no model can be saved")
     if STAGES[name].first and not DVC_LOCK.is_file() and os.environ.get("DVC_EXP_NAME"):
         log.info("(DVC's warnings above, No file hash info found for ..., are harmless: no stage has run here yet)")
-    if STAGES[name].first and keep_out_of_git(source := Path(params.load(PARAMS, "data").source)):
-        log.info("git does not know %s, and shall not commit it: .git/info/exclude has it now", source)
+    if STAGES[name].first:
+        source = params.load(PARAMS, "data").source
+        if not is_descriptor(source) and keep_out_of_git(Path(source)):
+            log.info("git does not track %s: .git/info/exclude now keeps it out of commits", source)
     if Path.cwd() != repository_root():  # DVC runs an experiment in a temporary folder
         require_experiments_kept()
     runtime = params.load(PARAMS, "runtime")
