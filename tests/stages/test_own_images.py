@@ -47,9 +47,8 @@ def test_bad_images_are_listed_before_anything_else(clone):
 
 def test_one_command_trains_on_a_folder(clone):
     said = clone.run("dvc", "exp", "run", "-n", "own", "-S", "data.source=photos/", *SMALL)
-    assert "photos: 42 train, 6 val, 12 test; 16x16x3, 3 classes" in said
-    assert "skipped 2 of 62 images" in said
     found = meta(clone)
+    assert found["examples"] == {"train": 42, "val": 6, "test": 12} and found["image_shape"] == [16, 16, 3]
     assert found["classes"] == sorted(CLASSES) and [one["file"] for one in found["bad_images"]] == list(BAD)
     assert found["ignored"] == {
         "files of an operating system": 1, "hidden files": 2, "images of a format that is not read (.heic)": 1,
@@ -66,8 +65,8 @@ def test_one_command_trains_on_a_folder(clone):
 def test_cct_check_knows_folders(clone):
     before = (clone.path / "params.yaml").read_text()
     try:
-        changed = before.replace("source: data/sources/cifar10.yaml", "source: photos/")
-        assert changed != before or "source: photos/" in before
+        committed = clone.run("git", "show", "HEAD:params.yaml")
+        changed = re.sub("source: .*", "source: photos/", committed, count=1)
         (clone.path / "params.yaml").write_text(changed)
         assert "no mistake" in clone.run("cct", "check")
         (clone.path / "params.yaml").write_text(re.sub("source: .*", "source: photo/", changed, count=1))
@@ -179,10 +178,14 @@ def test_a_preprocess_that_is_ended_resumes(number, clone, tmp_path):
     expected = meta(clone)["digest"]
     (clone.path / "data/processed/meta.json").unlink()
     clone.run("dvc", "config", "--local", "core.autostage", "false")
+    before = set(clone.path.glob(".cct/images/*/"))
     run = Killable(clone, tmp_path / "log", "dvc", "repro", "--force", "preprocess")
-    facts = ".cct/images/*/facts.bin"
-    run.kill_when(lambda: any(path.stat().st_size for path in clone.path.glob(facts)), number)
-    assert list(clone.path.glob(facts)), run.log.read_text()
+
+    def unfinished() -> set[Path]:
+        return {path.parent for path in clone.path.glob(".cct/images/*/facts.bin") if path.stat().st_size}
+
+    run.kill_when(lambda: unfinished() - before, number)
+    assert unfinished() - before, run.log.read_text()
     said = clone.run("dvc", "repro", "--force", "preprocess")
     assert re.search(r"resuming after [\d,]+ of 602 images", said), said
-    assert meta(clone)["digest"] == expected and not list(clone.path.glob(".cct/images/*/"))
+    assert meta(clone)["digest"] == expected and not unfinished() - before

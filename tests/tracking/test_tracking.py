@@ -182,13 +182,27 @@ def test_a_store_whose_maker_was_killed_is_made_anew(here, tmp_path, monkeypatch
     (tmp_path / ".dvc").mkdir()
     monkeypatch.chdir(tmp_path)
     with subprocess.Popen([sys.executable, "-c", "from cct.tracking.store import Store; Store()"]) as process:
-        part = tmp_path / ".cct/mlflow.db"
-        while not (part.exists() and part.stat().st_size > 20_000):  # some of its tables are made
+        while not any(
+            part.stat().st_size > 20_000 for part in tmp_path.glob(".cct/*/mlflow.db")
+        ):  # some tables are made
             assert process.poll() is None
             time.sleep(1e-3)
         process.kill()
     assert not (tmp_path / "mlflow.db").exists()
-    assert client(tmp_path).get_run(train("a" * 64)).info.status == "FINISHED"
+    run_id = train("a" * 64)
+    assert client(tmp_path).get_run(run_id).info.status == "FINISHED"
+    assert not list(tmp_path.glob(".cct/*/mlflow.db"))
+
+
+def test_one_process_makes_several_stores(tmp_path, monkeypatch):
+    """MLflow remembers the addresses that a process has opened."""
+    (tmp_path / "params.yaml").write_text("train:\n  epochs: 3\n")
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.db", "b.db"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{name}")
+        Store()
+        assert (tmp_path / name).is_file()
 
 
 def test_the_load_of_the_machine_is_recorded_unless_the_environment_says_no(here, monkeypatch):
@@ -316,9 +330,9 @@ def finished_run(folder: Path) -> Path:
     """A folder with the files of a finished run, as `cct track` takes them."""
     files = {
         "params.yaml": (Path("params.yaml")).read_text(),
-        "dvc.lock": "schema: '2.0'\nstages: {}\n",
+        "dvc.lock": json.dumps({"schema": "2.0", "stages": {"train": {"cmd": str(folder)}}}),
         "data/processed/meta.json": json.dumps(META),
-        "models/model.keras": "the bytes of a model",
+        "models/model.keras": f"a model of {folder}",  # all tests share one store, which knows runs by these two
         "reports/history.csv": HISTORY,
         "reports/metrics.json": '{"test": {"accuracy": 0.5}}',
         "reports/predictions.csv": "",

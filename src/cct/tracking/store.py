@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes for a missing thing
 EXPERIMENT = "cct"
+UNFINISHED = "new-store-"  # folders in .cct/ where a SQLite store is made
 # By default, MLflow tries a dead server seven times again, for two minutes each. `Delivery` repeats calls instead.
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -69,10 +72,12 @@ class Store:
         # store at once destroy it. A process that is killed meanwhile destroys it too.
         with FileLock(top / ".cct" / "mlflow.lock"):
             if own and not own.exists():
-                part = top / ".cct" / DATABASE
-                part.unlink(missing_ok=True)
-                mlflow.MlflowClient(f"sqlite:///{part}")
-                part.replace(own)
+                for left in (top / ".cct").glob(f"{UNFINISHED}*"):  # by a process that was killed
+                    shutil.rmtree(left)
+                # MLflow remembers the address of a store in this process, so another one needs another address.
+                with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=top / ".cct") as folder:
+                    mlflow.MlflowClient(f"sqlite:///{folder}/{DATABASE}")
+                    Path(folder, DATABASE).replace(own)
             try:
                 self.client = mlflow.MlflowClient()
             except ValueError as error:  # of a variable, such as MLFLOW_SQLALCHEMYSTORE_POOL_SIZE
