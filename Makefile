@@ -28,10 +28,10 @@ test: $(READY) ## Run the tests
 	$(BIN)/pytest $(ARGS)
 
 test-services: $(READY) .venv/ready-jax .venv/ready-services ## Run the tests that need more: JAX, PostgreSQL, S3, a browser (skipped where not installed)
-	$(BIN)/pytest -n0 -m services -rs $(ARGS)
+	$(BIN)/pytest -n2 -m services -rs $(ARGS)
 
 test-attack: $(READY) ## Run the tests that kill real commands, fill disks, and damage or edit files in use
-	$(BIN)/pytest -m attack -rs $(ARGS)
+	$(BIN)/pytest --dist load -m attack -rs $(ARGS)
 
 test-docs: $(READY) .venv/ready-docs ## Build the documentation, and run every command of README and docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -1,6 +1,7 @@
 """Tests that need more than Python: PostgreSQL, an S3 endpoint, a browser, a served model."""
 
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -47,7 +48,7 @@ def postgres(tmp_path_factory):
     folder, password, port = tmp_path_factory.mktemp("postgres"), secrets.token_hex(16), free_port()
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     if user:  # the server refuses to run as root, and its user has to reach the folder
-        for parent in [folder, *folder.parents][:3]:
+        for parent in itertools.takewhile(lambda parent: not parent.stat().st_mode & 1, [folder, *folder.parents]):
             parent.chmod(0o755)
         shutil.chown(folder, "postgres", "postgres")
 
