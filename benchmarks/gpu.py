@@ -216,7 +216,7 @@ def train(job: Job, preset: str) -> None:
         pack(top / fingerprint, options.out)
     if "stopped" not in entry:
         entry |= _tested(job, network)
-        save_model(network, options.out / f"{preset}.keras", provenance={"trained_on": [kind]})
+        save_model(network, options.out / f"{preset}.keras", facts={"trained_on": [kind]})
     print(f"{preset}: {entry.get('test') or entry['stopped']}")
 
 

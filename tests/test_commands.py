@@ -28,6 +28,7 @@ SMALL = {
 REASONS = {
     "installs packages",
     "names an archive that you have",
+    "names files that you have",
     "needs your photos",
     "needs a checkpoint of the authors",
     "needs a GPU",

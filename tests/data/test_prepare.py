@@ -63,6 +63,8 @@ def test_processed_files(arrays, tmp_path):
         "examples_per_class": {"train": [16] * 3, "val": [4] * 3, "test": [3] * 3},
         "mean": mean,
         "std": std,
+        "resize": "crop",
+        "background": "white",
         "source_sha256": {"archive": "0" * 64},
         "sha256": digests,
         "digest": hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest(),

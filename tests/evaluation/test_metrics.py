@@ -220,6 +220,8 @@ def test_summary_is_plain_json_and_agrees_with_its_parts(scored):
     assert test["accuracy"] == oracle.accuracy_score(labels_n, logits_nk.argmax(axis=1))
     f1 = oracle.f1_score(labels_n, logits_nk.argmax(axis=1), average="macro", zero_division=0)
     assert test["macro_f1"] == pytest.approx(f1, abs=1e-6)
+    brier = oracle.brier_score_loss(labels_n, softmax(logits_nk), labels=range(CLASSES), scale_by_half=False)
+    assert test["brier_score"] == test["calibrated_brier_score"] == pytest.approx(brier, abs=1e-6)
     assert test["accuracy_low"] < test["accuracy"] < test["accuracy_high"] < test["top_5_accuracy"] < 1
     assert all(value == round(value, 6) and type(value) in (int, float) for value in test.values())
     np.testing.assert_array_equal(logits_nk, before_nk)

@@ -14,6 +14,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from PIL import Image
 from runs import THREADS, digests, set_parameters
 
 from cct.data.sources import read_arrays, read_source
@@ -152,6 +153,24 @@ assert [classes[k] for k in logits.argmax(1)] == list(table["label"])
         np.array([[float(row[f"p_{k}"]) for k in range(10)] for row in rows]) for rows in (table, predictions)
     )
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_cct_predict_gives_the_pipelines_answers_from_the_file_and_from_mlflow(clone, run, reports, tmp_path):
+    source = read_source(clone.path / "data/sources/digits.yaml")
+    file = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets/data/digits.csv.gz"
+    for index, pixels in enumerate(read_arrays(source, file.parent).test_inputs[:5]):
+        Image.fromarray(pixels[..., 0]).save(tmp_path / f"{index}.png")
+    with (reports / "predictions.csv").open() as table:
+        expected = list(csv.DictReader(table))[:5]
+    run_id = run.info.run_id
+    for words in (
+        ("--model", str(reports / "model.keras")), ("--run", run_id[:12]), ("--model", f"runs:/{run_id}/model"),
+        ("--model", f"models:/{run.outputs.model_outputs[0].model_id}"),
+    ):  # fmt: skip
+        rows = json.loads(clone.run("cct", "predict", str(tmp_path), *words, "--json"))
+        assert [row["label"] for row in rows] == [row["predicted"] for row in expected]
+        for found, row in zip(rows, expected, strict=True):
+            assert found["probability"] == pytest.approx(float(row[f"p_{row['predicted']}"]), abs=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,17 @@ def tolerance(text: str) -> float:
     return value
 
 
+def probability(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 to 1")
+    return value
+
+
 def add_size(parser: argparse.ArgumentParser) -> None:
     """Add the size of a model's input and output."""
     parser.add_argument("--classes", type=whole_number(1_000_000), default=10, help="default: 10")

@@ -1,4 +1,4 @@
-"""Run the pipeline on handwritten digits as a DVC experiment, beside the work tree, and fetch its reports."""
+"""Run the pipeline on handwritten digits as a DVC experiment, beside the work tree, and fetch its reports and model."""
 
 import argparse
 import logging
@@ -15,7 +15,7 @@ from cct.dvc import fetch_files, find_experiment, run_dvc
 from cct.evaluation.reports import read_metrics
 from cct.experiments.presets import preset_arguments
 from cct.params import load
-from cct.paths import METRICS, PARAMS
+from cct.paths import METRICS, MODEL, PARAMS
 from cct.repository import git, repository_root, require_experiments_kept
 
 FOLDER = Path("reports/demo")
@@ -40,17 +40,19 @@ def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="cct-demo-") as folder:
         fetched = Path(folder)
         # By commit, because another demo may have ended meanwhile.
-        fetch_files(top, find_experiment(name).commit, ["reports", PARAMS], fetched)
+        fetch_files(top, find_experiment(name).commit, ["reports", MODEL, PARAMS], fetched)
         summary, level = read_metrics(fetched / METRICS), load(fetched / PARAMS, "evaluate").confidence_level
         with FileLock(top / ".cct/demo.lock"):
             shutil.rmtree(top / FOLDER, ignore_errors=True)
             shutil.copytree(fetched / "reports", top / FOLDER)
+            shutil.copyfile(fetched / MODEL, top / FOLDER / MODEL.name)
     test, seconds = summary["test"], round(time.monotonic() - start)
     print(
         f"\n{name}: {test['accuracy']:.2%} of {test['examples']} test examples right "
         f"({test['accuracy_low']:.1%} to {test['accuracy_high']:.1%} with {100 * level:.4g} % confidence), "
         f"{summary['model']['parameters']:,} parameters, {seconds} s\n\n"
         f"  look at the figures   {FOLDER}/figures/\n"
+        f"  use the model         cct predict --model {FOLDER / MODEL.name} IMAGE\n"
         f"  open the MLflow UI    make ui\n"
         f'  change a parameter    make demo ARGS="-S train.epochs=60 -S model.num_layers=4"\n'
     )

@@ -69,7 +69,11 @@ def prepare_arrays(source: Source, arrays: Arrays, preprocess: PreprocessParams)
             "val": Split(arrays.train_inputs, val, labels[val]),
             "test": Split(arrays.test_inputs, np.arange(len(arrays.test_labels)), arrays.test_labels),
         },
-        facts={"source_sha256": {role: file.sha256 for role, file in source.files.items()}},
+        facts={
+            "resize": preprocess.resize,
+            "background": preprocess.background,
+            "source_sha256": {role: file.sha256 for role, file in source.files.items()},
+        },
     )
 
 

@@ -10,22 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cct.errors import CCTError
-
-DECIMALS = 6  # in reports: finer than one example in 100,000, coarser than rounding noise of another order of summation
-
-
-class MetricsError(CCTError):
-    """The outputs of a model cannot be scored: they are absent, not finite, or not for these classes."""
-
-
-def softmax(logits_nk: np.ndarray) -> np.ndarray:
-    """Probabilities (n, k) as float64. Each row sums to one.
-
-    Raises:
-        MetricsError: a logit is infinite or not a number.
-    """
-    return np.exp(_log_softmax(logits_nk))
+from cct.evaluation.softmax import DECIMALS, MetricsError, log_softmax, softmax
 
 
 def cross_entropy(logits_nk: np.ndarray, labels_n: np.ndarray) -> float:
@@ -36,7 +21,7 @@ def cross_entropy(logits_nk: np.ndarray, labels_n: np.ndarray) -> float:
         ValueError: there is no example, or a label is outside 0..k-1.
     """
     labels_n = _labels(labels_n, logits_nk)
-    return float(-_log_softmax(logits_nk)[np.arange(len(labels_n)), labels_n].mean())
+    return float(-log_softmax(logits_nk)[np.arange(len(labels_n)), labels_n].mean())
 
 
 def top_k_accuracy(probabilities_nk: np.ndarray, labels_n: np.ndarray, k: int) -> float:
@@ -150,12 +135,27 @@ def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarra
     return float(np.abs(np.bincount(bin_n, weights=excess_n)).sum() / len(labels_n))
 
 
+def brier_score(probabilities_nk: np.ndarray, labels_n: np.ndarray) -> float:
+    """Mean squared distance between the probabilities and the true class's one-hot vector, from 0 (best) to 2.
+
+    Source: Brier 1950, Verification of Forecasts Expressed in Terms of Probability, equation 2.
+
+    Raises:
+        ValueError: there is no example, or a label is outside 0..k-1.
+    """
+    labels_n = _labels(labels_n, probabilities_nk)
+    distance_nk = np.asarray(probabilities_nk, np.float64) - np.eye(probabilities_nk.shape[1])[labels_n]
+    return float((distance_nk**2).sum(axis=1).mean())
+
+
 class Scores(NamedTuple):
-    """The inputs of test metrics."""
+    """The inputs of test metrics. Calibrated logits are divided by the model's temperature."""
 
     logits_nk: np.ndarray
     probabilities_nk: np.ndarray
     labels_n: np.ndarray
+    calibrated_logits_nk: np.ndarray
+    calibrated_nk: np.ndarray  # probabilities
 
 
 class EvaluationMetric(NamedTuple):
@@ -203,6 +203,22 @@ def _calibration_error(scores: Scores) -> float:
     return expected_calibration_error(scores.probabilities_nk, scores.labels_n)
 
 
+def _brier_score(scores: Scores) -> float:
+    return brier_score(scores.probabilities_nk, scores.labels_n)
+
+
+def _calibrated_loss(scores: Scores) -> float:
+    return cross_entropy(scores.calibrated_logits_nk, scores.labels_n)
+
+
+def _calibrated_error(scores: Scores) -> float:
+    return expected_calibration_error(scores.calibrated_nk, scores.labels_n)
+
+
+def _calibrated_brier_score(scores: Scores) -> float:
+    return brier_score(scores.calibrated_nk, scores.labels_n)
+
+
 # To add a test metric, write its function and an entry. It then appears in metrics.json, in MLflow and in dvc metrics
 # show, and `cct promote` knows its direction.
 TEST_METRICS = {
@@ -212,10 +228,16 @@ TEST_METRICS = {
     "balanced_accuracy": EvaluationMetric(_balanced_accuracy, higher_is_better=True),
     "macro_f1": EvaluationMetric(_macro_f1, higher_is_better=True),
     "calibration_error": EvaluationMetric(_calibration_error, higher_is_better=False),
+    "brier_score": EvaluationMetric(_brier_score, higher_is_better=False),
+    "calibrated_loss": EvaluationMetric(_calibrated_loss, higher_is_better=False),
+    "calibrated_calibration_error": EvaluationMetric(_calibrated_error, higher_is_better=False),
+    "calibrated_brier_score": EvaluationMetric(_calibrated_brier_score, higher_is_better=False),
 }
 
 
-def compute_metrics(logits_nk: np.ndarray, labels_n: np.ndarray, classes: int, *, confidence: float) -> dict[str, Any]:
+def compute_metrics(
+    logits_nk: np.ndarray, labels_n: np.ndarray, classes: int, *, confidence: float, temperature: float = 1.0
+) -> dict[str, Any]:
     """All `TEST_METRICS` of a test split, ready for JSON: plain numbers of at most `DECIMALS` decimals.
 
     Args:
@@ -223,6 +245,7 @@ def compute_metrics(logits_nk: np.ndarray, labels_n: np.ndarray, classes: int, *
         labels_n: true class indices.
         classes: number of classes, k.
         confidence: level of the intervals, between 0 and 1.
+        temperature: that calibrates the model (`cct.evaluation.calibration`); it divides the logits.
 
     Returns:
         {"test": {name: value, ..., "examples": n}}. A metric with an interval also has `NAME_low` and `NAME_high`.
@@ -235,7 +258,8 @@ def compute_metrics(logits_nk: np.ndarray, labels_n: np.ndarray, classes: int, *
         raise MetricsError("the test split is empty: check the archive")
     if outputs != classes:
         raise MetricsError(f"the model has {outputs} outputs but the data has {classes} classes; train again")
-    scores = Scores(logits_nk, softmax(logits_nk), labels_n)
+    calibrated_nk = logits_nk / temperature
+    scores = Scores(logits_nk, softmax(logits_nk), labels_n, calibrated_nk, softmax(calibrated_nk))
     values: dict[str, float] = {}
     for name, metric in TEST_METRICS.items():
         if classes < metric.min_classes:
@@ -244,18 +268,6 @@ def compute_metrics(logits_nk: np.ndarray, labels_n: np.ndarray, classes: int, *
         if metric.interval:
             values[f"{name}_low"], values[f"{name}_high"] = metric.interval(scores, confidence)
     return {"test": {name: round(value, DECIMALS) for name, value in values.items()} | {"examples": examples}}
-
-
-def _log_softmax(logits_nk: np.ndarray) -> np.ndarray:
-    bad = int((~np.isfinite(logits_nk)).any(axis=1).sum())
-    if bad:
-        raise MetricsError(
-            f"the model gave infinite or undefined outputs for {bad} of {len(logits_nk)} examples: its training "
-            "diverged; try a lower learning rate"
-        )
-    shifted_nk = logits_nk.astype(np.float64)
-    shifted_nk -= shifted_nk.max(axis=1, keepdims=True)
-    return shifted_nk - np.log(np.exp(shifted_nk).sum(axis=1, keepdims=True))
 
 
 def _labels(labels_n: np.ndarray, scores_nk: np.ndarray) -> np.ndarray:

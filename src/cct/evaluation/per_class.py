@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cct.evaluation.metrics import DECIMALS, confusion_matrix, per_class_accuracy
+from cct.evaluation.metrics import confusion_matrix, per_class_accuracy
+from cct.evaluation.softmax import DECIMALS
 from cct.tables import column_places, parse_number, read_csv
 
 COLUMNS = ("class", "examples", "accuracy")

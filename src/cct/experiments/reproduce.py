@@ -1,14 +1,12 @@
 """A comparison of the files of two runs, file by file."""
 
 import csv
-import json
 import math
 import zipfile
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cct.errors import CCTError
 from cct.experiments.differences import (
     byte_differences,
     csv_differences,
@@ -17,7 +15,8 @@ from cct.experiments.differences import (
     npy_differences,
     png_differences,
 )
-from cct.runtime.machine import METADATA_KEY, platform_differences
+from cct.models.metadata import read_metadata
+from cct.runtime.machine import platform_differences
 
 
 class Verdict(IntEnum):
@@ -88,11 +87,7 @@ def machine_differences(expected: Path, found: Path) -> list[str]:
 
 def trained_on(path: Path) -> list[dict[str, Any]]:
     """The platform fingerprints that a model file has of the machines that trained it."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return json.loads(file.read("metadata.json")).get(METADATA_KEY, {}).get("trained_on", [])
-    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise CCTError(f"{path} is not a model of this project: {error}") from error
+    return read_metadata(path).get("trained_on", [])
 
 
 def _files(top: Path, name: str) -> list[str]:

@@ -4,7 +4,6 @@
 `import cct.models.build` first, because Keras finds the layers of other packages only after they are registered.
 """
 
-import json
 import os
 import shutil
 import tempfile
@@ -19,14 +18,14 @@ from mlflow.exceptions import MlflowException
 
 from cct.errors import CCTError
 from cct.inference.batches import InputError, as_batch
+from cct.inference.classifier import Classifier
 from cct.tasks.inference import INFERENCE_TASKS
 from cct.tasks.inputs import Input
 from cct.tasks.lookup import task_of
 
 FOLDER = "classifier"  # folder of the model's own files, in MLflow's folder "data"
-DESCRIPTION = "model.json"
 # Packages that the model's code imports, besides the backend.
-PACKAGES = ("keras", "mlflow", "numpy", "pandas", "pydantic", "pyyaml")
+PACKAGES = ("keras", "mlflow", "numpy", "pandas", "pillow", "pydantic", "pyyaml")
 
 
 def save_model(
@@ -61,18 +60,11 @@ def save_model(
         keras_backend=backend,
         save_exported_model=False,
     )
-    classes, model_input = meta["classes"], task_of(meta, INFERENCE_TASKS)(meta)
+    classes, model_input = meta["classes"], task_of(meta, INFERENCE_TASKS).describe_input(meta)
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder, FOLDER)
         own.mkdir()
         shutil.copyfile(model_file, own / "model.keras")
-        description = {
-            "classes": classes,
-            "dtype": model_input.dtype.name,
-            "shape": model_input.shape,
-            "backend": backend,
-        }
-        (own / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         mlflow.pyfunc.save_model(
             path,
             mlflow_model=mlflow_model,
@@ -124,20 +116,11 @@ class InputRefused(MlflowException):
         self._message = getattr(self, "_message", text)
 
 
-class Classifier:
-    """The object that `mlflow.pyfunc.load_model` wraps."""
+class TableClassifier:
+    """The object that `mlflow.pyfunc.load_model` wraps: a classifier whose predictions are a table."""
 
     def __init__(self, folder: Path) -> None:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        self.classes, self.model_input = (
-            description["classes"],
-            {name: description[name] for name in ("dtype", "shape")},
-        )
-        # Keras selects its backend at import. Only this backend is required to be installed.
-        os.environ.setdefault("KERAS_BACKEND", description["backend"])
-        from cct.models.saving import load_model
-
-        self.model = load_model(folder / "model.keras")
+        self.classifier = Classifier(folder / "model.keras")
 
     def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Label and probabilities of each input.
@@ -153,22 +136,18 @@ class Classifier:
         Raises:
             InputRefused: the inputs are not a batch for this model. A server answers with 400 and the message.
         """
-        import keras
-
-        from cct.models.saving import predict_logits
-
         if isinstance(inputs, dict):
             (inputs,) = inputs.values()
+        (model_input,) = self.classifier.model.inputs
         try:
-            batch = as_batch(inputs, **self.model_input)
+            batch = as_batch(inputs, dtype=model_input.dtype, shape=model_input.shape[1:])
         except InputError as error:
             raise InputRefused.invalid_parameter_value(str(error)) from None
-        logits = predict_logits(self.model, batch, batch_size=256)
-        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
-        table = pd.DataFrame(probabilities.astype(float), columns=[f"p_{name}" for name in self.classes])
-        table.insert(0, "label", [self.classes[k] for k in logits.argmax(axis=1)])
+        predictions = self.classifier.predict_arrays(batch)
+        table = pd.DataFrame(predictions.probabilities, columns=[f"p_{name}" for name in predictions.classes])
+        table.insert(0, "label", predictions.labels)
         return table
 
 
-def _load_pyfunc(path: str) -> Classifier:
-    return Classifier(Path(path))
+def _load_pyfunc(path: str) -> TableClassifier:
+    return TableClassifier(Path(path))

@@ -4,6 +4,7 @@ import io
 import json
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from keras import ops
 
 from cct.errors import CCTError
 from cct.files import write_atomically
+from cct.models import metadata
 from cct.models.layers import encoder, tokenizers, tokens  # noqa: F401 (so that Keras knows the layers in a file)
-from cct.runtime.machine import METADATA_KEY
 
 # A file may unpack to this many bytes, or to this many times its own size: weights cannot be compressed much.
 UNPACKED_BYTES, UNPACKED_RATIO = 1 << 26, 10
@@ -30,14 +31,14 @@ def predict_logits(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: i
     return np.concatenate(parts)
 
 
-def save_model(model: keras.Model, path: Path, *, provenance: Any = None) -> None:
-    """Write a `.keras` file atomically. Its bytes depend on the model and `provenance` alone.
+def save_model(model: keras.Model, path: Path, *, facts: Mapping[str, Any] | None = None) -> None:
+    """Write a `.keras` file atomically. Its bytes depend on the model and `facts` alone.
 
     Keras puts the date into the metadata and the zip, and Python's `id()` into the configuration. This function removes
     them; the rest depends on the model alone. The optimizer is left out, because the file is for prediction.
 
     Args:
-        provenance: JSON values for the file's metadata, under a key that Keras ignores.
+        facts: JSON values for the file's metadata, which Keras ignores (`cct.models.metadata`).
     """
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # the same layers, not compiled
     undated = io.BytesIO()
@@ -49,8 +50,8 @@ def save_model(model: keras.Model, path: Path, *, provenance: Any = None) -> Non
                 content = source.read(name)
                 if name.endswith(".json"):
                     value = _without_dates(json.loads(content))
-                    if name == "metadata.json" and provenance is not None:
-                        value[METADATA_KEY] = provenance
+                    if name == "metadata.json" and facts is not None:
+                        value[metadata.KEY] = facts
                     content = json.dumps(value, sort_keys=True).encode()
                 target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     write_atomically(path, undated.getbuffer())

@@ -6,6 +6,7 @@ at import. A stage calls `configure_backend` before it builds a model.
 
 import contextlib
 import importlib.abc
+import importlib.util
 import os
 import platform
 import re
@@ -49,6 +50,32 @@ def prepare_backend(runtime: RuntimeParams) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch requires it
     with _stderr_held_back(), _missing_backend_explained(runtime), _hidden(HIDDEN_PACKAGES):
         import keras  # noqa: F401
+
+
+def import_keras(trained_with: str) -> None:
+    """Import Keras, without messages of its backend, to use a model outside the pipeline.
+
+    If neither the environment nor an earlier import has chosen a backend, Keras gets the one that trained the model, or
+    else another one that is installed.
+
+    Raises:
+        CCTError: no backend is installed.
+    """
+    if "keras" in sys.modules:
+        return
+    if not os.environ.get("KERAS_BACKEND"):
+        found = [name for name in dict.fromkeys((trained_with, *BACKENDS)) if importlib.util.find_spec(name)]
+        if not found:
+            raise CCTError(f"Keras needs one of {', '.join(BACKENDS)}, and none is installed: make setup")
+        os.environ["KERAS_BACKEND"] = found[0]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _stderr_held_back(), _hidden(HIDDEN_PACKAGES):
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.config.list_physical_devices("GPU")  # TensorFlow writes about a missing GPU when it first looks for one
 
 
 def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:

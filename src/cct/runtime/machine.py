@@ -11,7 +11,6 @@ import socket
 from pathlib import Path
 from typing import Any
 
-METADATA_KEY = "cct"  # key in a `.keras` file's metadata, for the platforms that trained it
 # Instruction sets, as Linux names them, for which oneDNN, Eigen, XLA and PyTorch have special kernels.
 KERNEL_FLAGS = (
     "sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni",

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from cct import params
 from cct.data.store import read_meta, read_split
-from cct.evaluation.metrics import compute_metrics, softmax
+from cct.evaluation.metrics import compute_metrics
 from cct.evaluation.per_class import write_per_class
 from cct.evaluation.predictions import write_predictions
+from cct.evaluation.softmax import softmax
 from cct.files import require_writable, sha256_of_file
+from cct.models.metadata import model_metadata
 from cct.models.saving import load_model, predict_logits
 from cct.paths import METRICS, MODEL, PARAMS, PER_CLASS, PREDICTIONS, PROCESSED
 from cct.runtime.backend import configure_backend, describe_platform
@@ -30,11 +32,16 @@ def main(tracker: "Tracker") -> None:
     log.info(describe_platform(configure_backend(runtime, seed=0)))
     model, sha256 = load_model(MODEL), sha256_of_file(MODEL)
     logits = predict_logits(model, inputs, batch_size=evaluate.batch_size)
-    summary = compute_metrics(logits, labels, len(meta["classes"]), confidence=evaluate.confidence_level)
+    temperature = model_metadata(MODEL).temperature
+    summary = compute_metrics(
+        logits, labels, len(meta["classes"]), confidence=evaluate.confidence_level, temperature=temperature
+    )
     macs = task_of(meta, EVALUATION_TASKS).macs(model_params, meta)
-    summary["model"] = {"parameters": model.count_params(), "macs": macs, "sha256": sha256}
+    summary["model"] = {
+        "parameters": model.count_params(), "macs": macs, "temperature": temperature, "sha256": sha256
+    }  # fmt: skip
     METRICS.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    write_predictions(PREDICTIONS, softmax(logits), labels, meta["classes"])
+    write_predictions(PREDICTIONS, softmax(logits / temperature), labels, meta["classes"])
     write_per_class(PER_CLASS, labels, logits.argmax(axis=1), meta["classes"])
     test = summary["test"]
     log.info(

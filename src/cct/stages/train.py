@@ -10,9 +10,10 @@ import keras
 from cct import params
 from cct.data.store import read_meta, read_split
 from cct.errors import CCTError
+from cct.evaluation.calibration import fit_temperature
 from cct.files import require_writable, sha256_of_file
 from cct.lockfile import cache_folder, dvc_digest, is_committed
-from cct.models.saving import save_model
+from cct.models.saving import predict_logits, save_model
 from cct.paths import HISTORY, MODEL, PARAMS, PROCESSED
 from cct.pipeline import stage_code_files
 from cct.repository import repository_root
@@ -70,7 +71,7 @@ def main(tracker: "Tracker") -> None:
                 checkpoints=checkpoints,
                 on_epoch=tracker.log_epoch,
             )
-        _write(model, history, checkpoints.notes["platforms"])
+        _write(model, history, meta, checkpoints.notes["platforms"])
         checkpoints.finish([dvc_digest(path) for path in (MODEL, HISTORY)])
         _track(tracker, history, meta, backend=runtime.backend)
 
@@ -110,11 +111,24 @@ def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], *, 
     return model
 
 
-def _write(model: keras.Model, history: list[dict[str, float]], platforms: list[dict[str, Any]]) -> None:
+def _write(
+    model: keras.Model, history: list[dict[str, float]], meta: dict[str, Any], platforms: list[dict[str, Any]]
+) -> None:
     best = best_row(history)
     which = ", averaged weights" if best_accuracy(best) > best["val_accuracy"] else ""
     log.info("best epoch %d%s: validation accuracy %.4f", best["epoch"], which, best_accuracy(best))
-    save_model(model, MODEL, provenance={"trained_on": platforms})
+    inputs, labels = read_split(PROCESSED, "val")
+    temperature = fit_temperature(predict_logits(model, inputs, batch_size=256), labels)
+    log.info("temperature %.4f, from the validation split: the model was too sure if it is above 1", temperature)
+    facts = {
+        "task": meta["task"],
+        "data": {"name": meta["name"], "digest": meta["digest"]},
+        "classes": meta["classes"],
+        "input": task_of(meta, TRAINING_TASKS).input_facts(meta),
+        "temperature": temperature,
+        "trained_on": platforms,
+    }
+    save_model(model, MODEL, facts=facts)
     write_history(HISTORY, history)
 
 

@@ -1,5 +1,35 @@
-"""The input of a logged model, by task. To add a task, write its function and an entry in `INFERENCE_TASKS`."""
+"""How a trained model is used, by task. To add a task, write its functions and an entry in `INFERENCE_TASKS`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from cct.tasks.image_classification import inference as images
+from cct.tasks.inputs import Input
 
-INFERENCE_TASKS = {"image_classification": images.describe_input}
+
+class InputReader(Protocol):
+    """Turns a user's inputs into the arrays that preprocessing would have made of them."""
+
+    def arrays(self, inputs: Sequence[Any]) -> np.ndarray:
+        """The inputs of the model, (n, ...).
+
+        Raises:
+            CCTError: an input is not one of this task.
+        """
+
+
+class InferenceTask(NamedTuple):
+    """The functions of a task for trained models.
+
+    Attributes:
+        describe_input: the model's input, from meta.json.
+        reader: the reader for what the model's metadata says of its inputs.
+    """
+
+    describe_input: Callable[[Mapping[str, Any]], Input]
+    reader: Callable[[Mapping[str, Any]], InputReader]
+
+
+INFERENCE_TASKS = {"image_classification": InferenceTask(images.describe_input, images.ImageReader)}

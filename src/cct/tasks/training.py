@@ -23,6 +23,7 @@ class TrainingTask(NamedTuple):
         build: a model from a batch of inputs to logits.
         initialize: copies the weights of a model file into a built model. Returns a text about the changed ones.
         transforms: from the number of an epoch to the transform of its batches (augmentation).
+        input_facts: how raw inputs become the model's, for the metadata of its file.
     """
 
     describe: Callable[[ModelParams], dict[str, Any]]
@@ -30,10 +31,11 @@ class TrainingTask(NamedTuple):
     build: Callable[[ModelParams, Meta], keras.Model]
     initialize: Callable[[Path, keras.Model, ModelParams, Meta], str]
     transforms: Callable[[Examples, AugmentParams, int], Callable[[int], Transform]]
+    input_facts: Callable[[Meta], dict[str, Any]]
 
 
 TRAINING_TASKS = {
     "image_classification": TrainingTask(
-        images.describe, images.memory, images.build, images.initialize, images.transforms
+        images.describe, images.memory, images.build, images.initialize, images.transforms, images.input_facts
     ),
 }

@@ -35,16 +35,21 @@ def tracking_uri() -> str:
     return f"sqlite:///{repository_root() / relative[1]}" if relative else uri
 
 
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store; None of other stores."""
+    found = re.fullmatch(r"sqlite:///([^?]+)", uri)
+    return Path(found[1]) if found else None
+
+
 def require_sqlite_file(uri: str) -> None:
     """Refuse a SQLite file that cannot be opened. MLflow itself would try for a minute, or wait for ever.
 
     Raises:
         CCTError: it is a folder or a device, or SQLite cannot open it.
     """
-    found = re.fullmatch(r"sqlite:///([^?]+)", uri)
-    if not found:
+    path = sqlite_file(uri)
+    if path is None:
         return
-    path = Path(found[1])
     if path.is_dir():
         raise CCTError(f"{path} is a folder, and MLflow needs a file there: remove it, or move it away")
     if path.exists() and not path.is_file():

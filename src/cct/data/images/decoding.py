@@ -79,8 +79,6 @@ def decode_image(content: bytes | Path, options: ImageOptions | None) -> Decoded
     Raises:
         ImageError: the file is not an image of a known format, is damaged, or has too many or too few pixels.
     """
-    from PIL import ImageOps
-
     with _opened(content) as image:
         height, width = _upright_size(image)
         decoder = {"MPO": "JPEG"}.get(str(image.format), str(image.format))  # several JPEG images in one file
@@ -90,14 +88,24 @@ def decode_image(content: bytes | Path, options: ImageOptions | None) -> Decoded
             # A JPEG is decoded at a half, quarter or eighth of its size where twice the wanted size is left.
             image.draft(None, (side, side))
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            plain = _without_alpha(_eight_bits(image), options.background)
-            pixels_hwc = fit(plain.convert("L" if options.channels == 1 else "RGB"), options)
+            pixels_hwc = to_pixels(image, options)
         except MemoryError as error:
             raise ImageError(f"{height}x{width} pixels need more memory than there is") from error
         except DAMAGED as error:
             raise ImageError(f"damaged: {one_line(error)}") from error
     return DecodedImage(pixels_hwc, height, width, decoder)
+
+
+def to_pixels(image: "Image", options: ImageOptions) -> np.ndarray:
+    """The pixels (height, width, channels) of an image that Pillow has decoded. Its EXIF rotation is applied.
+
+    Raises:
+        ValueError: its pixels have 32 bits, which have no known range.
+    """
+    from PIL import ImageOps
+
+    plain = _without_alpha(_eight_bits(ImageOps.exif_transpose(image)), options.background)
+    return fit(plain.convert("L" if options.channels == 1 else "RGB"), options)
 
 
 def fit(image: "Image", options: ImageOptions) -> np.ndarray:

@@ -13,9 +13,9 @@ from cct import paths
 from cct.data.sources import open_source
 from cct.dvc import Experiment, fetch_files, list_experiments
 from cct.errors import CCTError
-from cct.evaluation.metrics import DECIMALS
 from cct.evaluation.predictions import read_predictions
 from cct.evaluation.reports import read_metrics
+from cct.evaluation.softmax import DECIMALS
 from cct.experiments.ablation.plan import Plan, Variant
 from cct.experiments.ablation.statistics import Difference, accuracy_interval, difference, seed_deviation
 from cct.experiments.reproduce import trained_on

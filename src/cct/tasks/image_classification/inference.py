@@ -1,10 +1,13 @@
-"""Image classification: the input of a logged model."""
+"""Image classification: the inputs of a trained model."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image, fit_array, to_pixels
 from cct.tasks.inputs import Input
 
 
@@ -15,3 +18,57 @@ def describe_input(meta: Mapping[str, Any]) -> Input:
     row = np.linspace(0, 255, width).astype(np.uint8)
     example = np.broadcast_to(row[None, None, :, None], (1, height, width, channels)).copy()
     return Input("images", np.dtype("uint8"), (height, width, channels), example)
+
+
+class ImageReader:
+    """Reads images as `preprocess` read those of the training.
+
+    Attributes:
+        options: size, channels and resizing of the model's images.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        height, width, channels = facts["shape"]
+        self.options = ImageOptions(height, width, channels, facts["resize"], colour_of(facts["background"]))
+
+    def arrays(self, inputs: Sequence[Any]) -> np.ndarray:
+        """The images (n, height, width, channels), uint8.
+
+        Args:
+            inputs: each a path, the bytes of an image file, an image of Pillow, or an array of uint8 (height, width) or
+                (height, width, 1 or 3) with raw pixels.
+
+        Raises:
+            ImageError: an input is none of these, or damaged; the message names it.
+        """
+        o = self.options
+        pixels_nhwc = np.empty((len(inputs), o.height, o.width, o.channels), np.uint8)
+        for place, image in enumerate(inputs):
+            try:
+                pixels_nhwc[place] = self._pixels(image)
+            except ImageError as error:
+                name = os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {place}"
+                raise ImageError(f"{name}: {error}") from error
+        return pixels_nhwc
+
+    def _pixels(self, image: Any) -> np.ndarray:
+        if isinstance(image, str | os.PathLike):
+            return decode_image(Path(image), self.options).pixels_hwc
+        if isinstance(image, bytes | bytearray):
+            return decode_image(bytes(image), self.options).pixels_hwc
+        if isinstance(image, np.ndarray):
+            pixels_hwc = image[..., None] if image.ndim == 2 else image
+            if pixels_hwc.dtype != np.uint8 or pixels_hwc.ndim != 3 or pixels_hwc.shape[-1] not in (1, 3):
+                raise ImageError(
+                    f"an array of {image.dtype} {image.shape}, where an image is uint8 (height, width, 1 or 3), of raw "
+                    "pixels from 0 to 255"
+                )
+            if not pixels_hwc.size:
+                raise ImageError("an array without pixels")
+            return fit_array(pixels_hwc, self.options)
+        if hasattr(image, "getexif"):
+            try:
+                return to_pixels(image, self.options)
+            except (ValueError, OSError) as error:
+                raise ImageError(f"cannot be used: {error}") from error
+        raise ImageError(f"{type(image).__name__}: give a path, bytes, an image of Pillow, or an array of uint8")

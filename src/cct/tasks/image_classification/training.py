@@ -40,6 +40,11 @@ def build(params: ModelParams, meta: Mapping[str, Any]) -> keras.Model:
     )
 
 
+def input_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """How raw images become the model's, for its metadata."""
+    return {"shape": meta["image_shape"], "resize": meta["resize"], "background": meta["background"]}
+
+
 def initialize(path: Path, model: keras.Model, params: ModelParams, meta: Mapping[str, Any]) -> str:
     """Copy the weights of a model file into `model`. Returns a text about the changed or missing ones."""
     source, shape = load_model(path), tuple(meta["image_shape"])

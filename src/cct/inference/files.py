@@ -1,0 +1,64 @@
+"""The image files that a user names: files, folders, archives, patterns, and standard input."""
+
+import glob
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from cct.data.images.containers import ARCHIVE_SUFFIXES, File, open_container
+from cct.data.images.decoding import MAX_FILE_BYTES, SUFFIXES
+from cct.data.images.listing import is_image
+from cct.errors import CCTError
+
+STANDARD_INPUT = "-"
+
+
+def list_files(names: Sequence[str]) -> list[tuple[str, list[str] | None]]:
+    """What is to be read for each name, before anything is read.
+
+    Args:
+        names: files; folders and archives, whose images are taken; patterns with `*`, `?`, `[]` or `**`; and "-" for
+            the bytes of one image on standard input.
+
+    Returns:
+        Pairs of a path and the names of the images inside it; None for a file that is an image itself.
+
+    Raises:
+        CCTError: a name fits nothing, a folder or an archive cannot be read, or has no image.
+    """
+    found: list[tuple[str, list[str] | None]] = []
+    for name in names:
+        if name == STANDARD_INPUT:
+            found.append((name, None))
+            continue
+        paths = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))
+        if not paths:
+            raise CCTError(f"{name}: there is no such file or folder, and no pattern that fits one")
+        found += [(path, _inside(Path(path))) for path in paths]
+    return found
+
+
+def _inside(path: Path) -> list[str] | None:
+    if not path.is_dir() and not path.name.lower().endswith(ARCHIVE_SUFFIXES):
+        return None
+    names = open_container(path).names()
+    if not (images := [name for name in names if is_image(name)]):
+        raise CCTError(f"{path}: none of its {len(names):,} files is an image ({', '.join(SUFFIXES)})")
+    return images
+
+
+def names_of(listed: Iterable[tuple[str, list[str] | None]]) -> Iterator[str]:
+    """The names of the files of `read_files`, in its order."""
+    for path, inside in listed:
+        yield from [path] if inside is None else (f"{path.rstrip('/')}/{name}" for name in inside)
+
+
+def read_files(listed: Iterable[tuple[str, list[str] | None]]) -> Iterator[File]:
+    """The files of `list_files`."""
+    for path, inside in listed:
+        if path == STANDARD_INPUT:
+            yield File(path, sys.stdin.buffer.read(MAX_FILE_BYTES + 1))
+        elif inside is None:
+            yield File(path, Path(path))
+        else:
+            yield from open_container(Path(path)).files(inside)

@@ -1,0 +1,59 @@
+"""What a `.keras` file says of its model, in metadata that Keras ignores. Reading it needs no Keras."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from cct.errors import CCTError
+from cct.params import ParamsError, Section, parse
+
+KEY = "cct"  # in the file's metadata.json
+
+
+class ModelMetadata(Section):
+    """The metadata of a model that the pipeline trained."""
+
+    task: str = Field(description="a task of the pipeline, such as image_classification")
+    data: dict[str, str] = Field(description="name and digest of the data set that trained it")
+    classes: list[str] = Field(min_length=1, description="names in the order of the outputs")
+    input: dict[str, Any] = Field(description="how raw inputs become the model's; each task has its own facts")
+    temperature: float = Field(gt=0, description="divides the logits, so that probabilities are calibrated")
+    trained_on: list[dict[str, Any]] = Field(
+        min_length=1, description="platform fingerprints of the machines that trained it"
+    )
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata in a file; empty if it has none, as an imported checkpoint.
+
+    Raises:
+        CCTError: the file is no `.keras` file.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return json.loads(file.read("metadata.json")).get(KEY, {})
+    except FileNotFoundError as error:
+        raise CCTError(f"{path} is not there: give a .keras file, or make one with dvc repro") from error
+    except (OSError, ValueError, KeyError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise CCTError(f"{path} is not a model of this project: {error}") from error
+
+
+def model_metadata(path: Path) -> ModelMetadata:
+    """The metadata of a model that the pipeline trained.
+
+    Raises:
+        CCTError: the file is no `.keras` file, or says nothing of its classes and inputs.
+    """
+    content = read_metadata(path)
+    if not content:
+        raise CCTError(
+            f"{path} does not say what its outputs mean, as an imported checkpoint: fine-tune it with train.init_from, "
+            "and use the models/model.keras of that training"
+        )
+    try:
+        return parse(ModelMetadata, content, where=path)
+    except ParamsError as error:
+        raise CCTError(f"{path} was made by another version of this project, so train it again: {error}") from error

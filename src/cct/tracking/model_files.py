@@ -1,0 +1,48 @@
+"""Finds the file of a model that is named as people name models: a path, or an address in MLflow."""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from cct.errors import CCTError, one_line
+from cct.log import redact
+from cct.tracking.address import require_sqlite_file, sqlite_file, tracking_uri
+
+SCHEMES = ("models:/", "runs:/")
+
+
+@contextlib.contextmanager
+def model_file(name: str) -> Iterator[Path]:
+    """The `.keras` file of a model, which may be gone after the context.
+
+    Args:
+        name: a path, or models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model in MLflow.
+
+    Raises:
+        CCTError: MLflow does not have it, is not installed, or does not answer.
+    """
+    if not name.startswith(SCHEMES):
+        yield Path(name)
+        return
+    import mlflow
+
+    uri = tracking_uri()
+    require_sqlite_file(uri)
+    if (path := sqlite_file(uri)) and not path.exists():  # MLflow would make an empty store there
+        raise CCTError(f"{name} is in MLflow, and there is no store at {path}: set MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for noisy in ("alembic", "mlflow", "sqlalchemy"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="cct-model-") as folder:
+        try:
+            downloaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=name, dst_path=folder))
+        except Exception as error:  # MLflow raises its own errors, those of its client, and those of its storage
+            raise CCTError(f"{name}: MLflow ({redact(uri)}) does not give it: {one_line(error)}") from error
+        found = sorted(downloaded.rglob("model.keras"))
+        if len(found) != 1:
+            raise CCTError(f"{name} is not a model that this project logged: it has {len(found)} files model.keras")
+        yield found[0]

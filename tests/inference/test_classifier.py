@@ -1,0 +1,114 @@
+"""`cct.load`: a model outside the pipeline."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from models import CLASSES, bright_probability, brightness_model
+from PIL import Image
+
+import cct
+from cct.data.images.decoding import decode_image
+from cct.errors import CCTError
+from cct.models.saving import save_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    brightness_model(folder / "model.keras")
+    Image.new("RGB", (60, 80), (200, 200, 200)).save(folder / "bright.png")
+    Image.new("L", (6, 8), 30).save(folder / "dark.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return cct.load(folder / "model.keras")
+
+
+def test_every_kind_of_input_has_the_same_answer(model, folder):
+    path = folder / "bright.png"
+    array = np.full((80, 60, 3), 200, np.uint8)
+    with Image.open(path) as opened:
+        kinds = [str(path), path, path.read_bytes(), opened.copy(), array, array[..., 0], array[..., :1]]
+    found = model.predict(kinds)
+    assert found.labels == ["bright"] * len(kinds) and found.classes == CLASSES
+    np.testing.assert_allclose(found.probabilities[:, 1], bright_probability(200), rtol=1e-6)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    for kind in kinds:
+        assert model.predict(kind).probabilities[0, 1] == pytest.approx(bright_probability(200), rel=1e-6)
+
+
+def test_images_are_treated_as_in_training(model, tmp_path):
+    """Transparent, turned by EXIF, of another shape: as `decode_image` makes the arrays of `preprocess`."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 4), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    expected = model.predict_arrays(decode_image(tmp_path / "a.png", model.reader.options).pixels_hwc[None])
+    np.testing.assert_array_equal(model.predict(tmp_path / "a.png").probabilities, expected.probabilities)
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(model.predict(image).probabilities, expected.probabilities)
+
+
+def test_a_batch_is_more_than_one_call_of_the_model(model):
+    images = np.zeros((300, 8, 6, 3), np.uint8)
+    images[290:] = 255
+    found = model.predict(images)
+    assert found.labels == ["dark"] * 290 + ["bright"] * 10
+    assert model.predict(iter([images[0], images[299]])).labels == ["dark", "bright"]
+    assert model.predict([]).probabilities.shape == (0, 2)
+
+
+def test_the_top_classes_come_in_their_order(model, folder):
+    ((first, second),) = model.predict(folder / "dark.png").top(5)
+    assert (first[0], second[0]) == ("dark", "bright") and first[1] == pytest.approx(1 - bright_probability(30))
+    assert model.predict(folder / "dark.png").confidences[0] == first[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("no.png", "no.png: absent"),
+        (b"", "image 0: empty"),
+        (b"text", "image 0: not an image"),
+        ([np.zeros((2, 2))], "image 0: an array of float64 (2, 2), where an image is uint8"),
+        (np.zeros((4, 4, 2), np.uint8), "image 0: an array of uint8 (4, 4, 2), where"),
+        (np.zeros((0, 4, 3), np.uint8), "image 0: an array without pixels"),
+        (Image.new("F", (4, 4)), "image 0: cannot be used: pixels of 32 bits"),
+        ([3], "image 0: int: give a path, bytes, an image of Pillow, or an array of uint8"),
+    ],
+)
+def test_what_is_no_image_is_refused_by_its_name(model, given, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CCTError) as caught:
+        model.predict(given)
+    assert said in str(caught.value)
+
+
+def test_what_is_no_trained_model_is_refused(tmp_path):
+    (tmp_path / "text.keras").write_text("text")
+    model = cct.load(brightness_model(tmp_path / "whole.keras")).model
+    save_model(model, tmp_path / "bare.keras")
+    save_model(model, tmp_path / "old.keras", facts={"trained_on": [{}]})
+    for name, said in (
+        ("absent.keras", "is not there"),
+        ("text.keras", "is not a model of this project"),
+        ("bare.keras", "does not say what its outputs mean"),
+        ("old.keras", "was made by another version"),
+    ):
+        with pytest.raises(CCTError, match=said):
+            cct.load(tmp_path / name)
+    with pytest.raises(CCTError, match="has 2 outputs, but names 3 classes"):
+        cct.load(brightness_model(tmp_path / "three.keras", classes=["a", "b", "c"]))
+    with pytest.raises(CCTError, match="names the task 'sound'"):
+        cct.load(brightness_model(tmp_path / "sound.keras", task="sound"))
+
+
+def test_it_loads_in_any_folder_without_a_word(folder, tmp_path):
+    """Nothing but the answer is printed, whatever the backend says at import."""
+    code = f"import cct; print(cct.load({str(folder / 'model.keras')!r}).predict({str(folder / 'dark.png')!r}).labels)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("['dark']\n", "")
