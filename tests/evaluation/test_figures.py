@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from histories import make_history
 
+from cct.evaluation.figures.calibration import plot_reliability
 from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class_accuracy
 from cct.evaluation.figures.curves import plot_learning_rate, plot_training_curves
 from cct.evaluation.figures.images import plot_augmentations, plot_top_errors
@@ -162,6 +163,20 @@ def test_augmentation_has_a_row_for_each_kind(height, width, channels, tmp_path)
     extents = [label.get_window_extent(renderer) for label in labels]
     assert min(extent.x0 for extent in extents) >= 0 and max(extent.x1 for extent in extents) <= figure.bbox.x1
     assert plot_augmentations(rows, []).get_suptitle().endswith(": nothing")
+
+
+def test_reliability_has_the_share_that_is_right_by_confidence():
+    """Two bins: 0.9 is right once of two times, 0.3 is wrong; calibrated, all have 0.5."""
+    before_nk = np.array([[0.9, 0.1, 0.0], [0.9, 0.0, 0.1], [0.3, 0.4, 0.3]])
+    after_nk = np.array([[0.5, 0.3, 0.2], [0.5, 0.2, 0.3], [0.3, 0.5, 0.2]])
+    labels_n = np.array([0, 2, 0])
+    figure = plot_reliability(before_nk, after_nk, labels_n, errors=(0.4, 0.25), temperature=1.5)
+    above, below = figure.axes
+    before, after = above.collections
+    np.testing.assert_allclose(before.get_offsets(), [[0.4, 0], [0.9, 0.5]])
+    np.testing.assert_allclose(after.get_offsets(), [[0.5, 1 / 3]])
+    assert sorted(bar.get_height() for bar in below.patches if bar.get_height()) == [1, 2, 3]
+    assert "after, temperature 1.50: error 25.0 %" in [text.get_text() for text in above.get_legend().get_texts()]
 
 
 def test_drawing_leaves_no_trace(tmp_path):

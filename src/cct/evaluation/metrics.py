@@ -12,6 +12,8 @@ import numpy as np
 
 from cct.evaluation.softmax import DECIMALS, MetricsError, log_softmax, softmax
 
+CALIBRATION_BINS = 15
+
 
 def cross_entropy(logits_nk: np.ndarray, labels_n: np.ndarray) -> float:
     """Mean negative log likelihood of the true labels, in nats, without label smoothing.
@@ -118,10 +120,17 @@ def macro_f1(labels_n: np.ndarray, predicted_n: np.ndarray, classes: int) -> flo
     return float((2 * matrix_kk.diagonal()[seen_k] / sum_k[seen_k]).mean())
 
 
-def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarray, bins: int = 15) -> float:
+def confidence_bins(confidence_n: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
+    """The bin (n,) of each confidence, from 0. The m-th of equally wide bins, from 1, is ((m-1)/bins, m/bins]."""
+    return np.digitize(confidence_n, np.linspace(0, 1, bins + 1)[1:-1], right=True)
+
+
+def expected_calibration_error(
+    probabilities_nk: np.ndarray, labels_n: np.ndarray, bins: int = CALIBRATION_BINS
+) -> float:
     """Mean distance between confidence and accuracy over equally wide bins of confidence, weighted by their examples.
 
-    The confidence is the highest probability. The m-th bin is ((m-1)/bins, m/bins].
+    The confidence is the highest probability. `confidence_bins` has the bins.
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
 
     Raises:
@@ -130,7 +139,7 @@ def expected_calibration_error(probabilities_nk: np.ndarray, labels_n: np.ndarra
     if bins < 1:
         raise ValueError(f"bins = {bins}: must be at least 1")
     labels_n = _labels(labels_n, probabilities_nk)
-    bin_n = np.digitize(probabilities_nk.max(axis=1), np.linspace(0, 1, bins + 1)[1:-1], right=True)
+    bin_n = confidence_bins(probabilities_nk.max(axis=1), bins)
     excess_n = probabilities_nk.max(axis=1) - (probabilities_nk.argmax(axis=1) == labels_n)
     return float(np.abs(np.bincount(bin_n, weights=excess_n)).sum() / len(labels_n))
 

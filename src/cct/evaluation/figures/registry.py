@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cct.augment.params import AugmentParams
+from cct.evaluation.figures.calibration import plot_reliability
 from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class_accuracy
 from cct.evaluation.figures.curves import History, plot_learning_rate, plot_training_curves
 from cct.evaluation.figures.params import PlotParams
 from cct.evaluation.metrics import confusion_matrix
 from cct.evaluation.per_class import PerClass
 from cct.evaluation.predictions import Predictions
+from cct.evaluation.softmax import softmax
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+SMALLEST = 1e-7  # predictions.csv rounds probabilities to six decimals
 
 
 class FigureInputs(NamedTuple):
@@ -54,9 +59,20 @@ def _per_class_accuracy(given: FigureInputs) -> "Figure":
     return plot_per_class_accuracy(accuracies, test["accuracy"], test["accuracy_low"], test["accuracy_high"])
 
 
+def _reliability(given: FigureInputs) -> "Figure":
+    p, test, temperature = given.predictions, given.summary["test"], given.summary["model"]["temperature"]
+    # predictions.csv has calibrated probabilities, whose logarithms are the logits divided by the temperature.
+    before_nk = softmax(temperature * np.log(np.maximum(p.probabilities_nk, SMALLEST)))
+    return plot_reliability(
+        before_nk, p.probabilities_nk, p.labels_n, temperature=temperature,
+        errors=(test["calibration_error"], test["calibrated_calibration_error"]),
+    )  # fmt: skip
+
+
 FIGURES: dict[str, Callable[[FigureInputs], "Figure"]] = {
     "training_curves": _training_curves,
     "learning_rate": _learning_rate,
     "confusion_matrix": _confusion_matrix,
     "per_class_accuracy": _per_class_accuracy,
+    "reliability": _reliability,
 }
