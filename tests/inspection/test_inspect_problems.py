@@ -197,12 +197,10 @@ def test_what_only_people_can_mend_comes_before_the_command(tmp_path):
     small_classes(tmp_path / "data")
     (tmp_path / "data/cat/empty.png").write_bytes(b"")
     report = inspected(tmp_path / "data", tmp_path)
-    assert report.facts["to_do"] == "To do before any training: add images of owl, rat."
+    assert report.facts["to_do"] == "To do before any training: add images of owl, rat; mend or remove 1 bad image."
     found = problems(report)["small_classes"]
-    assert found.title == "2 classes with fewer than 3 different images" and list(found.examples) == [
-        "owl: 2",
-        "rat: 1",
-    ]
+    assert found.title == "2 classes with fewer than 3 different images"
+    assert found.examples[:2] == ["owl: 2", "rat: 1"] and "leaves nothing on one side of: rat" in found.examples[2]
 
 
 def test_groups_of_duplicates_have_their_names_and_images(tmp_path):
@@ -217,7 +215,7 @@ def test_fractions_of_the_parameters_decide(tmp_path):
     make_folder(tmp_path / "data", {"cat": 4, "dog": 4})
     assert inspected(tmp_path / "data", tmp_path).ready
     refused = inspected(tmp_path / "data", tmp_path, test_fraction=0.9)
-    assert not refused.ready and "test_fraction" in problems(refused)["small_classes"].title
+    assert not refused.ready and "test_fraction" in problems(refused)["splits"].remedy
 
 
 def test_facts_are_counted(tmp_path):
@@ -245,4 +243,17 @@ def test_a_split_whose_images_are_all_bad_is_refused_as_preprocess_does(tmp_path
             noise(100 * number + image).save(tmp_path / "data/train" / name / f"{image}.png")
     report = inspected(tmp_path / "data", tmp_path, on_bad_image="skip")
     assert not report.ready and not preprocess_accepts(tmp_path / "data", tmp_path, on_bad_image="skip")
-    assert "all images of its split test are bad" in problems(report)["small_classes"].title
+    assert "all images of its split test are bad" in problems(report)["splits"].remedy
+    assert "all images of its split test are bad" in report.facts["to_do"]
+
+
+def test_every_group_of_equal_images_is_counted(tmp_path):
+    """Also of images that are nearly equal to others, in the order of the source."""
+    for label, numbers in (("a", range(8)), ("b", range(8, 16))):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in numbers:
+            for copy in ("one", "two"):
+                noise(number).save(tmp_path / "data" / label / f"{number:02}-{copy}.png")
+    found = problems(inspected(tmp_path / "data", tmp_path))["exact_duplicates"]
+    assert found.count == 16 and len(found.examples) == 5 and found.more == 11
+    assert found.examples[0] == "a/00-one.png = a/00-two.png"

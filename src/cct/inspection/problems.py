@@ -138,11 +138,13 @@ def _splits(checked: Checked) -> list[Problem]:
     """Classes that are too small, and training images of one colour, as preprocess refuses them."""
     splitting = checked.splitting
     if splitting.error:
-        small, needed = splitting.small, splitting.needed
-        title = f"{many(len(small), 'class')} with fewer than {needed} different images" if small else splitting.error
+        small = splitting.small
+        if not small:
+            return [Problem("splits", splitting.error, 1, remedy=splitting.error)]
+        title = f"{many(len(small), 'class')} with fewer than {splitting.needed} different images"
         examples = [f"{name}: {count:,}" for name, count in small.items()][:SHOWN]
-        remedy = f"add images of {', '.join([*small][:SHOWN])}" if small else "add images to these classes"
-        return [Problem("small_classes", title, max(1, len(small)), examples, _more(small), remedy)]
+        remedy = f"add images of {', '.join([*small][:SHOWN])}"
+        return [Problem("small_classes", title, len(small), [*examples, splitting.error], _more(small), remedy)]
     train = np.flatnonzero(splitting.split_n == TRAIN)
     first = thumbnails(checked.examined, train[:1])
     constant = (first.min(axis=(1, 2)) == first.max(axis=(1, 2))).ravel()
@@ -167,10 +169,10 @@ def _duplicates(checked: Checked) -> list[Problem]:
             leaks.append(group)
         if len({examined.items[row].label for row in group}) > 1:
             conflicts.append(group)
-        distinct, first, count = np.unique(digest_n[group], return_index=True, return_counts=True)
-        repeated = set(distinct[count > 1][:SHOWN].tolist())
-        exact += [group[digest_n[group] == digest] for digest in sorted(repeated)]
-        near += [group[np.sort(first)]] if len(distinct) > 1 else []
+        _, first, kind_n, count = np.unique(digest_n[group], return_index=True, return_inverse=True, return_counts=True)
+        equal_rows = np.split(group[np.argsort(kind_n, kind="stable")], np.cumsum(count)[:-1])
+        exact += sorted((rows for rows in equal_rows if len(rows) > 1), key=lambda rows: rows[0])
+        near += [group[np.sort(first)]] if len(first) > 1 else []
     equal, similar = examined.duplicates.exact, examined.duplicates.near
     alike = many(len(leaks), "group")
     found = [

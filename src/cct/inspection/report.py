@@ -148,8 +148,8 @@ def _to_do(problems: Sequence[Problem], suggestion: Suggestion) -> str:
     refused = [problem for problem in problems if problem.remedy]
     if not refused:
         return "Ready: preprocess would accept these images with the parameters as they are."
-    by_hand = [problem.remedy for problem in refused if not problem.by_command]
-    if by_hand:
-        return f"To do before any training: {printable('; '.join(by_hand))}."
+    if not all(problem.by_command for problem in refused):
+        ordered = sorted(refused, key=lambda problem: problem.by_command)
+        return f"To do before any training: {printable('; '.join(problem.remedy for problem in ordered))}."
     remedies = " and ".join(problem.remedy for problem in refused)
     return f"To do: run the suggested command, which has parameters for this; or {remedies}."
