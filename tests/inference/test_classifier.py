@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from models import CLASSES, bright_probability, brightness_model
+from models import CLASSES, FACTS, bright_probability, brightness_model
 from PIL import Image
 
 import cct
@@ -101,8 +101,11 @@ def test_what_is_no_trained_model_is_refused(tmp_path):
     ):
         with pytest.raises(CCTError, match=said):
             cct.load(tmp_path / name)
-    with pytest.raises(CCTError, match="has 2 outputs, but names 3 classes"):
+    with pytest.raises(CCTError, match=r"have 3 classes, but its model maps \(8, 6, 3\) to \(2,\)"):
         cct.load(brightness_model(tmp_path / "three.keras", classes=["a", "b", "c"]))
+    for name, value in (("shape", [8, 6]), ("resize", "fold"), ("background", "no colour")):
+        with pytest.raises(CCTError, match=name):
+            cct.load(brightness_model(tmp_path / "crafted.keras", input=FACTS["input"] | {name: value}))
     with pytest.raises(CCTError, match="names the task 'sound'"):
         cct.load(brightness_model(tmp_path / "sound.keras", task="sound"))
 

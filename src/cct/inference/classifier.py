@@ -63,13 +63,17 @@ class Classifier:
             CCTError: the file is no model that the pipeline trained, or no backend of Keras is installed.
         """
         self.metadata: ModelMetadata = model_metadata(path)
-        self.reader = task_of({"task": self.metadata.task}, INFERENCE_TASKS).reader(self.metadata.input)
-        import_keras(self.metadata.trained_on[-1]["backend"])
+        self.reader = task_of({"task": self.metadata.task}, INFERENCE_TASKS).reader(self.metadata.input, path)
+        import_keras(str(self.metadata.trained_on[-1].get("backend")))
         from cct.models.saving import load_model
 
         self.model = load_model(path)
-        if self.model.output_shape[-1] != len(self.classes):
-            raise CCTError(f"{path} has {self.model.output_shape[-1]} outputs, but names {len(self.classes)} classes")
+        shapes = self.model.input_shape[1:], self.model.output_shape[1:]
+        if shapes != (self.reader.shape, (len(self.classes),)):
+            raise CCTError(
+                f"{path} says that inputs {self.reader.shape} have {len(self.classes)} classes, but its model maps "
+                f"{shapes[0]} to {shapes[1]}: it was changed, so train it again"
+            )
 
     @property
     def classes(self) -> list[str]:

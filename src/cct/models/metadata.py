@@ -34,7 +34,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            return json.loads(file.read("metadata.json")).get(KEY, {})
+            found = json.loads(file.read("metadata.json")).get(KEY)
+            return found if isinstance(found, dict) else {}
     except FileNotFoundError as error:
         raise CCTError(f"{path} is not there: give a .keras file, or make one with dvc repro") from error
     except (OSError, ValueError, KeyError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:

@@ -64,7 +64,8 @@ def import_keras(trained_with: str) -> None:
     if "keras" in sys.modules:
         return
     if not os.environ.get("KERAS_BACKEND"):
-        found = [name for name in dict.fromkeys((trained_with, *BACKENDS)) if importlib.util.find_spec(name)]
+        wanted = dict.fromkeys(name for name in (trained_with, *BACKENDS) if name in BACKENDS)
+        found = [name for name in wanted if importlib.util.find_spec(name)]
         if not found:
             raise CCTError(f"Keras needs one of {', '.join(BACKENDS)}, and none is installed: make setup")
         os.environ["KERAS_BACKEND"] = found[0]

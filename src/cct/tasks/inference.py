@@ -1,6 +1,7 @@
 """How a trained model is used, by task. To add a task, write its functions and an entry in `INFERENCE_TASKS`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -10,7 +11,13 @@ from cct.tasks.inputs import Input
 
 
 class InputReader(Protocol):
-    """Turns a user's inputs into the arrays that preprocessing would have made of them."""
+    """Turns a user's inputs into the arrays that preprocessing would have made of them.
+
+    Attributes:
+        shape: of one input of the model.
+    """
+
+    shape: tuple[int, ...]
 
     def arrays(self, inputs: Sequence[Any]) -> np.ndarray:
         """The inputs of the model, (n, ...).
@@ -25,11 +32,11 @@ class InferenceTask(NamedTuple):
 
     Attributes:
         describe_input: the model's input, from meta.json.
-        reader: the reader for what the model's metadata says of its inputs.
+        reader: the reader for what the metadata of a model's file says of its inputs.
     """
 
     describe_input: Callable[[Mapping[str, Any]], Input]
-    reader: Callable[[Mapping[str, Any]], InputReader]
+    reader: Callable[[Mapping[str, Any], Path], InputReader]
 
 
 INFERENCE_TASKS = {"image_classification": InferenceTask(images.describe_input, images.ImageReader)}

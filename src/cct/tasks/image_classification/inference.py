@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, field_validator
 
 from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image, fit_array, to_pixels
+from cct.params import Section, parse
 from cct.tasks.inputs import Input
 
 
@@ -20,16 +22,37 @@ def describe_input(meta: Mapping[str, Any]) -> Input:
     return Input("images", np.dtype("uint8"), (height, width, channels), example)
 
 
+class ImageFacts(Section):
+    """What a model's file says of its images."""
+
+    shape: list[Annotated[int, Field(ge=1, le=4096)]] = Field(min_length=3, max_length=3)
+    resize: Literal["crop", "pad", "stretch"]
+    background: str
+
+    @field_validator("background")
+    @classmethod
+    def _is_colour(cls, text: str) -> str:
+        colour_of(text)  # a ValueError is a mistake
+        return text
+
+
 class ImageReader:
     """Reads images as `preprocess` read those of the training.
 
     Attributes:
-        options: size, channels and resizing of the model's images.
+        shape: height, width and channels of the model's images.
+        options: their size, channels and resizing.
     """
 
-    def __init__(self, facts: Mapping[str, Any]) -> None:
-        height, width, channels = facts["shape"]
-        self.options = ImageOptions(height, width, channels, facts["resize"], colour_of(facts["background"]))
+    def __init__(self, facts: Mapping[str, Any], where: Path) -> None:
+        """Read the facts in the metadata of a model's file.
+
+        Raises:
+            ParamsError: they have mistakes.
+        """
+        checked = parse(ImageFacts, facts, where=where)
+        self.shape = height, width, channels = tuple(checked.shape)
+        self.options = ImageOptions(height, width, channels, checked.resize, colour_of(checked.background))
 
     def arrays(self, inputs: Sequence[Any]) -> np.ndarray:
         """The images (n, height, width, channels), uint8.
