@@ -4,6 +4,7 @@ import unicodedata
 
 import pytest
 
+from cct.data.arrays import DataError
 from cct.data.images.listing import SPLIT_FOLDERS, list_class_folders
 
 
@@ -56,6 +57,18 @@ def test_folders_around_everything_are_no_classes(around):
     assert triples(found) == [(f"{around}cats/1.png", "cats", None), (f"{around}dogs/1.png", "dogs", None)]
     with_splits = listed(f"{around}train/cats/1.png", f"{around}val/dogs/1.png")
     assert [item.split for item in with_splits.items] == ["train", "val"]
+
+
+@pytest.mark.parametrize("name", ["test", "Test Set", "val", "photos/dev"])
+def test_one_split_around_everything_is_not_trained_on(name):
+    with pytest.raises(DataError, match=f"^photos: {name.split('/')[-1]} looks like a split, but there is no train: "):
+        listed(f"{name}/cats/1.png", f"{name}/dogs/1.png")
+
+
+def test_a_folder_called_train_or_one_with_splits_may_be_around_everything():
+    assert listed("train/cats/1.png", "train/dogs/1.png").classes == ["cats", "dogs"]
+    found = listed("test/train/cats/1.png", "test/val/dogs/1.png")
+    assert [item.split for item in found.items] == ["train", "val"]
 
 
 @pytest.mark.parametrize(("choice", "classes"), [("top", ["birds", "cats"]), ("leaf", ["eagle", "lion", "tiger"])])
