@@ -191,6 +191,8 @@ CASES = {
     # traps in archives
     "an absolute name in a zip": (zip_member("/etc/passwd.png"), "'/etc/passwd.png' is a name outside of the archive's own folder: make the archive"),
     "a drive in a zip": (zip_member("C:/a/1.png"), "'C:/a/1.png' is a name outside of"),
+    "a drive with a backslash in a zip": (zip_member("C:\\a\\1.png"), "'C:/a/1.png' is a name outside of"),
+    "a drive in a tar": (tar_member("c:/a/1.png"), "'c:/a/1.png' is a name outside of"),
     "an upward name in a zip": (zip_member("../../a/1.png"), "'../../a/1.png' is a name outside of"),
     "backslashes upward in a zip": (zip_member("..\\..\\a\\1.png"), "'../../a/1.png' is a name outside of"),
     "a link in a zip": (zip_member(mode=stat.S_IFLNK | 0o777), "'a/1.png' is a link or a device: an archive of images may have plain files and folders only"),

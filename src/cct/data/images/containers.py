@@ -5,6 +5,7 @@ import functools
 import gzip
 import lzma
 import os
+import re
 import stat
 import tarfile
 import zipfile
@@ -291,9 +292,12 @@ def _require_bounded(path: Path, unpacked: int, limit: int) -> None:
 
 
 def _require_inside(path: Path, name: str) -> None:
-    """Refuse absolute names and names with `..`. They are harmless here, but the archive was made to do harm."""
+    """Refuse absolute names, also on a drive of Windows, and names with `..`.
+
+    They are harmless here, but the archive was made to do harm.
+    """
     parts = name.replace("\\", "/").split("/")
-    if ".." in parts or name.startswith(("/", "\\")) or (len(name) > 1 and name[1] == ":"):
+    if ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", name):
         raise DataError(
             f"{path}: {_shown(name)} is a name outside of the archive's own folder: make the archive in the folder "
             "above the images, with relative names"
