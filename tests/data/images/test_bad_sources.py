@@ -246,6 +246,21 @@ def test_bad_sources_are_refused(name, tmp_path):
     assert name in ("nothing there", "an unreadable folder") or str(path) in message or str(path.parent) in message
 
 
+TABLES = {
+    "a bad image": (PATHS + ROWS + "cats/none.png,cats\n", "1 of 7 images cannot be used"),
+    "one class": (PATHS + "cats/00.png,cats\n", "all images are of one class"),
+    "a class of one image": (PATHS + ROWS.replace("cats/02.png,cats", "cats/02.png,birds"), "a fraction of 0.2"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_errors_about_the_images_of_a_table_name_the_table(name, tmp_path):
+    text, sentence = TABLES[name]
+    path = table(text)(tmp_path)
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))}: {sentence}"):
+        prepare(list_images(path), preprocess_params(), name="photos", folder=tmp_path / "decoded", made_by=[])
+
+
 def test_there_are_sixty_and_more():
     assert len(CASES) >= 60
 

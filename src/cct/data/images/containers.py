@@ -45,9 +45,15 @@ class File(NamedTuple):
 
 
 class Container(Protocol):
-    """A folder or an archive."""
+    """A folder or an archive.
+
+    Attributes:
+        path: the folder or the archive.
+        where: the file or folder that errors name.
+    """
 
     path: Path
+    where: Path
 
     def identity(self, names: Sequence[str]) -> list[Any]:
         """JSON values that change when the files with these names change: names, sizes and times."""
@@ -92,7 +98,7 @@ class Folder:
     """A folder. Links are followed, and a link to a folder above itself is not entered again."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = self.where = path
 
     def identity(self, names: Sequence[str]) -> list[Any]:
         return [(name, *_size_and_time(self.path / name)) for name in names]
@@ -123,11 +129,11 @@ class Folder:
 
 
 class FilesOfManifest(Folder):
-    """The files that a manifest names, relative to a folder."""
+    """The files that a manifest names, relative to its folder. Errors name the manifest."""
 
-    def __init__(self, path: Path, listed: Sequence[str]) -> None:
-        super().__init__(path)
-        self.listed = listed
+    def __init__(self, manifest: Path, listed: Sequence[str]) -> None:
+        super().__init__(manifest.parent)
+        self.where, self.listed = manifest, listed
 
     def names(self) -> list[str]:
         return sorted(self.listed)
@@ -137,7 +143,7 @@ class Archive:
     """A file with files in it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = self.where = path
 
     def identity(self, names: Sequence[str]) -> list[Any]:
         return [*names, *_size_and_time(self.path)]

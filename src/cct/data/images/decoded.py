@@ -115,7 +115,7 @@ def reading_order(container: Container, names: Sequence[str]) -> np.ndarray:
 
 def changed(container: Container) -> DataError:
     """The error about a container that changed."""
-    return DataError(f"{container.path} changed while it was read: run the command again")
+    return DataError(f"{container.where} changed while it was read: run the command again")
 
 
 def _decode(

@@ -48,7 +48,7 @@ def list_images(path: Path, class_folder: ClassFolder | None = None) -> ImageFil
     if manifest := path if is_table else manifest_in(path) if path.is_dir() else None:
         listing = read_manifest(manifest)
         names = {item.name for item in listing.items}
-        container = FilesOfManifest(manifest.parent, sorted(names))
+        container = FilesOfManifest(manifest, sorted(names))
         if path.is_dir() and (others := sum(is_image(name) and name not in names for name in Folder(path).names())):
             listing = listing._replace(ignored={f"images that {manifest.name} does not name": others})
         return ImageFiles(container, listing)
@@ -83,9 +83,9 @@ def prepare_images(
     classes = list(classes or found)
     unknown = sorted(set(found) - set(classes))
     if unknown:
-        raise DataError(f"{container.path}: classes that the descriptor does not name: {', '.join(unknown[:20])}")
+        raise DataError(f"{container.where}: classes that the descriptor does not name: {', '.join(unknown[:20])}")
     if len(found) < 2:
-        raise DataError(f"{container.path}: all images are of one class ({found[0]}): a classifier needs two or more")
+        raise DataError(f"{container.where}: all images are of one class ({found[0]}): a classifier needs two or more")
     _log_ignored(ignored)
     names = [item.name for item in items]
     with _decoded(container, names, preprocess, folder=folder, made_by=made_by) as decoded:
@@ -98,7 +98,7 @@ def prepare_images(
         try:
             split_n[good] = choose_splits(labels, good, groups, preprocess, classes=classes)
         except DataError as error:
-            raise DataError(f"{container.path}: {error}") from error
+            raise DataError(f"{container.where}: {error}") from error
         grey = preprocess.channels == "auto" and bool(decoded.facts_n["grey"][good].all())
         pixels = decoded.pixels_nhwc[..., :1] if grey else decoded.pixels_nhwc
         members = {split: np.flatnonzero(split_n == SPLIT_CODES[split]) for split in SPLITS}
@@ -234,7 +234,7 @@ def _bad_images(
     listed = [f"{one['file']}: {one['reason']}" for one in bad]
     if bad and (preprocess.on_bad_image == "fail" or len(bad) == len(names)):
         lines = [
-            f"{container.path}: {len(bad):,} of {len(names):,} images cannot be used: mend or remove them, or set "
+            f"{container.where}: {len(bad):,} of {len(names):,} images cannot be used: mend or remove them, or set "
             "preprocess.on_bad_image to skip",
             *listed[:MAX_LISTED],
             *([f"and {len(bad) - MAX_LISTED:,} more"] if len(bad) > MAX_LISTED else []),
