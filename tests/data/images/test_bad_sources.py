@@ -140,9 +140,9 @@ ROWS = "".join(f"{name},{name.split('/')[0]}\n" for name in two_classes(3))
 CASES = {
     # folders
     "nothing there": (nothing, "data.source = '.*photos': there is no such file or folder here .* run dvc add, or give"),
-    "an empty folder": (folder([]), "there is no image (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff), but no files"),
+    "an empty folder": (folder([]), "there is no image (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff), and no other file$"),
     "texts only": (folder([], content={"a/x.txt": b"a", "b/y.md": b"b"}), "there is no image (.*), but 2 text files"),
-    "other files only": (folder([], content={"a/x.mp3": b"a", "b/y": b"b"}), "there is no image (.*), but 1 .mp3 files, 1 files without an ending"),
+    "other files only": (folder([], content={"a/x.mp3": b"a", "b/y": b"b"}), "there is no image (.*), but 1 .mp3 file, 1 file without an ending$"),
     "hidden images only": (folder([".a/1.png", "b/.1.png"]), "there is no image (.*), but 2 hidden files"),
     "rubbish of macOS only": (folder(["__MACOSX/a/1.png", "a/Thumbs.db"]), "there is no image (.*), but 2 files of an operating system"),
     "images without a folder": (folder(["1.png", "2.png"]), "images without a class folder: 2 (1.png, 2.png): move each into a folder"),
@@ -170,7 +170,7 @@ CASES = {
     "a hundred and more bad images": (folder([], content=two_classes(6) | {f"cats/x{n:03}.jpg": b"" for n in range(130)}), r"130 of 142 images (.|\n)*cats/x099.jpg: empty\n  and 30 more$"),
     # archives that are none
     "an empty zip": (bytes_of("photos.zip", b""), "damaged, or not a zip file: File is not a zip file"),
-    "a zip without members": (lambda path: write_zip(path / "photos.zip", {}), "there is no image (.*), but no files"),
+    "a zip without members": (lambda path: write_zip(path / "photos.zip", {}), "there is no image (.*), and no other file$"),
     "a text called .zip": (bytes_of("photos.zip", b"hello" * 99), "damaged, or not a zip file: File is not a zip file"),
     "half a zip": (lambda path: bytes_of("photos.zip", zip_bytes()[:900])(path), "damaged, or not a zip file: File is not a zip file"),
     "an empty tar": (bytes_of("photos.tar", b""), "damaged after 0 members, or not a tar archive: empty file"),

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from cct.data.arrays import DataError
-from cct.data.images.listing import SPLIT_FOLDERS, list_class_folders
+from cct.data.images.listing import SPLIT_FOLDERS, describe_ignored, list_class_folders
 
 
 def listed(*names, class_folder=None):
@@ -108,3 +108,18 @@ def test_other_files_are_ignored_and_counted():
         "images of a format that is not read (.heic)": 1,
         "text files": 3,
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "one"),
+    [
+        ("files of an operating system", "1 file of an operating system"),
+        ("hidden files", "1 hidden file"),
+        ("images of a format that is not read (.heic)", "1 image of a format that is not read (.heic)"),
+        (".files files", "1 .files file"),
+        ("files without an ending", "1 file without an ending"),
+        ("images that manifest.csv does not name", "1 image that manifest.csv does not name"),
+    ],
+)
+def test_one_ignored_file_is_singular(kind, one):
+    assert describe_ignored({kind: 1, "text files": 2000}) == f"{one}, 2,000 text files"

@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from cct.data.arrays import DataError, unfit_class_names
@@ -80,8 +80,8 @@ def list_class_folders(names: Iterable[str], *, where: object, class_folder: Cla
     ignored: Counter[str] = Counter()
     paths = [parts for name in names if _is_image(parts := name.split("/"), ignored)]
     if not paths:
-        present = ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()) or "no files"
-        raise DataError(f"{where}: there is no image ({', '.join(SUFFIXES)}), but {present}")
+        present = f"but {describe_ignored(ignored)}" if ignored else "and no other file"
+        raise DataError(f"{where}: there is no image ({', '.join(SUFFIXES)}), {present}")
     first = _common_folders(paths)
     splits = _split_folders({parts[first] for parts in paths if len(parts) > first + 1}, where)
     items, bare, nested = [], [], []
@@ -107,6 +107,12 @@ def list_class_folders(names: Iterable[str], *, where: object, class_folder: Cla
         )
     require_class_names({item.label for item in items}, where)
     return make_listing(sorted(items, key=_class_and_name), ignored)
+
+
+def describe_ignored(ignored: Mapping[str, int]) -> str:
+    """The number of ignored files of each kind: "1 text file, 2 hidden files"."""
+    kinds = {kind: re.sub(r"(^| )(file|image)s\b", r"\1\2", kind, count=1) for kind in ignored}
+    return ", ".join(f"{count:,} {kinds[kind] if count == 1 else kind}" for kind, count in ignored.items())
 
 
 def split_of(text: str) -> str | None:

@@ -13,7 +13,7 @@ from cct.data.images.containers import Container, FilesOfManifest, Folder, open_
 from cct.data.images.decoded import Decoded, OtherSize, decoded_folder, decoded_images
 from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image
 from cct.data.images.duplicates import Duplicates, find_duplicates
-from cct.data.images.listing import NOT_READ, ClassFolder, Item, Listing, is_image, list_class_folders
+from cct.data.images.listing import NOT_READ, ClassFolder, Item, Listing, describe_ignored, is_image, list_class_folders
 from cct.data.images.manifest import READERS, manifest_in, read_manifest
 from cct.data.params import MAX_SIZE, MIN_SIZE, PreprocessParams
 from cct.data.prepare import Prepared, Split
@@ -126,7 +126,7 @@ def _log_ignored(ignored: Mapping[str, int]) -> None:
         log.log(
             logging.WARNING if unread else logging.INFO,
             "ignored: %s%s",
-            ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()),
+            describe_ignored(ignored),
             ". Convert images of other formats to JPEG or PNG first" if unread else "",
         )
 
