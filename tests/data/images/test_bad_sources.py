@@ -139,7 +139,7 @@ ROWS = "".join(f"{name},{name.split('/')[0]}\n" for name in two_classes(3))
 # What is made, and how the message begins after the path.
 CASES = {
     # folders
-    "nothing there": (nothing, "data.source = '.*photos': there is no such file or folder here .* run dvc add, or give"),
+    "nothing there": (nothing, "data.source = '.*photos': there is no such file or folder$"),
     "an empty folder": (folder([]), "there is no image (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff), and no other file$"),
     "texts only": (folder([], content={"a/x.txt": b"a", "b/y.md": b"b"}), "there is no image (.*), but 2 text files"),
     "other files only": (folder([], content={"a/x.mp3": b"a", "b/y": b"b"}), "there is no image (.*), but 1 .mp3 file, 1 file without an ending$"),
@@ -244,6 +244,13 @@ def test_bad_sources_are_refused(name, tmp_path):
     start = "" if name == "nothing there" else r"[^:]*?[,:]? "
     assert re.match(f"^{start}{pattern}", message), message
     assert name in ("nothing there", "an unreadable folder") or str(path) in message or str(path.parent) in message
+
+
+def test_a_relative_path_without_a_file_has_more_advice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sentence = rf"'photos': there is no such file or folder here \({re.escape(str(tmp_path))}\)\. .* the absolute path$"
+    with pytest.raises(DataError, match=sentence):
+        open_source(Path("photos"))
 
 
 TABLES = {
