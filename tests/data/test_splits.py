@@ -57,6 +57,17 @@ def test_a_class_left_empty_is_refused(labels, fraction, names, sentence):
         stratified_split(labels, fraction, seed=0, remedy="add some", classes=names)
 
 
+@pytest.mark.parametrize(
+    ("counts", "advice"),
+    [([40, 1], "add examples"), ([40, 40], "add examples, or choose another preprocess.validation_fraction")],
+)
+def test_another_fraction_is_advised_where_it_helps(counts, advice):
+    labels = np.repeat([0, 1], counts)
+    options = {"classes": ["a", "b"], "test_is_separate": True}
+    with pytest.raises(DataError, match=f": {advice}$"):
+        assign_splits(labels, np.full(len(labels), TRAIN), preprocess_params(validation_fraction=0.99), **options)
+
+
 def test_a_small_share_takes_one_of_each_class(labels):
     assert np.bincount(labels[stratified_split(labels, 0.001, seed=0, remedy="add some")[1]]).tolist() == [1, 1, 1]
 

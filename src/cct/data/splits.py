@@ -18,6 +18,7 @@ def stratified_split(
     *,
     seed: int,
     remedy: str,
+    other_remedy: str = "",
     classes: Sequence[str] | None = None,
     groups: np.ndarray | None = None,
     free_n: np.ndarray | None = None,
@@ -30,6 +31,7 @@ def stratified_split(
         fraction: between 0 and 1; rounded to a whole number of examples in each class, at least one.
         seed: the seed of the choice.
         remedy: advice in the error about a class that would be empty.
+        other_remedy: follows it, where another fraction would leave examples on both sides of every class.
         classes: the names of the classes, for the error.
         groups: (n,); examples of one group are all chosen or all not. None: each example alone.
         free_n: (n,); whether each example may be chosen. The others count for the share all the same. None: all may.
@@ -57,11 +59,18 @@ def stratified_split(
             f"{classes[label] if classes else f'label {label}'} ({counts[label]} of {len(members_of[label])})"
             for label in torn
         ]
+        if may_take_all or all(_parts(members_of[label], groups) > 1 for label in torn):
+            remedy += other_remedy
         raise DataError(
             f"a fraction of {fraction} leaves nothing on one side of: {', '.join(named[:20])}. Each class needs at "
             f"least one example on both sides{'' if alone else ', and a group stays on one side'}: {remedy}"
         )
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+
+
+def _parts(members: np.ndarray, groups: np.ndarray | None) -> int:
+    """In how many parts the members of a class can be at the most."""
+    return len(members if groups is None else np.unique(groups[members]))
 
 
 def _whole_groups(
@@ -121,7 +130,8 @@ def assign_splits(
             labels[pool],
             getattr(preprocess, fraction),
             seed=preprocess.seed,
-            remedy=f"add examples, or choose another preprocess.{fraction}",
+            remedy="add examples",
+            other_remedy=f", or choose another preprocess.{fraction}",
             classes=classes,
             groups=None if groups is None else groups[pool],
             free_n=free_n,

@@ -157,8 +157,8 @@ CASES = {
     "a class with a line break": (folder(["a\nb/1.png", "b/1.png"]), r"class names must be .* not: 'a\\nb'"),
     "a class that is not UTF-8": (folder([os.fsdecode(b"a\xff/1.png"), "b/1.png"]), r"class names must be .* not: 'a\\udcff'"),
     "one class": (folder([f"a/{n}.png" for n in range(3)]), "all images are of one class (a): a classifier needs two or more"),
-    "a class of one image": (folder([], content=two_classes(6) | {"birds/1.png": encoded(smooth(999))}), r"a fraction of 0.2 leaves nothing on one side of: birds \(1 of 1\). .* preprocess.test_fraction"),
-    "a class of copies of one image": (folder([f"birds/{n}.png" for n in range(9)], content=two_classes(6)), r"a fraction of 0.2 leaves nothing on one side of: birds \(. of 9\)\..* a group stays on one side"),
+    "a class of one image": (folder([], content=two_classes(6) | {"birds/1.png": encoded(smooth(999))}), r"a fraction of 0.2 leaves nothing on one side of: birds \(1 of 1\)\. .* on both sides.*: add examples$"),
+    "a class of copies of one image": (folder([f"birds/{n}.png" for n in range(9)], content=two_classes(6)), r"a fraction of 0.2 leaves nothing on one side of: birds \(. of 9\)\..* a group stays on one side: add examples$"),
     "a class in the test split only": (folder([], content={f"train/{name}": content for name, content in two_classes(6).items()} | {f"test/{name}": content for name, content in two_classes(7).items()} | {"test/birds/1.png": encoded(smooth(999))}), "no training example of birds: add some, or remove the class"),
     "an unreadable folder": (unreadable_folder, "cannot read the folder .*cats: Permission denied"),
     # bad images
