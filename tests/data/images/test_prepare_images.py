@@ -199,6 +199,16 @@ def test_duplicates_stay_in_one_split(tmp_path, caplog):
     assert "more than one" not in caplog.text
 
 
+def test_a_folder_around_the_classes_is_said(tmp_path, caplog):
+    """The owner may mean one class with a folder for each year."""
+    caplog.set_level("INFO")
+    files = two_classes(10)
+    prepare_source(write_files(tmp_path / "plain", files), tmp_path)
+    assert "so it is no class" not in caplog.text
+    prepare_source(write_files(tmp_path / "photos", {f"apples/{name}": files[name] for name in files}), tmp_path)
+    assert "all images are in the folder apples, so it is no class: the classes are cats, dogs" in caplog.text
+
+
 def test_leaks_and_conflicts_of_the_source_are_said(tmp_path, caplog):
     files = {f"{split}/{name}": content for split in ("train", "test") for name, content in two_classes(6).items()}
     for number, name in enumerate(list(files)):

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,6 +88,8 @@ def prepare_images(
     if len(found) < 2:
         raise DataError(f"{container.where}: all images are of one class ({found[0]}): a classifier needs two or more")
     _log_ignored(ignored)
+    if not isinstance(container, FilesOfManifest):
+        _log_folder_around(items, found)
     names = [item.name for item in items]
     with _decoded(container, names, preprocess, folder=folder, made_by=made_by) as decoded:
         bad = _bad_images(container, names, decoded, preprocess)
@@ -129,6 +132,16 @@ def _log_ignored(ignored: Mapping[str, int]) -> None:
             describe_ignored(ignored),
             ". Convert images of other formats to JPEG or PNG first" if unread else "",
         )
+
+
+def _log_folder_around(items: Sequence[Item], classes: Sequence[str]) -> None:
+    """Log which folder is above all classes: its owner may take it for a class with folders in it."""
+    if around := os.path.commonpath([os.path.dirname(item.name) for item in items]):
+        log.info("all images are in the folder %s, so it is no class: the classes are %s", around, _few(classes))
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 class Labels(NamedTuple):
