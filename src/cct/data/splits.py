@@ -130,7 +130,7 @@ def assign_splits(
             labels[pool],
             getattr(preprocess, fraction),
             seed=preprocess.seed,
-            remedy="add examples",
+            remedy="add examples" + ", or raise preprocess.train_fraction" * bool((split_n == UNUSED).any()),
             other_remedy=f", or choose another preprocess.{fraction}",
             classes=classes,
             groups=None if groups is None else groups[pool],
