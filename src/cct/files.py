@@ -104,3 +104,24 @@ def locked(path: Path, *, waiting: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """Hold a lock file unless another process does. Whether it is held here is the value."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def remove_lock(path: Path) -> None:
+    """Remove a lock file that this process holds. A process that waits for it makes a new one (filelock sees to it)."""
+    with contextlib.suppress(OSError):  # Windows keeps an open file
+        path.unlink()

@@ -94,7 +94,7 @@ def test_a_share_of_the_training_images(arrays, tmp_path):
         np.testing.assert_array_equal(labels, arrays.train_labels[places[split]])
     assert len({*places["train"], *places["val"]}) == 30
     with pytest.raises(
-        DataError, match=r"^small: .* class0 \(1 of 1\), .* choose another preprocess\.validation_fraction"
+        DataError, match=r"^small: .* class0 \(1 of 1\), .* add examples, or raise preprocess\.train_fraction$"
     ):
         write(tmp_path / "tiny", arrays, PREPROCESS.model_copy(update={"train_fraction": 0.01}))
 

@@ -57,6 +57,17 @@ def test_a_class_left_empty_is_refused(labels, fraction, names, sentence):
         stratified_split(labels, fraction, seed=0, remedy="add some", classes=names)
 
 
+@pytest.mark.parametrize(
+    ("counts", "advice"),
+    [([40, 1], "add examples"), ([40, 40], "add examples, or choose another preprocess.validation_fraction")],
+)
+def test_another_fraction_is_advised_where_it_helps(counts, advice):
+    labels = np.repeat([0, 1], counts)
+    options = {"classes": ["a", "b"], "test_is_separate": True}
+    with pytest.raises(DataError, match=f": {advice}$"):
+        assign_splits(labels, np.full(len(labels), TRAIN), preprocess_params(validation_fraction=0.99), **options)
+
+
 def test_a_small_share_takes_one_of_each_class(labels):
     assert np.bincount(labels[stratified_split(labels, 0.001, seed=0, remedy="add some")[1]]).tolist() == [1, 1, 1]
 
@@ -109,6 +120,37 @@ def test_an_image_like_one_of_a_stated_split_does_not_leave_the_training_split(l
         assert (found[numbers % 10 == 1] == TRAIN).all() and (found == TEST).sum() > 20
     with pytest.raises(DataError, match=r"each training example of a, b, c equals one of another split: remove these"):
         assign_splits(labels, stated, preprocess_params(), classes=["a", "b", "c"], groups=np.zeros(len(labels), int))
+
+
+def test_shares_are_of_the_class_where_images_equal_ones_of_another_split():
+    """Of 80 training images 40 are like the 40 of the test split."""
+    labels, groups = np.repeat([0, 1], 120), np.tile(np.r_[np.arange(80), np.arange(40)], 2) + np.repeat([0, 80], 120)
+    stated = np.tile(np.repeat([TRAIN, TEST], [80, 40]), 2)
+    like_test = np.tile(np.arange(120) < 40, 2)
+    likes = []
+    for seed in range(5):
+        options = preprocess_params(train_fraction=0.25, validation_fraction=0.2, seed=seed)
+        found = assign_splits(labels, stated, options, classes=["a", "b"], groups=groups)
+        assert [np.bincount(labels[found == split]).tolist() for split in (TRAIN, VAL, TEST)] == [
+            [16] * 2,
+            [4] * 2,
+            [40] * 2,
+        ]
+        assert not like_test[found == VAL].any()
+        likes.append(like_test[found == TRAIN].sum())
+    assert 10 < np.mean(likes) < 30  # 20 of the 40 that are used
+    found = assign_splits(
+        labels, stated, preprocess_params(validation_fraction=0.25), classes=["a", "b"], groups=groups
+    )
+    assert np.bincount(labels[found == VAL]).tolist() == [20, 20] and not like_test[found == VAL].any()
+
+
+def test_a_share_may_take_all_that_is_free():
+    """Nine of ten images are like the test's, so the tenth is the whole validation split."""
+    labels, groups = np.repeat([0, 1], 19), np.tile(np.r_[np.arange(10), np.arange(9)], 2) + np.repeat([0, 10], 19)
+    stated = np.tile(np.repeat([TRAIN, TEST], [10, 9]), 2)
+    found = assign_splits(labels, stated, preprocess_params(validation_fraction=0.5), classes=["a", "b"], groups=groups)
+    assert np.flatnonzero(found == VAL).tolist() == [9, 28]
 
 
 def test_a_share_may_take_all_of_a_small_class():

@@ -83,6 +83,8 @@ def open_source(path: Path) -> Source | LocalImages:
     if is_descriptor(path.name):
         return read_source(path)
     if not path.exists():
+        if path.is_absolute():
+            raise DataError(f"data.source = {str(path)!r}: there is no such file or folder")
         raise DataError(
             f"data.source = {str(path)!r}: there is no such file or folder here ({Path.cwd()}). Experiments in a "
             "temporary folder (--temp, --queue) see files in git or DVC only: run dvc add, or give the absolute path"

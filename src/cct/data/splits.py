@@ -18,8 +18,10 @@ def stratified_split(
     *,
     seed: int,
     remedy: str,
+    other_remedy: str = "",
     classes: Sequence[str] | None = None,
     groups: np.ndarray | None = None,
+    free_n: np.ndarray | None = None,
     may_take_all: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose `fraction` of each class at random.
@@ -29,8 +31,10 @@ def stratified_split(
         fraction: between 0 and 1; rounded to a whole number of examples in each class, at least one.
         seed: the seed of the choice.
         remedy: advice in the error about a class that would be empty.
+        other_remedy: follows it, where another fraction would leave examples on both sides of every class.
         classes: the names of the classes, for the error.
         groups: (n,); examples of one group are all chosen or all not. None: each example alone.
+        free_n: (n,); whether each example may be chosen. The others count for the share all the same. None: all may.
         may_take_all: whether no example of a class may be left.
 
     Returns:
@@ -42,11 +46,12 @@ def stratified_split(
     generator = np.random.default_rng(seed)
     members_of = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
     wanted = {label: max(1, round(len(members) * fraction)) for label, members in members_of.items()}
-    if alone := groups is None or len(np.unique(groups)) == len(groups):
-        parts = [generator.permutation(members)[: wanted[label]] for label, members in members_of.items()]
+    free = np.arange(len(labels)) if free_n is None else np.flatnonzero(free_n)
+    if alone := groups is None or len(np.unique(groups[free])) == len(free):
+        parts = [generator.permutation(free[labels[free] == label])[:count] for label, count in wanted.items()]
         chosen = np.sort(np.concatenate(parts))
     else:
-        chosen = _whole_groups(labels, groups, wanted, generator)
+        chosen = free[_whole_groups(labels[free], groups[free], wanted, generator)]
     counts = np.bincount(labels[chosen], minlength=max(members_of) + 1)
     torn = [label for label, members in members_of.items() if not 0 < counts[label] < len(members) + may_take_all]
     if torn:
@@ -54,11 +59,18 @@ def stratified_split(
             f"{classes[label] if classes else f'label {label}'} ({counts[label]} of {len(members_of[label])})"
             for label in torn
         ]
+        if may_take_all or all(_parts(members_of[label], groups) > 1 for label in torn):
+            remedy += other_remedy
         raise DataError(
             f"a fraction of {fraction} leaves nothing on one side of: {', '.join(named[:20])}. Each class needs at "
             f"least one example on both sides{'' if alone else ', and a group stays on one side'}: {remedy}"
         )
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+
+
+def _parts(members: np.ndarray, groups: np.ndarray | None) -> int:
+    """In how many parts the members of a class can be at the most."""
+    return len(members if groups is None else np.unique(groups[members]))
 
 
 def _whole_groups(
@@ -105,11 +117,11 @@ def assign_splits(
     split_n = np.where(stated == UNSTATED, TRAIN, stated)
 
     def choose(fraction: str, chosen: int, others: int = TRAIN) -> None:
-        free = split_n == TRAIN
-        if groups is not None:  # an image like one of another split stays where it is
-            free &= ~np.isin(groups, groups[~free])
-        pool = np.flatnonzero(free)
-        if held := sorted(set(labels[split_n == TRAIN].tolist()) - set(labels[pool].tolist())):
+        pool = np.flatnonzero(split_n == TRAIN)
+        free_n = np.ones(len(pool), bool)
+        if groups is not None and others == TRAIN:  # an image like one of another split does not leave training
+            free_n = ~np.isin(groups[pool], groups[split_n != TRAIN])
+        if held := sorted(set(labels[pool].tolist()) - set(labels[pool][free_n].tolist())):
             raise DataError(
                 f"each training example of {', '.join(classes[label] for label in held[:20])} equals one of another "
                 "split: remove these duplicates, or give the source all splits"
@@ -118,9 +130,11 @@ def assign_splits(
             labels[pool],
             getattr(preprocess, fraction),
             seed=preprocess.seed,
-            remedy=f"add examples, or choose another preprocess.{fraction}",
+            remedy="add examples" + ", or raise preprocess.train_fraction" * bool((split_n == UNUSED).any()),
+            other_remedy=f", or choose another preprocess.{fraction}",
             classes=classes,
             groups=None if groups is None else groups[pool],
+            free_n=free_n,
             may_take_all=others == UNUSED,
         )
         split_n[pool[rest]], split_n[pool[share]] = others, chosen

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from cct.data.images.listing import describe_ignored
 from cct.inspection.problems import BRIGHT, DARK, many
 
 MAX_CLASSES = 40  # lines of classes; the page has all
@@ -62,7 +63,7 @@ def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             )
         )
     if facts["ignored"]:
-        rows.append(("Ignored", ", ".join(f"{count:,} {kind}" for kind, count in facts["ignored"].items())))
+        rows.append(("Ignored", describe_ignored(facts["ignored"])))
     return rows
 
 

@@ -139,10 +139,10 @@ ROWS = "".join(f"{name},{name.split('/')[0]}\n" for name in two_classes(3))
 # What is made, and how the message begins after the path.
 CASES = {
     # folders
-    "nothing there": (nothing, "data.source = '.*photos': there is no such file or folder here .* run dvc add, or give"),
-    "an empty folder": (folder([]), "there is no image (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff), but no files"),
+    "nothing there": (nothing, "data.source = '.*photos': there is no such file or folder$"),
+    "an empty folder": (folder([]), "there is no image (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff), and no other file$"),
     "texts only": (folder([], content={"a/x.txt": b"a", "b/y.md": b"b"}), "there is no image (.*), but 2 text files"),
-    "other files only": (folder([], content={"a/x.mp3": b"a", "b/y": b"b"}), "there is no image (.*), but 1 .mp3 files, 1 files without an ending"),
+    "other files only": (folder([], content={"a/x.mp3": b"a", "b/y": b"b"}), "there is no image (.*), but 1 .mp3 file, 1 file without an ending$"),
     "hidden images only": (folder([".a/1.png", "b/.1.png"]), "there is no image (.*), but 2 hidden files"),
     "rubbish of macOS only": (folder(["__MACOSX/a/1.png", "a/Thumbs.db"]), "there is no image (.*), but 2 files of an operating system"),
     "images without a folder": (folder(["1.png", "2.png"]), "images without a class folder: 2 (1.png, 2.png): move each into a folder"),
@@ -157,8 +157,8 @@ CASES = {
     "a class with a line break": (folder(["a\nb/1.png", "b/1.png"]), r"class names must be .* not: 'a\\nb'"),
     "a class that is not UTF-8": (folder([os.fsdecode(b"a\xff/1.png"), "b/1.png"]), r"class names must be .* not: 'a\\udcff'"),
     "one class": (folder([f"a/{n}.png" for n in range(3)]), "all images are of one class (a): a classifier needs two or more"),
-    "a class of one image": (folder([], content=two_classes(6) | {"birds/1.png": encoded(smooth(999))}), r"a fraction of 0.2 leaves nothing on one side of: birds \(1 of 1\). .* preprocess.test_fraction"),
-    "a class of copies of one image": (folder([f"birds/{n}.png" for n in range(9)], content=two_classes(6)), r"a fraction of 0.2 leaves nothing on one side of: birds \(. of 9\)\..* a group stays on one side"),
+    "a class of one image": (folder([], content=two_classes(6) | {"birds/1.png": encoded(smooth(999))}), r"a fraction of 0.2 leaves nothing on one side of: birds \(1 of 1\)\. .* on both sides.*: add examples$"),
+    "a class of copies of one image": (folder([f"birds/{n}.png" for n in range(9)], content=two_classes(6)), r"a fraction of 0.2 leaves nothing on one side of: birds \(. of 9\)\..* a group stays on one side: add examples$"),
     "a class in the test split only": (folder([], content={f"train/{name}": content for name, content in two_classes(6).items()} | {f"test/{name}": content for name, content in two_classes(7).items()} | {"test/birds/1.png": encoded(smooth(999))}), "no training example of birds: add some, or remove the class"),
     "an unreadable folder": (unreadable_folder, "cannot read the folder .*cats: Permission denied"),
     # bad images
@@ -170,7 +170,7 @@ CASES = {
     "a hundred and more bad images": (folder([], content=two_classes(6) | {f"cats/x{n:03}.jpg": b"" for n in range(130)}), r"130 of 142 images (.|\n)*cats/x099.jpg: empty\n  and 30 more$"),
     # archives that are none
     "an empty zip": (bytes_of("photos.zip", b""), "damaged, or not a zip file: File is not a zip file"),
-    "a zip without members": (lambda path: write_zip(path / "photos.zip", {}), "there is no image (.*), but no files"),
+    "a zip without members": (lambda path: write_zip(path / "photos.zip", {}), "there is no image (.*), and no other file$"),
     "a text called .zip": (bytes_of("photos.zip", b"hello" * 99), "damaged, or not a zip file: File is not a zip file"),
     "half a zip": (lambda path: bytes_of("photos.zip", zip_bytes()[:900])(path), "damaged, or not a zip file: File is not a zip file"),
     "an empty tar": (bytes_of("photos.tar", b""), "damaged after 0 members, or not a tar archive: empty file"),
@@ -191,6 +191,8 @@ CASES = {
     # traps in archives
     "an absolute name in a zip": (zip_member("/etc/passwd.png"), "'/etc/passwd.png' is a name outside of the archive's own folder: make the archive"),
     "a drive in a zip": (zip_member("C:/a/1.png"), "'C:/a/1.png' is a name outside of"),
+    "a drive with a backslash in a zip": (zip_member("C:\\a\\1.png"), "'C:/a/1.png' is a name outside of"),
+    "a drive in a tar": (tar_member("c:/a/1.png"), "'c:/a/1.png' is a name outside of"),
     "an upward name in a zip": (zip_member("../../a/1.png"), "'../../a/1.png' is a name outside of"),
     "backslashes upward in a zip": (zip_member("..\\..\\a\\1.png"), "'../../a/1.png' is a name outside of"),
     "a link in a zip": (zip_member(mode=stat.S_IFLNK | 0o777), "'a/1.png' is a link or a device: an archive of images may have plain files and folders only"),
@@ -242,6 +244,28 @@ def test_bad_sources_are_refused(name, tmp_path):
     start = "" if name == "nothing there" else r"[^:]*?[,:]? "
     assert re.match(f"^{start}{pattern}", message), message
     assert name in ("nothing there", "an unreadable folder") or str(path) in message or str(path.parent) in message
+
+
+def test_a_relative_path_without_a_file_has_more_advice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sentence = rf"'photos': there is no such file or folder here \({re.escape(str(tmp_path))}\)\. .* the absolute path$"
+    with pytest.raises(DataError, match=sentence):
+        open_source(Path("photos"))
+
+
+TABLES = {
+    "a bad image": (PATHS + ROWS + "cats/none.png,cats\n", "1 of 7 images cannot be used"),
+    "one class": (PATHS + "cats/00.png,cats\n", "all images are of one class"),
+    "a class of one image": (PATHS + ROWS.replace("cats/02.png,cats", "cats/02.png,birds"), "a fraction of 0.2"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_errors_about_the_images_of_a_table_name_the_table(name, tmp_path):
+    text, sentence = TABLES[name]
+    path = table(text)(tmp_path)
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))}: {sentence}"):
+        prepare(list_images(path), preprocess_params(), name="photos", folder=tmp_path / "decoded", made_by=[])
 
 
 def test_there_are_sixty_and_more():

@@ -57,6 +57,17 @@ def test_names_in_a_zip_of_another_system(tmp_path):
     assert content(open_container(path), ["ca\u00e9/1.png", "b/2.png"]) == {"ca\u00e9/1.png": b"1", "b/2.png": b"2"}
 
 
+def test_a_colon_in_a_name_is_no_drive(tmp_path):
+    files = {"a:5/0.png": b"1", "b:c.png": b"2"}
+    for made in (
+        write_files(tmp_path / "photos", files),
+        write_zip(tmp_path / "a.zip", files),
+        write_tar(tmp_path / "a.tar", files),
+    ):
+        container = open_container(made)
+        assert content(container, container.names()) == files
+
+
 def test_dots_and_folders_in_names(tmp_path):
     files = {"./a/1.png": b"1", "a//2.png": b"2"}
     for made in (write_zip(tmp_path / "a.zip", files | {"a/": b""}), write_tar(tmp_path / "a.tar", files)):

@@ -4,7 +4,8 @@ import unicodedata
 
 import pytest
 
-from cct.data.images.listing import SPLIT_FOLDERS, list_class_folders
+from cct.data.arrays import DataError
+from cct.data.images.listing import SPLIT_FOLDERS, describe_ignored, list_class_folders
 
 
 def listed(*names, class_folder=None):
@@ -58,6 +59,18 @@ def test_folders_around_everything_are_no_classes(around):
     assert [item.split for item in with_splits.items] == ["train", "val"]
 
 
+@pytest.mark.parametrize("name", ["test", "Test Set", "val", "photos/dev"])
+def test_one_split_around_everything_is_not_trained_on(name):
+    with pytest.raises(DataError, match=f"^photos: {name.split('/')[-1]} looks like a split, but there is no train: "):
+        listed(f"{name}/cats/1.png", f"{name}/dogs/1.png")
+
+
+def test_a_folder_called_train_or_one_with_splits_may_be_around_everything():
+    assert listed("train/cats/1.png", "train/dogs/1.png").classes == ["cats", "dogs"]
+    found = listed("test/train/cats/1.png", "test/val/dogs/1.png")
+    assert [item.split for item in found.items] == ["train", "val"]
+
+
 @pytest.mark.parametrize(("choice", "classes"), [("top", ["birds", "cats"]), ("leaf", ["eagle", "lion", "tiger"])])
 def test_nested_folders(choice, classes):
     found = listed("cats/lion/1.png", "cats/tiger/1.png", "birds/eagle/1.png", class_folder=choice)
@@ -95,3 +108,18 @@ def test_other_files_are_ignored_and_counted():
         "images of a format that is not read (.heic)": 1,
         "text files": 3,
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "one"),
+    [
+        ("files of an operating system", "1 file of an operating system"),
+        ("hidden files", "1 hidden file"),
+        ("images of a format that is not read (.heic)", "1 image of a format that is not read (.heic)"),
+        (".files files", "1 .files file"),
+        ("files without an ending", "1 file without an ending"),
+        ("images that manifest.csv does not name", "1 image that manifest.csv does not name"),
+    ],
+)
+def test_one_ignored_file_is_singular(kind, one):
+    assert describe_ignored({kind: 1, "text files": 2000}) == f"{one}, 2,000 text files"

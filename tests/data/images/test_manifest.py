@@ -41,6 +41,12 @@ def test_every_kind_of_table_gives_the_same(suffix, tmp_path):
     assert found.classes == ["01", "NA", "Äpfel"]
 
 
+@pytest.mark.parametrize(("text", "split"), [("train set", "train"), ("Val-Set", "val"), ("TEST_SET", "test")])
+def test_splits_have_the_spellings_of_folders(text, split, tmp_path):
+    rows = [{"path": "1.png", "label": "cat", "split": text}]
+    assert [item.split for item in read_manifest(write(tmp_path / "labels.csv", rows)).items] == [split]
+
+
 def test_numbers_are_labels(tmp_path):
     """Also where an absent value has made floats of them."""
     for suffix in (".jsonl", ".parquet"):

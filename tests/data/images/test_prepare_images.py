@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from image_files import encoded, prepare, smooth, two_classes, write_files, write_tar, write_zip
 from sources import preprocess_params
 
@@ -198,6 +199,16 @@ def test_duplicates_stay_in_one_split(tmp_path, caplog):
     assert "more than one" not in caplog.text
 
 
+def test_a_folder_around_the_classes_is_said(tmp_path, caplog):
+    """The owner may mean one class with a folder for each year."""
+    caplog.set_level("INFO")
+    files = two_classes(10)
+    prepare_source(write_files(tmp_path / "plain", files), tmp_path)
+    assert "so it is no class" not in caplog.text
+    prepare_source(write_files(tmp_path / "photos", {f"apples/{name}": files[name] for name in files}), tmp_path)
+    assert "all images are in the folder apples, so it is no class: the classes are cats, dogs" in caplog.text
+
+
 def test_leaks_and_conflicts_of_the_source_are_said(tmp_path, caplog):
     files = {f"{split}/{name}": content for split in ("train", "test") for name, content in two_classes(6).items()}
     for number, name in enumerate(list(files)):
@@ -283,11 +294,24 @@ def test_two_sources_at_once_do_not_disturb_each_other(tmp_path):
 
 def test_what_nothing_resumes_is_removed_after_a_week(tmp_path):
     path = write_files(tmp_path / "photos", two_classes(10))
-    for name, age in (("old", decoded.ABANDONED + 100), ("new", 0)):
-        (tmp_path / "decoded" / name).mkdir(parents=True)
-        os.utime(tmp_path / "decoded" / name, (time.time() - age,) * 2)
-    prepare_source(path, tmp_path)
-    assert {found.name for found in (tmp_path / "decoded").iterdir() if found.is_dir()} == {"new"}
+    folder, abandoned = tmp_path / "decoded", time.time() - decoded.ABANDONED - 100
+    for name in ("old", "held", "grows", "new"):
+        write_files(folder, {f"{name}/facts.bin": b"", f"{name}/pixels.bin": b"", f"{name}.lock": b""})
+    write_files(folder, {"alone.lock": b"", "bare/pixels.bin": b""})
+    for found in folder.rglob("*"):
+        if "new" not in str(found) and found.parts[-2:] != ("grows", "pixels.bin"):
+            os.utime(found, (abandoned,) * 2)
+    with FileLock(folder / "held.lock"):
+        prepare_source(path, tmp_path)
+    kept = {"held", "held.lock", "grows", "grows.lock", "new", "new.lock"}
+    assert {found.name for found in folder.iterdir()} == kept
+
+
+def test_a_finished_call_leaves_no_file(tmp_path):
+    prepare_source(write_files(tmp_path / "photos", two_classes(10)), tmp_path)
+    files = two_classes(10) | {"dogs/large.png": encoded(smooth(77, height=40, width=40))}
+    prepare_source(write_files(tmp_path / "mixed", files), tmp_path)
+    assert not list((tmp_path / "decoded").iterdir())
 
 
 def test_what_was_decoded_of_other_files_is_not_used(tmp_path):

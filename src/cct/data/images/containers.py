@@ -5,6 +5,7 @@ import functools
 import gzip
 import lzma
 import os
+import re
 import stat
 import tarfile
 import zipfile
@@ -44,9 +45,15 @@ class File(NamedTuple):
 
 
 class Container(Protocol):
-    """A folder or an archive."""
+    """A folder or an archive.
+
+    Attributes:
+        path: the folder or the archive.
+        where: the file or folder that errors name.
+    """
 
     path: Path
+    where: Path
 
     def identity(self, names: Sequence[str]) -> list[Any]:
         """JSON values that change when the files with these names change: names, sizes and times."""
@@ -91,7 +98,7 @@ class Folder:
     """A folder. Links are followed, and a link to a folder above itself is not entered again."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = self.where = path
 
     def identity(self, names: Sequence[str]) -> list[Any]:
         return [(name, *_size_and_time(self.path / name)) for name in names]
@@ -122,11 +129,11 @@ class Folder:
 
 
 class FilesOfManifest(Folder):
-    """The files that a manifest names, relative to a folder."""
+    """The files that a manifest names, relative to its folder. Errors name the manifest."""
 
-    def __init__(self, path: Path, listed: Sequence[str]) -> None:
-        super().__init__(path)
-        self.listed = listed
+    def __init__(self, manifest: Path, listed: Sequence[str]) -> None:
+        super().__init__(manifest.parent)
+        self.where, self.listed = manifest, listed
 
     def names(self) -> list[str]:
         return sorted(self.listed)
@@ -136,7 +143,7 @@ class Archive:
     """A file with files in it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = self.where = path
 
     def identity(self, names: Sequence[str]) -> list[Any]:
         return [*names, *_size_and_time(self.path)]
@@ -291,9 +298,12 @@ def _require_bounded(path: Path, unpacked: int, limit: int) -> None:
 
 
 def _require_inside(path: Path, name: str) -> None:
-    """Refuse absolute names and names with `..`. They are harmless here, but the archive was made to do harm."""
+    """Refuse absolute names, also on a drive of Windows, and names with `..`.
+
+    They are harmless here, but the archive was made to do harm.
+    """
     parts = name.replace("\\", "/").split("/")
-    if ".." in parts or name.startswith(("/", "\\")) or (len(name) > 1 and name[1] == ":"):
+    if ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", name):
         raise DataError(
             f"{path}: {_shown(name)} is a name outside of the archive's own folder: make the archive in the folder "
             "above the images, with relative names"

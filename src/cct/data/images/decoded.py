@@ -18,12 +18,12 @@ from cct.data.arrays import DataError
 from cct.data.images.containers import Container
 from cct.data.images.decoding import ImageOptions
 from cct.data.images.pool import FACTS, decode_files
-from cct.files import locked
+from cct.files import locked, locked_if_free, remove_lock
 
 log = logging.getLogger(__name__)
 
 FOLDER = Path(".cct/images")  # in the repository, while preprocess works and after an interruption
-PIXELS, FACTS_FILE = "pixels.bin", "facts.bin"
+PIXELS, FACTS_FILE, LOCK_SUFFIX = "pixels.bin", "facts.bin", ".lock"
 ABANDONED = 7 * 24 * 3600.0  # seconds
 
 
@@ -73,17 +73,20 @@ def decoded_images(
     place = decoded_folder(container, names, options, folder=folder, made_by=made_by)
     _remove_abandoned(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(place.with_suffix(".lock"), waiting="waiting for another process that decodes these images"):
+    lock = place.with_suffix(LOCK_SUFFIX)
+    with locked(lock, waiting="waiting for another process that decodes these images"):
         place.mkdir(exist_ok=True)
         row_n = reading_order(container, names)
         try:
             facts_n = _decode(container, names, row_n, options, place, one_size=one_size)
         except OtherSize:
             shutil.rmtree(place)
+            remove_lock(lock)
             raise
         shape = (len(names), options.height, options.width, options.channels)
         yield Decoded(np.memmap(place / PIXELS, np.uint8, "r", shape=shape), row_n, facts_n)
         shutil.rmtree(place)
+        remove_lock(lock)
 
 
 def decoded_folder(
@@ -112,7 +115,7 @@ def reading_order(container: Container, names: Sequence[str]) -> np.ndarray:
 
 def changed(container: Container) -> DataError:
     """The error about a container that changed."""
-    return DataError(f"{container.path} changed while it was read: run the command again")
+    return DataError(f"{container.where} changed while it was read: run the command again")
 
 
 def _decode(
@@ -146,11 +149,21 @@ def _decode(
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what interrupted calls left and nothing has resumed for a week."""
-    for path in folder.glob("*"):
+    """Remove what interrupted calls left and nothing has resumed for a week, with its lock files."""
+    for place in {path.with_suffix("") for path in folder.glob("*")}:
+        lock = place.with_suffix(LOCK_SUFFIX)
         with contextlib.suppress(OSError):  # another process has removed it
-            if time.time() - path.stat().st_mtime > ABANDONED:
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+            if _is_abandoned(place, lock):
+                with locked_if_free(lock) as free:
+                    if free and _is_abandoned(place, lock):  # still: the process that held it may have written
+                        shutil.rmtree(place, ignore_errors=True)
+                        remove_lock(lock)
+
+
+def _is_abandoned(place: Path, lock: Path) -> bool:
+    """Whether the newest file of a folder, or a lock without one, is old. Appending does not change a folder's time."""
+    paths = [place, *place.glob("*")] if place.exists() else [lock]
+    return time.time() - max(path.stat().st_mtime for path in paths) > ABANDONED
 
 
 def _whole_rows(pixels: IO[bytes], facts: IO[bytes], row_bytes: int) -> int:

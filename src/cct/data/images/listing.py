@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from cct.data.arrays import DataError, unfit_class_names
@@ -17,6 +17,7 @@ SPLIT_FOLDERS = {
     "test": ("test", "testing", "test_set", "testset", "eval"),
 }
 SPLIT_OF = {spelling: split for split, spellings in SPLIT_FOLDERS.items() for spelling in spellings}
+DISTINCT = 2  # splits among folders, from which on the folders are splits and no classes
 SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin"}
 # Images in formats that are not read: a folder of a phone's photos may be full of them.
 UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw")
@@ -79,8 +80,8 @@ def list_class_folders(names: Iterable[str], *, where: object, class_folder: Cla
     ignored: Counter[str] = Counter()
     paths = [parts for name in names if _is_image(parts := name.split("/"), ignored)]
     if not paths:
-        present = ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()) or "no files"
-        raise DataError(f"{where}: there is no image ({', '.join(SUFFIXES)}), but {present}")
+        present = f"but {describe_ignored(ignored)}" if ignored else "and no other file"
+        raise DataError(f"{where}: there is no image ({', '.join(SUFFIXES)}), {present}")
     first = _common_folders(paths)
     splits = _split_folders({parts[first] for parts in paths if len(parts) > first + 1}, where)
     items, bare, nested = [], [], []
@@ -106,6 +107,17 @@ def list_class_folders(names: Iterable[str], *, where: object, class_folder: Cla
         )
     require_class_names({item.label for item in items}, where)
     return make_listing(sorted(items, key=_class_and_name), ignored)
+
+
+def describe_ignored(ignored: Mapping[str, int]) -> str:
+    """The number of ignored files of each kind: "1 text file, 2 hidden files"."""
+    kinds = {kind: re.sub(r"(^| )(file|image)s\b", r"\1\2", kind, count=1) for kind in ignored}
+    return ", ".join(f"{count:,} {kinds[kind] if count == 1 else kind}" for kind, count in ignored.items())
+
+
+def split_of(text: str) -> str | None:
+    """The split that a folder or a cell names in one of the spellings of `SPLIT_FOLDERS`, or None."""
+    return SPLIT_OF.get(re.sub("[- ]", "_", text.lower()))
 
 
 def require_class_names(labels: Iterable[str], where: object) -> None:
@@ -144,9 +156,15 @@ def _is_image(parts: Sequence[str], ignored: Counter[str]) -> bool:
 
 
 def _common_folders(paths: Sequence[Sequence[str]]) -> int:
-    """The number of folders around everything, as archives have them, above at least one class or split folder."""
+    """The number of folders around everything, as archives have them, above at least one class or split folder.
+
+    A folder of the validation or test split is none of them, unless there are splits in it: it lacks the training one.
+    """
     first = 0
     while len({parts[first] for parts in paths}) == 1 and all(len(parts) > first + 2 for parts in paths):
+        inside = {split_of(folder) for folder in {parts[first + 1] for parts in paths}} - {None}
+        if split_of(paths[0][first]) in ("val", "test") and len(inside) < DISTINCT:
+            break
         first += 1
     return first
 
@@ -157,16 +175,15 @@ def _split_folders(folders: set[str], where: object) -> dict[str, str]:
     Raises:
         DataError: some are splits and others are not, `train` is absent, or two mean one split.
     """
-    found = {
-        folder: split for folder in sorted(folders) if (split := SPLIT_OF.get(re.sub("[- ]", "_", folder.lower())))
-    }
-    if len(set(found.values())) < 2 and not (found and len(found) == len(folders)):
+    found = {folder: split for folder in sorted(folders) if (split := split_of(folder))}
+    if len(set(found.values())) < DISTINCT and not (found and len(found) == len(folders)):
         return {}  # a class may be called test, or train
     others = sorted(folders - found.keys())
     if others or "train" not in found.values():
+        looks = "look like splits" if len(found) > 1 else "looks like a split"
         problem = f"{', '.join(others[:5])} is not one" if others else "there is no train"
         raise DataError(
-            f"{where}: {' and '.join(found)} look like splits, but {problem}: move what is no split elsewhere, and add "
+            f"{where}: {' and '.join(found)} {looks}, but {problem}: move what is no split elsewhere, and add "
             "a folder train"
         )
     for split in SPLIT_FOLDERS:

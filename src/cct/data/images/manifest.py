@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.images.listing import SPLIT_OF, Item, Listing, make_listing, require_class_names
+from cct.data.images.listing import Item, Listing, make_listing, require_class_names, split_of
 from cct.errors import one_line
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def read_manifest(path: Path) -> Listing:
                 raise DataError(f"{where} {number:,}: no {column}")
         if not row["path"].isprintable():
             raise DataError(f"{where} {number:,}: the path {row['path'][:100]!a} has control characters")
-        split = row["split"] and SPLIT_OF.get(row["split"].lower())
+        split = split_of(row["split"])
         if row["split"] and not split:
             raise DataError(
                 f"{where} {number:,}: the split {row['split'][:100]!r} is not one of train, val, test: correct it, or "
@@ -108,7 +108,7 @@ def read_manifest(path: Path) -> Listing:
             raise DataError(f"{where} {number:,}: {name} is in row {seen[name]:,} too")
         seen[name] = number
         label = unicodedata.normalize("NFC", row["label"])
-        items.append(Item(name, label, split or None, row["group"] or None))
+        items.append(Item(name, label, split, row["group"] or None))
     require_class_names({item.label for item in items}, path)
     _require_groups_in_one_split(items, path)
     return make_listing(items, Counter())

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from cct.data.images.containers import Container, FilesOfManifest, Folder, open_
 from cct.data.images.decoded import Decoded, OtherSize, decoded_folder, decoded_images
 from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image
 from cct.data.images.duplicates import Duplicates, find_duplicates
-from cct.data.images.listing import NOT_READ, ClassFolder, Item, Listing, is_image, list_class_folders
+from cct.data.images.listing import NOT_READ, ClassFolder, Item, Listing, describe_ignored, is_image, list_class_folders
 from cct.data.images.manifest import READERS, manifest_in, read_manifest
 from cct.data.params import MAX_SIZE, MIN_SIZE, PreprocessParams
 from cct.data.prepare import Prepared, Split
@@ -48,7 +49,7 @@ def list_images(path: Path, class_folder: ClassFolder | None = None) -> ImageFil
     if manifest := path if is_table else manifest_in(path) if path.is_dir() else None:
         listing = read_manifest(manifest)
         names = {item.name for item in listing.items}
-        container = FilesOfManifest(manifest.parent, sorted(names))
+        container = FilesOfManifest(manifest, sorted(names))
         if path.is_dir() and (others := sum(is_image(name) and name not in names for name in Folder(path).names())):
             listing = listing._replace(ignored={f"images that {manifest.name} does not name": others})
         return ImageFiles(container, listing)
@@ -83,10 +84,12 @@ def prepare_images(
     classes = list(classes or found)
     unknown = sorted(set(found) - set(classes))
     if unknown:
-        raise DataError(f"{container.path}: classes that the descriptor does not name: {', '.join(unknown[:20])}")
+        raise DataError(f"{container.where}: classes that the descriptor does not name: {', '.join(unknown[:20])}")
     if len(found) < 2:
-        raise DataError(f"{container.path}: all images are of one class ({found[0]}): a classifier needs two or more")
+        raise DataError(f"{container.where}: all images are of one class ({found[0]}): a classifier needs two or more")
     _log_ignored(ignored)
+    if not isinstance(container, FilesOfManifest):
+        _log_folder_around(items, found)
     names = [item.name for item in items]
     with _decoded(container, names, preprocess, folder=folder, made_by=made_by) as decoded:
         bad = _bad_images(container, names, decoded, preprocess)
@@ -98,7 +101,7 @@ def prepare_images(
         try:
             split_n[good] = choose_splits(labels, good, groups, preprocess, classes=classes)
         except DataError as error:
-            raise DataError(f"{container.path}: {error}") from error
+            raise DataError(f"{container.where}: {error}") from error
         grey = preprocess.channels == "auto" and bool(decoded.facts_n["grey"][good].all())
         pixels = decoded.pixels_nhwc[..., :1] if grey else decoded.pixels_nhwc
         members = {split: np.flatnonzero(split_n == SPLIT_CODES[split]) for split in SPLITS}
@@ -126,9 +129,19 @@ def _log_ignored(ignored: Mapping[str, int]) -> None:
         log.log(
             logging.WARNING if unread else logging.INFO,
             "ignored: %s%s",
-            ", ".join(f"{count:,} {kind}" for kind, count in ignored.items()),
+            describe_ignored(ignored),
             ". Convert images of other formats to JPEG or PNG first" if unread else "",
         )
+
+
+def _log_folder_around(items: Sequence[Item], classes: Sequence[str]) -> None:
+    """Log which folder is above all classes: its owner may take it for a class with folders in it."""
+    if around := os.path.commonpath([os.path.dirname(item.name) for item in items]):
+        log.info("all images are in the folder %s, so it is no class: the classes are %s", around, _few(classes))
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 class Labels(NamedTuple):
@@ -234,7 +247,7 @@ def _bad_images(
     listed = [f"{one['file']}: {one['reason']}" for one in bad]
     if bad and (preprocess.on_bad_image == "fail" or len(bad) == len(names)):
         lines = [
-            f"{container.path}: {len(bad):,} of {len(names):,} images cannot be used: mend or remove them, or set "
+            f"{container.where}: {len(bad):,} of {len(names):,} images cannot be used: mend or remove them, or set "
             "preprocess.on_bad_image to skip",
             *listed[:MAX_LISTED],
             *([f"and {len(bad) - MAX_LISTED:,} more"] if len(bad) > MAX_LISTED else []),
