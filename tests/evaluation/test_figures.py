@@ -13,7 +13,7 @@ from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class
 from cct.evaluation.figures.curves import plot_learning_rate, plot_training_curves
 from cct.evaluation.figures.images import plot_augmentations, plot_top_errors
 from cct.evaluation.figures.params import PlotParams
-from cct.evaluation.figures.style import STYLE, save_figure
+from cct.evaluation.figures.style import STYLE, class_labels, save_figure
 from cct.params import ParamsError, parse
 
 NAMES = ["cat", "dog", "$5_bill", "a very long name of a class, with a comma"]
@@ -192,6 +192,47 @@ def test_the_font_is_the_bundled_one():
     from matplotlib.font_manager import findfont
 
     assert Path(findfont(STYLE["font.family"])).is_relative_to(matplotlib.get_data_path())
+
+
+SCRIPTS = ["cat", "猫", "חתול"]
+
+
+def figures_with_names(names: list[str]) -> list:
+    counted = {"labels_n": np.array([0, 1, 2]), "predicted_n": np.array([1, 2, 0]), "probabilities_nk": np.eye(3)}
+    return [
+        plot_confusion_matrix(np.eye(3, dtype=int), names),
+        plot_per_class_accuracy(dict.fromkeys(names, 0.5), 0.6, low=0.5, high=0.7),
+        plot_top_errors(np.zeros((3, 8, 8, 3), np.uint8), **counted, class_names=names, count=3),
+    ]
+
+
+def test_names_of_any_script_are_drawn_from_the_fonts_here(tmp_path, recwarn):
+    """STIX comes with Matplotlib too, and has a letter that DejaVu Sans has not."""
+    from matplotlib.font_manager import findfont, get_font
+    from matplotlib.text import Text
+
+    own, other = (set(get_font(findfont(name)).get_charmap()) for name in ("DejaVu Sans", "STIXGeneral"))
+    letter = chr(min(code for code in other - own if chr(code).isprintable() and code > 255))
+    for figure in figures_with_names(["cat", f"{letter}x", "dog"]):
+        save_figure(figure, tmp_path / "a.png", dpi=50)
+        found = [text.get_fontfamily() for text in figure.findobj(Text) if letter in text.get_text()]
+        assert found and all(families[0] == "DejaVu Sans" and len(families) == 2 for families in found)
+    assert not recwarn.list
+
+
+def test_classes_without_a_font_are_numbered_and_nothing_is_warned_about(tmp_path, monkeypatch, recwarn):
+    from matplotlib.font_manager import fontManager
+    from matplotlib.text import Text
+
+    bundled = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]
+    monkeypatch.setattr(fontManager, "ttflist", bundled)
+    assert class_labels(SCRIPTS, 9) == ["cat", "class 2", SCRIPTS[2]]
+    for figure in figures_with_names(SCRIPTS):
+        save_figure(figure, tmp_path / "a.png", dpi=50)
+        assert any("class 2" in text.get_text() for text in figure.findobj(Text))
+    figure.suptitle(SCRIPTS[1])
+    save_figure(figure, tmp_path / "a.png", dpi=50)
+    assert not recwarn.list
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -8,8 +8,9 @@ import pytest
 from inspected import ODD_NAMES, inspected, make_folder, problems
 from PIL import Image
 
+from cct.evaluation.figures.style import fallback_fonts
 from cct.inspection.page import as_html
-from cct.inspection.sheet import MAX_CLASSES, fallback_fonts, plot_contact_sheet, sample_classes
+from cct.inspection.sheet import MAX_CLASSES, plot_contact_sheet, sample_classes
 from cct.inspection.text import as_text
 
 VOID = {"meta", "img", "br"}

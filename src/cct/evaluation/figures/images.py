@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cct.evaluation.figures.style import WIDTH, new_figure, shorten, styled
+from cct.evaluation.figures.style import WIDTH, class_labels, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +38,9 @@ def plot_top_errors(
         figure = new_figure(height=1.6)
         figure.text(0.5, 0.5, f"No errors among {len(labels_n):,} test images", ha="center", va="center", fontsize=12)
         return figure
+    labels = class_labels(class_names, 12)
     titles = [
-        (shorten(class_names[labels_n[i]], 12), f"→ {shorten(class_names[predicted_n[i]], 12)}, {_percent(confidence)}")
+        (labels[labels_n[i]], f"→ {labels[predicted_n[i]]}, {_percent(confidence)}")
         for i, confidence in zip(wrong_m[order_m], confidence_m[order_m], strict=True)
     ]
     share = f"The {len(titles):,} most confident of" if len(titles) < len(wrong_m) else "All"

@@ -8,7 +8,9 @@ import contextlib
 import functools
 import io
 import os
-from collections.abc import Callable, Iterator
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
@@ -39,18 +41,31 @@ STYLE = {
     "ytick.color": GREY,
     "ytick.labelcolor": "black",
 }
+LAST_RESORT = "Last Resort High-Efficiency"  # Matplotlib's font of boxes for letters that no font has
 Arguments = ParamSpec("Arguments")
 
 
 def styled(draw: Callable[Arguments, "Figure"]) -> Callable[Arguments, "Figure"]:
-    """Draw a figure in this project's style, whatever matplotlibrc says."""
+    """Draw a figure in this project's style, whatever matplotlibrc says, with fonts for the scripts of its texts."""
 
     @functools.wraps(draw)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> "Figure":
         with figure_style():
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+            _choose_fonts(figure)
+            return figure
 
     return wrapper
+
+
+def _choose_fonts(figure: "Figure") -> None:
+    from matplotlib.text import Text
+
+    texts = [text for text in figure.findobj(Text) if not text.get_text().isascii()]
+    families, _ = fallback_fonts("".join(text.get_text() for text in texts))
+    if len(families) > 1:
+        for text in texts:
+            text.set_fontfamily(families)
 
 
 def save_figure(figure: "Figure", path: Path, dpi: int) -> None:
@@ -68,7 +83,9 @@ def figure_style() -> Iterator[None]:
     os.environ.pop("MPLBACKEND", None)  # figures are files here, and Matplotlib refuses an unknown backend at import
     import matplotlib
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # A box stands for a letter that no font has, and `class_labels` avoids it.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield
@@ -97,3 +114,48 @@ def shorten(name: str, length: int) -> str:
     """A name of at most `length` characters. It is cut in the middle, because names often differ at their ends."""
     tail = (length - 1) // 2
     return name if len(name) <= length else f"{name[: length - 1 - tail]}…{name[-tail:]}"
+
+
+def class_labels(names: Sequence[str], length: int) -> list[str]:
+    """What a figure calls each class: its name, shortened, or "class 3" if no font here has the letters of the third.
+
+    Args:
+        names: of all classes, in their order.
+        length: the most characters of a label.
+    """
+    _, unknown = fallback_fonts("".join(names))
+    return [
+        f"class {number}" if unknown.intersection(name) else shorten(name, length)
+        for number, name in enumerate(names, start=1)
+    ]
+
+
+def fallback_fonts(text: str) -> tuple[list[str], set[str]]:
+    """Font families for a text of any script: the bundled one first, then those installed that have what it lacks.
+
+    Returns:
+        The families, and the letters that none of them has.
+    """
+    from matplotlib.font_manager import fontManager, get_font
+
+    def lacking(letters: Iterable[str], path: str) -> set[str]:
+        known = get_font(path).get_charmap()
+        return {letter for letter in letters if ord(letter) not in known}
+
+    bundled = next(font for font in fontManager.ttflist if font.name == "DejaVu Sans" and font.weight == 400)
+    visible = {letter for letter in text if not letter.isspace() and unicodedata.category(letter) != "Cf"}
+    families, missing = [bundled.name], lacking(visible, bundled.fname)
+    others = fontManager.ttflist if missing else []
+    for font in sorted(others, key=lambda font: (font.style != "normal", font.weight != 400, font.name)):
+        if not missing:
+            break
+        if font.name == LAST_RESORT:
+            continue
+        try:
+            left = lacking(missing, font.fname)
+        except (OSError, RuntimeError):  # removed or damaged since Matplotlib listed it
+            continue
+        if left < missing:
+            families.append(font.name)
+            missing = left
+    return families, missing
