@@ -13,7 +13,7 @@ from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class
 from cct.evaluation.figures.curves import plot_learning_rate, plot_training_curves
 from cct.evaluation.figures.images import plot_augmentations, plot_top_errors
 from cct.evaluation.figures.params import PlotParams
-from cct.evaluation.figures.style import STYLE, class_labels, save_figure
+from cct.evaluation.figures.style import STYLE, class_labels, columns, left_to_right, save_figure, shorten
 from cct.params import ParamsError, parse
 
 NAMES = ["cat", "dog", "$5_bill", "a very long name of a class, with a comma"]
@@ -233,6 +233,43 @@ def test_classes_without_a_font_are_numbered_and_nothing_is_warned_about(tmp_pat
     figure.suptitle(SCRIPTS[1])
     save_figure(figure, tmp_path / "a.png", dpi=50)
     assert not recwarn.list
+
+
+def ink(text: str, *, side: str, width: int) -> np.ndarray:
+    """The `width` pixels of a line of text that are next to its left or right end."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    canvas = FigureCanvasAgg(Figure(figsize=(4, 1), dpi=100))
+    canvas.figure.text(0.5, 0.5, text, ha=side)
+    canvas.draw()
+    dark = np.asarray(canvas.buffer_rgba())[..., 0] < 128
+    places = np.flatnonzero(dark.any(axis=0))
+    return (
+        dark[:, places[0] : places[0] + width] if side == "left" else dark[:, places[-1] + 1 - width : places[-1] + 1]
+    )
+
+
+@pytest.mark.parametrize("name", ["חתול", "قطة", "חתול 4"])
+def test_a_title_reads_from_left_to_right_around_a_name_of_another_direction(name):
+    images_nhwc, labels_n, probabilities_nk = (
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.array([0, 1]),
+        np.array([[0.04, 0.96]]),
+    )
+    figure = plot_top_errors(images_nhwc, labels_n, 1 - labels_n, probabilities_nk.repeat(2, axis=0), [name, "dog"], 2)
+    to_dog, from_dog = [axes.get_title() for axes in figure.axes[:2]]
+    assert to_dog == f"{left_to_right(name)} → dog, 96 %" and from_dog == f"dog → {left_to_right(name)}, 4 %"
+    assert left_to_right("cat") == "cat"
+    for line in (f"→ {left_to_right(name)}, 4 %", f"{left_to_right(name)} → dog, 4 %", from_dog):
+        np.testing.assert_array_equal(ink(line, side="right", width=20), ink("4 %", side="right", width=20))
+        first = line[0] if line[0] in "d→" else name
+        np.testing.assert_array_equal(ink(line, side="left", width=5), ink(first, side="left", width=5))
+
+
+def test_wide_letters_count_as_two():
+    assert shorten("大熊猫大熊猫", 12) == "大熊猫大熊猫" and shorten("a" * 12, 12) == "a" * 12
+    assert columns(shorten("大熊猫" * 9, 12)) <= 12 and columns(shorten("大熊猫 and more of it", 12)) <= 16
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cct.evaluation.figures.images import gap_of, show_sheet, tile_rows
-from cct.evaluation.figures.style import WIDTH, class_labels, fallback_fonts, new_figure, styled
+from cct.evaluation.figures.style import WIDTH, class_labels, fallback_fonts, left_to_right, new_figure, styled
 from cct.inspection.examine import thumbnails
 from cct.inspection.problems import many
 from cct.inspection.report import Report
@@ -51,7 +51,8 @@ def plot_contact_sheet(report: Report) -> "Figure":
     names_width = 0.5 + 0.075 * max(map(len, labels))  # inches
     figure = new_figure(height=0.65 + (WIDTH - names_width) * sheet.shape[0] / sheet.shape[1])
     shown = f"{len(samples)} of " if len(samples) < len(facts["classes"]) else ""
-    title = f"{facts['name']}: {many(facts['images'], 'image')}, {shown}{many(len(facts['classes']), 'class')}"
+    counted = f"{many(facts['images'], 'image')}, {shown}{many(len(facts['classes']), 'class')}"
+    title = f"{left_to_right(facts['name'])}: {counted}"
     if fallback_fonts("".join(samples))[1]:
         title += "\nno font here has some names: inspect.html shows them"
     figure.suptitle(title, fontsize=11)

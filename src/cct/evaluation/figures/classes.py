@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cct.evaluation.figures.style import BLUE, ORANGE, class_labels, new_figure, percent, percent_ticks, styled
+from cct.evaluation.figures.style import BLUE, ORANGE, class_labels, columns, new_figure, percent, percent_ticks, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> 
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     cmap = colormaps["Blues"].with_extremes(bad="#DDDDDD")
     image = axes.imshow(share_kk, cmap=cmap, norm=norm, interpolation="nearest")
-    slanted = max(map(len, labels)) * len(labels) > 60
+    slanted = max(map(columns, labels)) * len(labels) > 60
     axes.set_xticks(shown, labels, **({"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}))
     axes.set_yticks(shown, labels)
     axes.set(title="Confusion matrix, percent of each true class", xlabel="predicted", ylabel="true")

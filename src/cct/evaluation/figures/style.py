@@ -111,9 +111,27 @@ def percent_ticks():
 
 
 def shorten(name: str, length: int) -> str:
-    """A name of at most `length` characters. It is cut in the middle, because names often differ at their ends."""
+    """A name of at most `length` columns. It is cut in the middle, because names often differ at their ends."""
+    if columns(name) <= length:
+        return name
+    length = length * len(name) // columns(name)
     tail = (length - 1) // 2
-    return name if len(name) <= length else f"{name[: length - 1 - tail]}…{name[-tail:]}"
+    return f"{name[: length - 1 - tail]}…{name[-tail:]}"
+
+
+def columns(text: str) -> int:
+    """The width of a text in letters, where a Chinese, Japanese or Korean one counts as two."""
+    return len(text) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+
+
+def left_to_right(name: str) -> str:
+    """A name for a line that reads from left to right, whatever the direction of the name.
+
+    Matplotlib takes the direction of a line from its first letter, and moves numbers after a Hebrew or Arabic name to
+    its left. Marks around the name prevent both. Its fonts have no glyph for Unicode's isolates.
+    """
+    mark = "\N{LEFT-TO-RIGHT MARK}"
+    return f"{mark}{name}{mark}" if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name) else name
 
 
 def class_labels(names: Sequence[str], length: int) -> list[str]:
@@ -121,7 +139,7 @@ def class_labels(names: Sequence[str], length: int) -> list[str]:
 
     Args:
         names: of all classes, in their order.
-        length: the most characters of a label.
+        length: the most columns of a label.
     """
     _, unknown = fallback_fonts("".join(names))
     return [
