@@ -272,6 +272,25 @@ def test_wide_letters_count_as_two():
     assert columns(shorten("大熊猫" * 9, 12)) <= 12 and columns(shorten("大熊猫 and more of it", 12)) <= 16
 
 
+KINDS = ["red delicious", "red dawn", "golden", "green", "granny smith"]
+
+
+@pytest.mark.parametrize("length", [12, 18, 28])
+def test_names_that_are_long_and_alike_have_different_labels(length):
+    names = [f"{place} grown and sold {kind} of apples" for place in ("Northern", "Southern") for kind in KINDS]
+    names += ["a" * 30, "a" * 40, "x" * 20 + "1" + "x" * 20, "x" * 20 + "2" + "x" * 20, "猫" * 20 + "大" + "猫" * 20]
+    labels = class_labels([*names, "猫" * 20 + "熊" + "猫" * 20, "cat"], length)
+    assert len({*labels}) == len(labels) and labels[-1] == "cat" and max(map(len, labels)) <= length
+    if length == 18:
+        assert labels[:5] == [
+            "Nort…red deliciou…",
+            "Nort…red dawn of…",
+            "Nort…golden of ap…",
+            "Nort…green of app…",
+            "Nort…granny smith…",
+        ]
+
+
 def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 

@@ -7,10 +7,12 @@ used, without display and pyplot. A user's matplotlibrc changes nothing.
 import contextlib
 import functools
 import io
+import itertools
 import os
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
@@ -135,17 +137,52 @@ def left_to_right(name: str) -> str:
 
 
 def class_labels(names: Sequence[str], length: int) -> list[str]:
-    """What a figure calls each class: its name, shortened, or "class 3" if no font here has the letters of the third.
+    """What a figure calls each class: its name, shortened so that no two labels are equal.
+
+    The third class is "class 3" if no font here has the letters of its name, or if every short label equals another.
 
     Args:
-        names: of all classes, in their order.
+        names: of all classes, in their order, all different.
         length: the most columns of a label.
     """
     _, unknown = fallback_fonts("".join(names))
+    label_of = _without_equal({name: shorten(name, length) for name in names}, length)
+    uses = Counter(label_of.values())
     return [
-        f"class {number}" if unknown.intersection(name) else shorten(name, length)
+        f"class {number}" if unknown.intersection(name) or uses[label_of[name]] > 1 else label_of[name]
         for number, name in enumerate(names, start=1)
     ]
+
+
+def _without_equal(label_of: Mapping[str, str], length: int) -> dict[str, str]:
+    """The labels by name, but where several names have one label, it shows where these names begin to differ."""
+    equal: dict[str, list[str]] = {}
+    for name, label in label_of.items():
+        equal.setdefault(label, []).append(name)
+    result = dict(label_of)
+    for names in equal.values():
+        if len(names) > 1:
+            first, last = min(names), max(names)  # what they have in common, all have
+            common = "".join(
+                a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+            )
+            word = max(common.rfind(separator) for separator in " _-") + 1
+            # The whole word, unless it is long, because its common part would fill the label again.
+            start = word if columns(common[word:]) <= length // 3 else len(common)
+            cut = {name: _begin_and_part(name, start, length) for name in names}
+            # Without progress, the names stay equal.
+            result |= _without_equal(cut, length) if len({*cut.values()}) > 1 else cut
+    return result
+
+
+def _begin_and_part(name: str, start: int, length: int) -> str:
+    """A name of more than `length` columns as its first letters and those from `start` on."""
+    length = length * len(name) // columns(name)
+    begin = length // 4
+    if start <= begin:
+        return f"{name[: length - 1]}…"
+    part, kept = name[start:], length - begin - 1
+    return f"{name[:begin].rstrip()}…{part if len(part) <= kept else part[: kept - 1].rstrip() + '…'}"
 
 
 def fallback_fonts(text: str) -> tuple[list[str], set[str]]:
