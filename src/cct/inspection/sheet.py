@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cct.evaluation.figures.images import gap_of, show_sheet, tile_rows
-from cct.evaluation.figures.style import WIDTH, class_labels, fallback_fonts, left_to_right, new_figure, styled
+from cct.evaluation.figures.style import (
+    WIDTH,
+    class_labels,
+    fallback_fonts,
+    left_to_right,
+    new_figure,
+    styled,
+    text_size,
+)
 from cct.inspection.examine import thumbnails
 from cct.inspection.problems import many
 from cct.inspection.report import Report
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_CLASSES, COLUMNS = 20, 8
+PAD, TICK_PAD = 0.05, 3.5 / 72  # inches; the second is Matplotlib's, between a label and an image
 
 
 def sample_classes(report: Report) -> dict[str, list[int]]:
@@ -47,19 +56,24 @@ def plot_contact_sheet(report: Report) -> "Figure":
     counts = {row["name"]: row["images"] for row in facts["classes"]}
     label_of = dict(zip(report.examined.classes, class_labels(report.examined.classes, 26), strict=True))
     labels = [label_of[name] for name in samples]
-    sheet = _sheet(report, samples)
-    names_width = 0.5 + 0.075 * max(map(len, labels))  # inches
-    figure = new_figure(height=0.65 + (WIDTH - names_width) * sheet.shape[0] / sheet.shape[1])
+    rows = [f"{label}\n{counts[name]:,}" for label, name in zip(labels, samples, strict=True)]
     shown = f"{len(samples)} of " if len(samples) < len(facts["classes"]) else ""
     counted = f"{many(facts['images'], 'image')}, {shown}{many(len(facts['classes']), 'class')}"
     title = f"{left_to_right(facts['name'])}: {counted}"
     if fallback_fonts("".join(samples))[1]:
         title += "\nno font here has some names: inspect.html shows them"
-    figure.suptitle(title, fontsize=11)
+
+    # Inches. Matplotlib's layout measures labels before an image has its shape, and long ones run off the figure.
+    sheet = _sheet(report, samples)
+    left, top = text_size("\n".join(rows), 9)[0] + TICK_PAD + 2 * PAD, text_size(title, 11)[1] + 3 * PAD
+    width = WIDTH - left - PAD
+    height = width * sheet.shape[0] / sheet.shape[1]
+    figure = new_figure(height=top + height + PAD)
+    figure.set_layout_engine("none")
+    figure.suptitle(title, fontsize=11, y=1 - PAD / figure.get_figheight(), va="top")
     axes = show_sheet(figure, sheet)
-    rows = [f"{label}\n{counts[name]:,}" for label, name in zip(labels, samples, strict=True)]
-    height = sheet.shape[0] / len(rows)
-    axes.set_yticks((np.arange(len(rows)) + 0.5) * height, rows, fontsize=9)
+    axes.set_position(np.divide([left, PAD, width, height], 2 * [WIDTH, figure.get_figheight()]))
+    axes.set_yticks((np.arange(len(rows)) + 0.5) * sheet.shape[0] / len(rows), rows, fontsize=9)
     return figure
 
 

@@ -100,6 +100,17 @@ def new_figure(*, height: float, width: float = WIDTH) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def text_size(text: str, fontsize: float) -> tuple[float, float]:
+    """The width and height in inches of a text of one or more lines, in the fonts that figures draw it with."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with figure_style():
+        canvas = FigureCanvasAgg(new_figure(height=1))
+        drawn = canvas.figure.text(0, 0, text, fontsize=fontsize, fontfamily=fallback_fonts(text)[0])
+        extent = drawn.get_window_extent(canvas.get_renderer())
+        return extent.width / canvas.figure.dpi, extent.height / canvas.figure.dpi
+
+
 def percent(share: float) -> str:
     """A share as text: 0.5 as 50.0 %."""
     return f"{share:.1%}".replace("%", " %")
