@@ -13,7 +13,15 @@ from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class
 from cct.evaluation.figures.curves import plot_learning_rate, plot_training_curves
 from cct.evaluation.figures.images import plot_augmentations, plot_top_errors
 from cct.evaluation.figures.params import PlotParams
-from cct.evaluation.figures.style import STYLE, class_labels, columns, left_to_right, save_figure, shorten
+from cct.evaluation.figures.style import (
+    STYLE,
+    class_labels,
+    columns,
+    left_to_right,
+    save_figure,
+    shorten,
+    warn_of_missing_fonts,
+)
 from cct.params import ParamsError, parse
 
 NAMES = ["cat", "dog", "$5_bill", "a very long name of a class, with a comma"]
@@ -220,12 +228,16 @@ def test_names_of_any_script_are_drawn_from_the_fonts_here(tmp_path, recwarn):
     assert not recwarn.list
 
 
-def test_classes_without_a_font_are_numbered_and_nothing_is_warned_about(tmp_path, monkeypatch, recwarn):
+def test_classes_without_a_font_are_numbered_and_matplotlib_warns_of_nothing(tmp_path, monkeypatch, recwarn, caplog):
     from matplotlib.font_manager import fontManager
     from matplotlib.text import Text
 
     bundled = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]
     monkeypatch.setattr(fontManager, "ttflist", bundled)
+    warn_of_missing_fonts(["cat"])
+    assert not caplog.messages
+    warn_of_missing_fonts(SCRIPTS)
+    assert "has 猫: figures" in caplog.text
     assert class_labels(SCRIPTS, 9) == ["cat", "class 2", SCRIPTS[2]]
     for figure in figures_with_names(SCRIPTS):
         save_figure(figure, tmp_path / "a.png", dpi=50)

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import io
 import itertools
+import logging
 import os
 import unicodedata
 import warnings
@@ -20,6 +21,8 @@ from cct.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 # Okabe & Ito, 2008: people with any common kind of colour vision can tell them apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
@@ -163,6 +166,15 @@ def class_labels(names: Sequence[str], length: int) -> list[str]:
         f"class {number}" if unknown.intersection(name) or uses[label_of[name]] > 1 else label_of[name]
         for number, name in enumerate(names, start=1)
     ]
+
+
+def warn_of_missing_fonts(names: Iterable[str]) -> None:
+    """Say which letters of class names no font here has, because `class_labels` numbers these classes."""
+    with figure_style():
+        _, unknown = fallback_fonts("".join(names))
+    if unknown:
+        letters = " ".join(sorted(unknown)[:10]) + (" …" if len(unknown) > 10 else "")
+        log.warning("No font that Matplotlib knows has %s: figures call these classes by their number", letters)
 
 
 def _without_equal(label_of: Mapping[str, str], length: int) -> dict[str, str]:
