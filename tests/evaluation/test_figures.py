@@ -13,7 +13,15 @@ from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class
 from cct.evaluation.figures.curves import plot_learning_rate, plot_training_curves
 from cct.evaluation.figures.images import plot_augmentations, plot_top_errors
 from cct.evaluation.figures.params import PlotParams
-from cct.evaluation.figures.style import STYLE, save_figure
+from cct.evaluation.figures.style import (
+    STYLE,
+    class_labels,
+    columns,
+    left_to_right,
+    save_figure,
+    shorten,
+    warn_of_missing_fonts,
+)
 from cct.params import ParamsError, parse
 
 NAMES = ["cat", "dog", "$5_bill", "a very long name of a class, with a comma"]
@@ -192,6 +200,107 @@ def test_the_font_is_the_bundled_one():
     from matplotlib.font_manager import findfont
 
     assert Path(findfont(STYLE["font.family"])).is_relative_to(matplotlib.get_data_path())
+
+
+SCRIPTS = ["cat", "猫", "חתול"]
+
+
+def figures_with_names(names: list[str]) -> list:
+    counted = {"labels_n": np.array([0, 1, 2]), "predicted_n": np.array([1, 2, 0]), "probabilities_nk": np.eye(3)}
+    return [
+        plot_confusion_matrix(np.eye(3, dtype=int), names),
+        plot_per_class_accuracy(dict.fromkeys(names, 0.5), 0.6, low=0.5, high=0.7),
+        plot_top_errors(np.zeros((3, 8, 8, 3), np.uint8), **counted, class_names=names, count=3),
+    ]
+
+
+def test_names_of_any_script_are_drawn_from_the_fonts_here(tmp_path, recwarn):
+    """STIX comes with Matplotlib too, and has a letter that DejaVu Sans has not."""
+    from matplotlib.font_manager import findfont, get_font
+    from matplotlib.text import Text
+
+    own, other = (set(get_font(findfont(name)).get_charmap()) for name in ("DejaVu Sans", "STIXGeneral"))
+    letter = chr(min(code for code in other - own if chr(code).isprintable() and code > 255))
+    for figure in figures_with_names(["cat", f"{letter}x", "dog"]):
+        save_figure(figure, tmp_path / "a.png", dpi=50)
+        found = [text.get_fontfamily() for text in figure.findobj(Text) if letter in text.get_text()]
+        assert found and all(families[0] == "DejaVu Sans" and len(families) == 2 for families in found)
+    assert not recwarn.list
+
+
+def test_classes_without_a_font_are_numbered_and_matplotlib_warns_of_nothing(tmp_path, monkeypatch, recwarn, caplog):
+    from matplotlib.font_manager import fontManager
+    from matplotlib.text import Text
+
+    bundled = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]
+    monkeypatch.setattr(fontManager, "ttflist", bundled)
+    warn_of_missing_fonts(["cat"])
+    assert not caplog.messages
+    warn_of_missing_fonts(SCRIPTS)
+    assert "has 猫: figures" in caplog.text
+    assert class_labels(SCRIPTS, 9) == ["cat", "class 2", SCRIPTS[2]]
+    for figure in figures_with_names(SCRIPTS):
+        save_figure(figure, tmp_path / "a.png", dpi=50)
+        assert any("class 2" in text.get_text() for text in figure.findobj(Text))
+    figure.suptitle(SCRIPTS[1])
+    save_figure(figure, tmp_path / "a.png", dpi=50)
+    assert not recwarn.list
+
+
+def ink(text: str, *, side: str, width: int) -> np.ndarray:
+    """The `width` pixels of a line of text that are next to its left or right end."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    canvas = FigureCanvasAgg(Figure(figsize=(4, 1), dpi=100))
+    canvas.figure.text(0.5, 0.5, text, ha=side)
+    canvas.draw()
+    dark = np.asarray(canvas.buffer_rgba())[..., 0] < 128
+    places = np.flatnonzero(dark.any(axis=0))
+    return (
+        dark[:, places[0] : places[0] + width] if side == "left" else dark[:, places[-1] + 1 - width : places[-1] + 1]
+    )
+
+
+@pytest.mark.parametrize("name", ["חתול", "قطة", "חתול 4"])
+def test_a_title_reads_from_left_to_right_around_a_name_of_another_direction(name):
+    images_nhwc, labels_n, probabilities_nk = (
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.array([0, 1]),
+        np.array([[0.04, 0.96]]),
+    )
+    figure = plot_top_errors(images_nhwc, labels_n, 1 - labels_n, probabilities_nk.repeat(2, axis=0), [name, "dog"], 2)
+    to_dog, from_dog = [axes.get_title() for axes in figure.axes[:2]]
+    assert to_dog == f"{left_to_right(name)} → dog, 96 %" and from_dog == f"dog → {left_to_right(name)}, 4 %"
+    assert left_to_right("cat") == "cat"
+    for line in (f"→ {left_to_right(name)}, 4 %", f"{left_to_right(name)} → dog, 4 %", from_dog):
+        np.testing.assert_array_equal(ink(line, side="right", width=20), ink("4 %", side="right", width=20))
+        first = line[0] if line[0] in "d→" else name
+        np.testing.assert_array_equal(ink(line, side="left", width=5), ink(first, side="left", width=5))
+
+
+def test_wide_letters_count_as_two():
+    assert shorten("大熊猫大熊猫", 12) == "大熊猫大熊猫" and shorten("a" * 12, 12) == "a" * 12
+    assert columns(shorten("大熊猫" * 9, 12)) <= 12 and columns(shorten("大熊猫 and more of it", 12)) <= 16
+
+
+KINDS = ["red delicious", "red dawn", "golden", "green", "granny smith"]
+
+
+@pytest.mark.parametrize("length", [12, 18, 28])
+def test_names_that_are_long_and_alike_have_different_labels(length):
+    names = [f"{place} grown and sold {kind} of apples" for place in ("Northern", "Southern") for kind in KINDS]
+    names += ["a" * 30, "a" * 40, "x" * 20 + "1" + "x" * 20, "x" * 20 + "2" + "x" * 20, "猫" * 20 + "大" + "猫" * 20]
+    labels = class_labels([*names, "猫" * 20 + "熊" + "猫" * 20, "cat"], length)
+    assert len({*labels}) == len(labels) and labels[-1] == "cat" and max(map(len, labels)) <= length
+    if length == 18:
+        assert labels[:5] == [
+            "Nort…red deliciou…",
+            "Nort…red dawn of…",
+            "Nort…golden of ap…",
+            "Nort…green of app…",
+            "Nort…granny smith…",
+        ]
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -4,12 +4,14 @@ import html.parser
 import re
 
 import matplotlib.font_manager
+import numpy as np
 import pytest
 from inspected import ODD_NAMES, inspected, make_folder, problems
 from PIL import Image
 
+from cct.evaluation.figures.style import fallback_fonts
 from cct.inspection.page import as_html
-from cct.inspection.sheet import MAX_CLASSES, fallback_fonts, plot_contact_sheet, sample_classes
+from cct.inspection.sheet import MAX_CLASSES, plot_contact_sheet, sample_classes
 from cct.inspection.text import as_text
 
 VOID = {"meta", "img", "br"}
@@ -105,6 +107,19 @@ def test_the_sheet_has_a_row_for_each_class(odd):
     assert len(labels) == 5 and "Löwe & Käfer\n6" in labels and "قطة\n6" in labels
     height, width = figure.axes[0].get_images()[0].get_array().shape[:2]
     assert (height, width) == (5 * 68, 8 * 68 - 4)
+
+
+@pytest.mark.parametrize("name", ["W" * 30, "大熊猫" * 7, "i" * 30, "cat"])
+def test_the_names_fit_the_sheet_and_leave_no_blank_band(name, tmp_path):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = plot_contact_sheet(inspected(make_folder(tmp_path / "data", {name: 8, "Löwe & Käfer": 5}), tmp_path))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    shown = np.asarray(canvas.buffer_rgba())[..., :3].min(axis=2) < 250
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    assert 3 <= columns[0] <= 12 and shown.shape[1] - 12 <= columns[-1]
+    assert 3 <= rows[0] <= 12 and shown.shape[0] - 14 <= rows[-1] and np.diff(rows).max() <= 16
 
 
 def test_classes_without_a_font_are_numbered(odd, monkeypatch):

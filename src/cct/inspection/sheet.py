@@ -1,12 +1,20 @@
 """The contact sheet: some images of each class."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cct.evaluation.figures.images import gap_of, show_sheet, tile_rows
-from cct.evaluation.figures.style import WIDTH, new_figure, shorten, styled
+from cct.evaluation.figures.style import (
+    WIDTH,
+    class_labels,
+    fallback_fonts,
+    left_to_right,
+    new_figure,
+    styled,
+    text_size,
+)
 from cct.inspection.examine import thumbnails
 from cct.inspection.problems import many
 from cct.inspection.report import Report
@@ -15,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_CLASSES, COLUMNS = 20, 8
-LAST_RESORT = "Last Resort High-Efficiency"  # Matplotlib's font of boxes for letters that no font has
+PAD, TICK_PAD = 0.05, 3.5 / 72  # inches; the second is Matplotlib's, between a label and an image
 
 
 def sample_classes(report: Report) -> dict[str, list[int]]:
@@ -46,25 +54,26 @@ def plot_contact_sheet(report: Report) -> "Figure":
         figure.text(0.5, 0.5, "No image can be decoded", ha="center", va="center", fontsize=12)
         return figure
     counts = {row["name"]: row["images"] for row in facts["classes"]}
-    fonts, unknown = fallback_fonts("".join([*samples, facts["name"]]))
-    labels = [
-        f"class {report.examined.classes.index(name) + 1}" if set(name) & unknown else shorten(name, 26)
-        for name in samples
-    ]
-    sheet = _sheet(report, samples)
-    names_width = 0.5 + 0.075 * max(map(len, labels))  # inches
-    figure = new_figure(height=0.65 + (WIDTH - names_width) * sheet.shape[0] / sheet.shape[1])
-    shown = f"{len(samples)} of " if len(samples) < len(facts["classes"]) else ""
-    title = f"{facts['name']}: {many(facts['images'], 'image')}, {shown}{many(len(facts['classes']), 'class')}"
-    if any(set(name) & unknown for name in samples):
-        title += "\nno font here has some names: inspect.html shows them"
-    figure.suptitle(title, fontsize=11)
-    axes = show_sheet(figure, sheet)
+    label_of = dict(zip(report.examined.classes, class_labels(report.examined.classes, 26), strict=True))
+    labels = [label_of[name] for name in samples]
     rows = [f"{label}\n{counts[name]:,}" for label, name in zip(labels, samples, strict=True)]
-    height = sheet.shape[0] / len(rows)
-    ticks = axes.set_yticks((np.arange(len(rows)) + 0.5) * height, rows, fontsize=9)
-    for tick in ticks:
-        tick.label1.set_fontfamily([*fonts])
+    shown = f"{len(samples)} of " if len(samples) < len(facts["classes"]) else ""
+    counted = f"{many(facts['images'], 'image')}, {shown}{many(len(facts['classes']), 'class')}"
+    title = f"{left_to_right(facts['name'])}: {counted}"
+    if fallback_fonts("".join(samples))[1]:
+        title += "\nno font here has some names: inspect.html shows them"
+
+    # Inches. Matplotlib's layout measures labels before an image has its shape, and long ones run off the figure.
+    sheet = _sheet(report, samples)
+    left, top = text_size("\n".join(rows), 9)[0] + TICK_PAD + 2 * PAD, text_size(title, 11)[1] + 3 * PAD
+    width = WIDTH - left - PAD
+    height = width * sheet.shape[0] / sheet.shape[1]
+    figure = new_figure(height=top + height + PAD)
+    figure.set_layout_engine("none")
+    figure.suptitle(title, fontsize=11, y=1 - PAD / figure.get_figheight(), va="top")
+    axes = show_sheet(figure, sheet)
+    axes.set_position(np.divide([left, PAD, width, height], 2 * [WIDTH, figure.get_figheight()]))
+    axes.set_yticks((np.arange(len(rows)) + 0.5) * sheet.shape[0] / len(rows), rows, fontsize=9)
     return figure
 
 
@@ -72,32 +81,3 @@ def _sheet(report: Report, samples: Mapping[str, Sequence[int]]) -> np.ndarray:
     """The images of each class in a row, without the gap at the right."""
     rows = [thumbnails(report.examined, chosen) for chosen in samples.values()]
     return tile_rows(rows, columns=COLUMNS)[:, : -gap_of(rows[0])]
-
-
-def fallback_fonts(text: str) -> tuple[list[str], set[str]]:
-    """Font families for a text of any script: the bundled one first, then those installed that have what it lacks.
-
-    Returns:
-        The families, and the letters that none of them has.
-    """
-    from matplotlib.font_manager import fontManager, get_font
-
-    def lacking(letters: Iterable[str], path: str) -> set[str]:
-        known = get_font(path).get_charmap()
-        return {letter for letter in letters if ord(letter) not in known}
-
-    bundled = next(font for font in fontManager.ttflist if font.name == "DejaVu Sans" and font.weight == 400)
-    families, missing = [bundled.name], lacking({letter for letter in text if not letter.isspace()}, bundled.fname)
-    for font in sorted(fontManager.ttflist, key=lambda font: (font.style != "normal", font.weight != 400, font.name)):
-        if not missing:
-            break
-        if font.name == LAST_RESORT:
-            continue
-        try:
-            left = lacking(missing, font.fname)
-        except (OSError, RuntimeError):  # removed or damaged since Matplotlib listed it
-            continue
-        if left < missing:
-            families.append(font.name)
-            missing = left
-    return families, missing

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cct import params
 from cct.data.store import read_meta, read_split
 from cct.evaluation.figures.registry import FIGURES, FigureInputs
-from cct.evaluation.figures.style import save_figure
+from cct.evaluation.figures.style import save_figure, warn_of_missing_fonts
 from cct.evaluation.per_class import read_per_class
 from cct.evaluation.predictions import read_predictions
 from cct.evaluation.reports import read_metrics
@@ -39,6 +39,7 @@ def main(tracker: "Tracker") -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, draw in figures.items():
         save_figure(draw(given), FOLDER / f"{name}.png", plot.dpi)
+    warn_of_missing_fonts(given.predictions.class_names)
     log.info("%d figures in %s", len(figures), FOLDER)
     tracker.start("plot", meta, model_sha256=summary["model"]["sha256"])
     tracker.log_artifact(FOLDER, "figures")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cct.evaluation.figures.style import BLUE, ORANGE, new_figure, percent, percent_ticks, shorten, styled
+from cct.evaluation.figures.style import BLUE, ORANGE, class_labels, columns, new_figure, percent, percent_ticks, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> 
     share_kk = np.divide(matrix_kk, examples_k1, out=np.full(matrix_kk.shape, np.nan), where=examples_k1 > 0)
     numbers = classes <= CELL_TEXT_CLASSES
     shown = range(0, classes, -(-classes // CELL_TEXT_CLASSES))
-    labels = [shorten(class_names[i], 18) for i in shown]
+    labels = class_labels(class_names, 18)[:: shown.step]
 
     figure = new_figure(height=max(min(1.8 + 0.46 * classes, 6.4), 0.32 * classes) if numbers else 7.2)
     axes = figure.subplots()
@@ -39,7 +39,7 @@ def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> 
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     cmap = colormaps["Blues"].with_extremes(bad="#DDDDDD")
     image = axes.imshow(share_kk, cmap=cmap, norm=norm, interpolation="nearest")
-    slanted = max(map(len, labels)) * len(labels) > 60
+    slanted = max(map(columns, labels)) * len(labels) > 60
     axes.set_xticks(shown, labels, **({"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}))
     axes.set_yticks(shown, labels)
     axes.set(title="Confusion matrix, percent of each true class", xlabel="predicted", ylabel="true")
@@ -84,7 +84,8 @@ def plot_per_class_accuracy(per_class: Mapping[str, float | None], overall: floa
     interval = f"all classes: {percent(overall)} (confidence interval {percent(low)} to {percent(high)})"
     line = axes.axvline(overall, color=ORANGE, linewidth=2, label=interval)
     figure.legend(handles=[line], loc="outside upper center")
-    axes.set_yticks(range(len(names)), [shorten(name, 28) for name in names])
+    label_of = dict(zip(per_class, class_labels([*per_class], 28), strict=True))
+    axes.set_yticks(range(len(names)), [label_of[name] for name in names])
     axes.tick_params(axis="y", length=0, labelsize=10 if len(names) <= 25 else 9)
     axes.set(xlabel="accuracy", xlim=(0, 1), ylim=(len(names) - 0.4, -0.6), xticks=np.linspace(0, 1, 6))
     axes.xaxis.set_major_formatter(percent_ticks())

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cct.evaluation.figures.style import WIDTH, new_figure, shorten, styled
+from cct.evaluation.figures.style import WIDTH, class_labels, columns, left_to_right, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+COLUMNS = 5  # of the images of errors
 
 
 @styled
@@ -38,8 +40,9 @@ def plot_top_errors(
         figure = new_figure(height=1.6)
         figure.text(0.5, 0.5, f"No errors among {len(labels_n):,} test images", ha="center", va="center", fontsize=12)
         return figure
+    labels = [left_to_right(label) for label in class_labels(class_names, 12)]
     titles = [
-        (shorten(class_names[labels_n[i]], 12), f"→ {shorten(class_names[predicted_n[i]], 12)}, {_percent(confidence)}")
+        (labels[labels_n[i]], f"→ {labels[predicted_n[i]]}, {_percent(confidence)}")
         for i, confidence in zip(wrong_m[order_m], confidence_m[order_m], strict=True)
     ]
     share = f"The {len(titles):,} most confident of" if len(titles) < len(wrong_m) else "All"
@@ -47,15 +50,15 @@ def plot_top_errors(
     return _image_grid(images_nhwc[wrong_m[order_m]], titles, title)
 
 
-def _image_grid(images_mhwc: np.ndarray, titles: Sequence[tuple[str, str]], title: str, columns: int = 5) -> "Figure":
+def _image_grid(images_mhwc: np.ndarray, titles: Sequence[tuple[str, str]], title: str) -> "Figure":
     """Images in rows, each under its title. The two parts of a title share a line if all titles fit."""
-    separator = " " if max(len(first) + len(second) for first, second in titles) < 21 else "\n"
-    rows = -(-len(titles) // columns)
-    cell = WIDTH / columns
+    separator = " " if max(columns(first) + columns(second) for first, second in titles) < 21 else "\n"
+    rows = -(-len(titles) // COLUMNS)
+    cell = WIDTH / COLUMNS
     height = min(images_mhwc.shape[1] / images_mhwc.shape[2], 2) * (cell - 0.1) + (0.25 if separator == " " else 0.4)
     figure = new_figure(height=rows * height + 0.4)
     figure.suptitle(title, fontsize=11)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    grid = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
     # Grey images share one scale up to the brightest pixel, because some data sets do not reach 255.
