@@ -18,8 +18,8 @@ from cct.experiments.reproduce import (
     machine_differences,
     summarize_findings,
 )
+from cct.models.metadata import KEY
 from cct.pipeline import pipeline_outputs
-from cct.runtime.machine import METADATA_KEY
 
 HISTORY = "epoch,train_loss,chosen\n1,2.5,0\n2,1.5,1\n"
 METRICS = {"test": {"accuracy": 0.75, "examples": 359}, "model": {"sha256": "a" * 64}}
@@ -32,7 +32,7 @@ def write_model(path, weights: float = 1.0, kinds=(KIND,)) -> None:
         file["layers/head/vars/1"] = np.array([7], np.int64)
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("config.json", json.dumps({"config": {"name": "cct"}}))
-        file.writestr("metadata.json", json.dumps({"keras_version": "3", METADATA_KEY: {"trained_on": list(kinds)}}))
+        file.writestr("metadata.json", json.dumps({"keras_version": "3", KEY: {"trained_on": list(kinds)}}))
         file.write(path.with_suffix(".h5"), "model.weights.h5")
     path.with_suffix(".h5").unlink()
 
