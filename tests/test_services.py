@@ -1,7 +1,6 @@
 """Tests that need more than Python: PostgreSQL, an S3 endpoint, a browser, a served model."""
 
 import importlib.util
-import itertools
 import json
 import os
 import re
@@ -9,6 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -42,29 +42,32 @@ def clone(make_clone, undisturbed) -> Clone:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    """A cluster of its own; the address of its database, without the password, and the password."""
+def postgres():
+    """A cluster of its own; the address of its database, without the password, and the password.
+
+    Its folder is none of pytest's: another pytest at the same time takes other users' access to those away.
+    """
     needs(POSTGRES, "PostgreSQL")
-    folder, password, port = tmp_path_factory.mktemp("postgres"), secrets.token_hex(16), free_port()
+    password, port = secrets.token_hex(16), free_port()
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    if user:  # the server refuses to run as root, and its user has to reach the folder
-        for parent in itertools.takewhile(lambda parent: not parent.stat().st_mode & 1, [folder, *folder.parents]):
-            parent.chmod(0o755)
-        shutil.chown(folder, "postgres", "postgres")
+    with tempfile.TemporaryDirectory(prefix="cct-postgres-") as name:
+        folder = Path(name)
+        if user:  # the server refuses to run as root, and its user has to reach the folder
+            shutil.chown(folder, "postgres", "postgres")
 
-    def run(tool: str, *words: str) -> None:
-        subprocess.run([POSTGRES.with_name(tool), *words], cwd=folder, check=True, capture_output=True, **user)
+        def run(tool: str, *words: str) -> None:
+            subprocess.run([POSTGRES.with_name(tool), *words], cwd=folder, check=True, capture_output=True, **user)
 
-    (folder / "password").write_text(password)
-    (folder / "password").chmod(0o644)
-    data = str(folder / "data")
-    run("initdb", "-D", data, "-U", "mlflow", "--auth=scram-sha-256", f"--pwfile={folder}/password")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-    try:
-        yield f"127.0.0.1:{port}/postgres", password
-    finally:
-        run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        (folder / "password").write_text(password)
+        (folder / "password").chmod(0o644)
+        data = str(folder / "data")
+        run("initdb", "-D", data, "-U", "mlflow", "--auth=scram-sha-256", f"--pwfile={folder}/password")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+        run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
+        try:
+            yield f"127.0.0.1:{port}/postgres", password
+        finally:
+            run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
 
 
 @pytest.fixture(scope="module")
