@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from models import CLASSES, FACTS, bright_probability, brightness_model
+from brightness import CLASSES, FACTS, bright_probability, brightness_model
 from PIL import Image
 
 import cct

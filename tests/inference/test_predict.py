@@ -10,7 +10,7 @@ import tarfile
 import zipfile
 
 import pytest
-from models import bright_probability, brightness_model
+from brightness import bright_probability, brightness_model
 from PIL import Image
 
 from cct.cli import main
