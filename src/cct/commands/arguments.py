@@ -25,12 +25,17 @@ def file_path(text: str) -> Path:
     return path.relative_to(root) if path.is_relative_to(root) else path
 
 
+def _number(text: str) -> float:
+    """The number in a text, or NaN, which no bound allows."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def tolerance(text: str) -> float:
     """A finite number, 0 or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} must be a number, 0 or more")
     return value
@@ -38,10 +43,7 @@ def tolerance(text: str) -> float:
 
 def probability(text: str) -> float:
     """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 to 1")
     return value

@@ -84,12 +84,7 @@ def _model_of_run(run_id: str) -> str:
     require_repository()
     with explained_errors():
         store = Store()
-        model_id = store.usable_model(store.get(run_id))
-    if model_id is None:
-        raise CCTError(
-            f"run {run_id} has no model in MLflow: did its training end? cct track brings it from DVC's files"
-        )
-    return f"models:/{model_id}"
+        return f"models:/{store.require_model(store.get(run_id))}"
 
 
 def predict_files(

@@ -44,7 +44,7 @@ def save_model(
         mlflow_model: the `mlflow.models.Model` that describes it.
         model_file: a `.keras` file, copied byte for byte.
         meta: the content of the data's meta.json.
-        backend: the backend that trained the model. Loading requires it, and selects it if no backend is selected.
+        backend: the backend that trained the model. The model's requirements name it.
         validate_serving_input: unused; `Model.log` passes it on. It says whether `Model.log` loads the model to try the
             example. That takes the time of importing Keras; the tests do it.
 

@@ -71,7 +71,7 @@ def main(tracker: "Tracker") -> None:
                 checkpoints=checkpoints,
                 on_epoch=tracker.log_epoch,
             )
-        _write(model, history, meta, checkpoints.notes["platforms"])
+        _write(model, history, task, meta, checkpoints.notes["platforms"])
         checkpoints.finish([dvc_digest(path) for path in (MODEL, HISTORY)])
         _track(tracker, history, meta, backend=runtime.backend)
 
@@ -112,7 +112,11 @@ def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], *, 
 
 
 def _write(
-    model: keras.Model, history: list[dict[str, float]], meta: dict[str, Any], platforms: list[dict[str, Any]]
+    model: keras.Model,
+    history: list[dict[str, float]],
+    task: TrainingTask,
+    meta: dict[str, Any],
+    platforms: list[dict[str, Any]],
 ) -> None:
     best = best_row(history)
     which = ", averaged weights" if best_accuracy(best) > best["val_accuracy"] else ""
@@ -124,7 +128,7 @@ def _write(
         "task": meta["task"],
         "data": {"name": meta["name"], "digest": meta["digest"]},
         "classes": meta["classes"],
-        "input": task_of(meta, TRAINING_TASKS).input_facts(meta),
+        "input": task.input_facts(meta),
         "temperature": temperature,
         "trained_on": platforms,
     }

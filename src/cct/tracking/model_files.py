@@ -1,15 +1,13 @@
 """Finds the file of a model that is named as people name models: a path, or an address in MLflow."""
 
 import contextlib
-import logging
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from cct.errors import CCTError, one_line
 from cct.log import redact
-from cct.tracking.address import require_sqlite_file, sqlite_file, tracking_uri
+from cct.tracking.address import require_sqlite_file, sqlite_file
 
 SCHEMES = ("models:/", "runs:/")
 
@@ -22,21 +20,19 @@ def model_file(name: str) -> Iterator[Path]:
         name: a path, or models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model in MLflow.
 
     Raises:
-        CCTError: MLflow does not have it, is not installed, or does not answer.
+        CCTError: MLflow does not have it, or does not answer.
     """
     if not name.startswith(SCHEMES):
         yield Path(name)
         return
     import mlflow
 
-    uri = tracking_uri()
+    from cct.tracking.store import prepare_mlflow
+
+    uri = prepare_mlflow()
     require_sqlite_file(uri)
     if (path := sqlite_file(uri)) and not path.exists():  # MLflow would make an empty store there
         raise CCTError(f"{name} is in MLflow, and there is no store at {path}: set MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for noisy in ("alembic", "mlflow", "sqlalchemy"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="cct-model-") as folder:
         try:
             downloaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=name, dst_path=folder))

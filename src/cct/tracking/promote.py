@@ -59,9 +59,7 @@ def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
         CCTError: the run has no model or no such metric, or is not better.
     """
     run = store.get(run_id)
-    model_id = store.usable_model(run)
-    if not model_id:
-        raise CCTError(f"run {run_id} has no model: its training did not end, or cct track has not been run")
+    model_id = store.require_model(run)
     allowed = [name for name in comparable_metrics() if name in run.data.metrics]
     if metric not in allowed:
         raise CCTError(f"run {run_id} has no result {metric!r}; it has: {', '.join(allowed)}")

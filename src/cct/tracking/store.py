@@ -42,6 +42,25 @@ SETTINGS = {
 ACTIVE_MODEL = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID")
 
 
+def prepare_mlflow() -> str:
+    """Set up MLflow's client in this process: its address, time limits and silence.
+
+    Returns:
+        The tracking URI.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    for name in ACTIVE_MODEL:
+        os.environ.pop(name, None)
+    import mlflow
+
+    for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration; this project logs errors
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    uri = tracking_uri()
+    mlflow.set_tracking_uri(uri)  # sets MLFLOW_TRACKING_URI too
+    return uri
+
+
 class Store:
     """The open tracking store.
 
@@ -52,20 +71,13 @@ class Store:
 
     def __init__(self) -> None:
         require_tracking()
-        for name, value in SETTINGS.items():
-            os.environ.setdefault(name, value)
-        for name in ACTIVE_MODEL:
-            os.environ.pop(name, None)
+        uri = prepare_mlflow()
         import mlflow
 
-        for noisy in ("alembic", "mlflow", "sqlalchemy"):  # a new store logs every migration; this project logs errors
-            logging.getLogger(noisy).setLevel(logging.CRITICAL)
         top = repository_root()
-        uri = tracking_uri()
         # A store in the repository keeps its files there too, also for experiments that DVC runs in temporary folders.
         own = Path(uri.removeprefix("sqlite:///")) if uri.startswith(f"sqlite:///{top}/") else None
         artifacts = (top / "mlartifacts").as_uri() if own else None
-        mlflow.set_tracking_uri(uri)  # sets MLFLOW_TRACKING_URI too
         require_writable(top / ".cct")
         require_sqlite_file(uri)
         # Many statements make the tables of a SQLite store, each in its own transaction. Two processes that create one
@@ -252,6 +264,16 @@ class Store:
                 if _is_whole(self.client.get_logged_model(output.model_id)):
                     return output.model_id
         return None
+
+    def require_model(self, run: Any) -> str:
+        """The identifier of a run's model, as `usable_model`.
+
+        Raises:
+            CCTError: the run has none.
+        """
+        if model_id := self.usable_model(run):
+            return model_id
+        raise CCTError(f"run {run.info.run_id} has no model: its training did not end, or cct track has not been run")
 
     def fill(self, run_id: str, folder: Path, meta: Mapping[str, Any], *, at: int) -> None:
         """Log the files of training and evaluation in `folder`. Metrics and a model that the run has are skipped."""
