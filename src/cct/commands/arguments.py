@@ -80,3 +80,32 @@ def non_empty(text: str) -> str:
 def add_run_id(parser: argparse.ArgumentParser) -> None:
     """Add the identifier of a run in MLflow."""
     parser.add_argument("id", metavar="RUN_ID", type=non_empty, help="as the MLflow UI shows it")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of a trained model. `model_name` says which it is."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--model", type=non_empty, metavar="MODEL",
+        help="a .keras file, models:/NAME@champion or runs:/RUN_ID/model (default: models/model.keras)",
+    )  # fmt: skip
+    which.add_argument("--run", type=non_empty, metavar="RUN_ID", help="the model of a run, as the MLflow UI shows it")
+
+
+def model_name(arguments: argparse.Namespace) -> str:
+    """The path or address of the model that `add_model`'s arguments choose.
+
+    Raises:
+        CCTError: MLflow has no such run, or the run has no model.
+    """
+    from cct.paths import MODEL
+
+    if not arguments.run:
+        return arguments.model or str(repository_root() / MODEL)
+    from cct.repository import require_repository
+    from cct.tracking.store import Store, explained_errors
+
+    require_repository()
+    with explained_errors():
+        store = Store()
+        return f"models:/{store.require_model(store.get(arguments.run))}"

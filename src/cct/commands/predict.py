@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from cct.commands.arguments import non_empty, probability, whole_number
+from cct.commands.arguments import add_model, model_name, non_empty, probability, whole_number
 from cct.errors import CCTError
 from cct.log import ROOT
 
@@ -25,12 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", metavar="PATH", type=non_empty,
         help="image files, folders, zip or tar archives, quoted patterns, or - for one image on standard input",
     )  # fmt: skip
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--model", type=non_empty, metavar="MODEL",
-        help="a .keras file, models:/NAME@champion or runs:/RUN_ID/model (default: models/model.keras)",
-    )  # fmt: skip
-    which.add_argument("--run", type=non_empty, metavar="RUN_ID", help="the model of a run, as the MLflow UI shows it")
+    add_model(parser)
     parser.add_argument("--top", type=whole_number(1000), default=1, metavar="K", help="show K classes (default: 1)")
     parser.add_argument(
         "--unsure",
@@ -52,13 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from cct import load
     from cct.inference.files import list_files
-    from cct.paths import MODEL
-    from cct.repository import repository_root
 
     if arguments.format != "table":
         logging.getLogger(ROOT).setLevel(logging.WARNING)  # other lines go to stdout too
     listed = list_files(arguments.paths)
-    classifier = load(_model_of_run(arguments.run) if arguments.run else arguments.model or repository_root() / MODEL)
+    classifier = load(model_name(arguments))
     count = sum(1 if inside is None else len(inside) for _, inside in listed)
     broken = 0
 
@@ -76,17 +69,6 @@ def main(arguments: argparse.Namespace) -> int:
     return BROKEN if broken else 0
 
 
-def _model_of_run(run_id: str) -> str:
-    """The address in MLflow of the model that a run logged."""
-    from cct.repository import require_repository
-    from cct.tracking.store import Store, explained_errors
-
-    require_repository()
-    with explained_errors():
-        store = Store()
-        return f"models:/{store.require_model(store.get(run_id))}"
-
-
 def predict_files(
     classifier: Any, listed: list[tuple[str, list[str] | None]], *, count: int, top: int, unsure: float
 ) -> Iterator[dict[str, Any]]:
@@ -98,6 +80,7 @@ def predict_files(
 
     from cct.data.images.pool import decode_files
     from cct.inference.files import names_of, read_files
+    from cct.inference.rows import prediction_row
 
     if not hasattr(classifier.reader, "options"):
         raise CCTError(f"the model is for {classifier.metadata.task}, not for images")
@@ -112,9 +95,7 @@ def predict_files(
                 if place not in best:
                     yield {"file": name, "error": errors[place].decode(errors="replace")}
                     continue
-                label, p = best[place][0]
-                shown = [{"label": one, "probability": round(q, 6)} for one, q in best[place]]
-                yield {"file": name, "label": label, "probability": round(p, 6), "unsure": p < unsure, "top": shown}
+                yield prediction_row(name, best[place], unsure=unsure)
             bar.update(len(errors))
 
 

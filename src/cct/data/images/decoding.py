@@ -96,6 +96,16 @@ def decode_image(content: bytes | Path, options: ImageOptions | None) -> Decoded
     return DecodedImage(pixels_hwc, height, width, decoder)
 
 
+def image_pixels(content: bytes) -> int:
+    """The number of pixels of an image file, from its header alone.
+
+    Raises:
+        ImageError: the file is not an image of a known format, or its header is damaged.
+    """
+    with _opened(content) as image:
+        return image.width * image.height
+
+
 def to_pixels(image: "Image", options: ImageOptions) -> np.ndarray:
     """The pixels (height, width, channels) of an image that Pillow has decoded. Its EXIF rotation is applied.
 

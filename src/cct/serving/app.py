@@ -1,0 +1,121 @@
+"""The routes of the server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp
+
+from cct import __version__
+from cct.serving import schema
+from cct.serving.metrics import MEDIA_TYPE
+from cct.serving.middleware import Watched
+from cct.serving.refusals import Refusal, json_response, refusal_response
+from cct.serving.schema_page import schema_page
+from cct.serving.service import Service
+
+# The browser itself then loads nothing from anywhere else.
+POLICY = (
+    "default-src 'none'; img-src 'self' blob: data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+MOST_TOP = 1000
+
+
+class PredictQuery(BaseModel):
+    """What stands behind the question mark of /predict."""
+
+    model_config = ConfigDict(extra="forbid")
+    top: int = Field(5, ge=1, le=MOST_TOP, description="how many classes to list, the most probable first")
+
+
+def make_app(service: Service) -> ASGIApp:
+    """The server's application."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = FastAPI(
+        title="cct serve", version=__version__, description=schema.DESCRIPTION, lifespan=lifespan, docs_url=None,
+        redoc_url=None,
+    )  # fmt: skip
+    _add_routes(app, service)
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    paths = [route.path for route in app.routes]
+    return Watched(app, service.metrics, paths)
+
+
+def _add_routes(app: FastAPI, service: Service) -> None:
+    @app.post("/predict", **schema.PREDICT)
+    async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+        """Predict the class of each image."""
+        return json_response({"predictions": await service.predict(request, top=query.top)})
+
+    @app.get("/health", **schema.HEALTH)
+    async def health() -> Response:
+        """Say that the server answers."""
+        return json_response({"status": "ok"})
+
+    @app.get("/model", **schema.MODEL)
+    async def model() -> Response:
+        """Describe the model: classes, input, calibration, provenance, runtime, limits."""
+        return json_response(service.describe())
+
+    @app.get("/metrics", **schema.METRICS)
+    async def metrics() -> Response:
+        """Count requests, images and batches, in the text format of Prometheus."""
+        return Response(service.metrics_text(), media_type=MEDIA_TYPE)
+
+    page = resources.files("cct.serving").joinpath("page.html").read_text(encoding="utf-8")
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(schema_page(app.openapi()), headers={"Content-Security-Policy": POLICY})
+
+
+async def _refused(request: Request, error: Refusal) -> Response:
+    return refusal_response(error)
+
+
+async def _no_route(request: Request, error: HTTPException) -> Response:
+    """Starlette's refusals: no such path, or another method."""
+    sentences = {
+        404: "there is no such address: GET /docs lists all",
+        405: f"the method {request.method[:20]} is not for this address: GET /docs lists all",
+    }
+    sentence = sentences.get(error.status_code, str(error.detail))
+    return refusal_response(Refusal(error.status_code, sentence, error.headers))
+
+
+async def _wrong_query(request: Request, error: RequestValidationError) -> Response:
+    names = ", ".join(sorted({str(one["loc"][-1])[:80] for one in error.errors()}))
+    return refusal_response(
+        Refusal(400, f"in the address, {names}: only top is known there, a whole number from 1 to {MOST_TOP:,}")
+    )
+
+
+async def _gone(request: Request, error: ClientDisconnect) -> Response:
+    """Nobody reads it; metrics count it as nginx does."""
+    return Response(status_code=499)
+
+
+HANDLERS: dict[type[Exception], Any] = {
+    Refusal: _refused,
+    HTTPException: _no_route,
+    RequestValidationError: _wrong_query,
+    ClientDisconnect: _gone,
+}

@@ -1,0 +1,59 @@
+"""What one request, and all of them together, may cost the server."""
+
+import re
+from typing import NamedTuple
+
+from cct.errors import CCTError
+
+
+class Limit(NamedTuple):
+    """A limit: its default, its largest value, and its meaning."""
+
+    default: int
+    most: int
+    meaning: str
+
+
+# `--limit NAME=VALUE` sets one. The page docs/serve.md lists them.
+LIMITS = {
+    "body_bytes": Limit(32 << 20, 1 << 30, "bytes of a request's body"),
+    "images": Limit(128, 4096, "images of a request"),
+    "pixels": Limit(1 << 26, 1 << 27, "pixels of an image, before it is resized"),
+    "head_seconds": Limit(10, 3600, "seconds to send a request's headers"),
+    "body_seconds": Limit(30, 3600, "seconds to send a request's body"),
+    "answer_seconds": Limit(30, 3600, "seconds to decode the images and to compute the answer"),
+    "requests": Limit(64, 4096, "requests for predictions that are read, wait or are computed at a time"),
+    "queue": Limit(512, 1 << 20, "images that wait for the model"),
+    "connections": Limit(512, 1 << 16, "open connections"),
+}
+
+
+class Limits(NamedTuple):
+    """The values of `LIMITS`."""
+
+    body_bytes: int
+    images: int
+    pixels: int
+    head_seconds: int
+    body_seconds: int
+    answer_seconds: int
+    requests: int
+    queue: int
+    connections: int
+
+
+def parse_limits(settings: list[str]) -> Limits:
+    """The limits, with changes such as "body_seconds=5".
+
+    Raises:
+        CCTError: a setting has an unknown name, or a value that is not allowed.
+    """
+    values = {name: limit.default for name, limit in LIMITS.items()}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in LIMITS:
+            raise CCTError(f"--limit {setting}: unknown name; valid: {', '.join(LIMITS)}")
+        if not re.fullmatch(r"[0-9]{1,10}", text) or not 1 <= int(text) <= LIMITS[name].most:
+            raise CCTError(f"--limit {setting}: must be {name}=N with a whole number from 1 to {LIMITS[name].most:,}")
+        values[name] = int(text)
+    return Limits(**values)

@@ -1,0 +1,42 @@
+"""Requests that are not answered as asked: a status and one sentence, never a traceback."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+
+class Refusal(Exception):
+    """A request is refused.
+
+    Attributes:
+        status: of HTTP, 400 or more.
+        sentence: what happened and what is allowed, for the client.
+        headers: more headers of the response.
+    """
+
+    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence, self.headers = status, sentence, dict(headers or {})
+
+
+def busy(sentence: str) -> Refusal:
+    """The refusal of a server that has enough to do. A client may ask again after a second."""
+    return Refusal(503, sentence, {"Retry-After": "1"})
+
+
+def error_body(sentence: str) -> bytes:
+    """The body of every refusal."""
+    return json.dumps({"error": sentence}, ensure_ascii=False).encode()
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response with a JSON value."""
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(body, status, headers, media_type="application/json")
+
+
+def refusal_response(refusal: Refusal) -> Response:
+    """The response to a refused request."""
+    return Response(error_body(refusal.sentence), refusal.status, refusal.headers, media_type="application/json")

@@ -1,0 +1,84 @@
+"""Starts and stops the server."""
+
+import contextlib
+import logging
+import signal
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from cct.entry import raise_if_interrupted
+from cct.errors import CCTError
+from cct.inference.classifier import Classifier
+from cct.serving.app import make_app
+from cct.serving.limits import Limits
+from cct.serving.protocol import protocol_with
+from cct.serving.service import Service
+from cct.tracking.model_files import model_file
+
+log = logging.getLogger(__name__)
+
+
+def serve(name: str, *, host: str, port: int, limits: Limits, unsure: float) -> int:
+    """Serve a model until SIGTERM, Ctrl-C or a closed terminal. Requests in flight are answered first.
+
+    Args:
+        name: a path of a model, or its address in MLflow.
+        host: an address or a name of this machine.
+        port: of TCP.
+        limits: what a request may cost.
+        unsure: predictions below this probability are marked.
+
+    Returns:
+        The exit code: 0, or 130 if a second Ctrl-C left requests without an answer.
+
+    Raises:
+        CCTError: there is no such model, or the address cannot be used.
+    """
+    with bound_socket(host, port) as listener, model_file(name) as path:
+        service = Service(name, Classifier(Path(path)), limits, unsure=unsure)
+        service.warm_up()
+        raise_if_interrupted()
+        config = uvicorn.Config(
+            make_app(service), http=protocol_with(limits), ws="none", lifespan="on", log_config=None,
+            log_level="critical", access_log=False, server_header=False, proxy_headers=False,
+            timeout_graceful_shutdown=limits.head_seconds + limits.body_seconds + limits.answer_seconds,
+        )  # fmt: skip
+        return run_until_signal(uvicorn.Server(config), listener)
+
+
+def run_until_signal(server: uvicorn.Server, listener: socket.socket) -> int:
+    """Serve on a socket; the exit code."""
+    host, port, *_ = listener.getsockname()
+    try:
+        listener.listen()
+    except OSError as error:  # another process took the port meanwhile
+        raise CCTError(f"{host}:{port} cannot be used: {error.strerror}") from error
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, server.handle_exit)
+    log.info("serving on http://%s:%s (Ctrl-C ends it)", f"[{host}]" if ":" in host else host, port)
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again, after the end
+        server.run(sockets=[listener])
+    log.info("ended: %s", "all requests are answered" if not server.force_exit else "requests were dropped")
+    return 130 if server.force_exit else 0
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket of this address that does not listen yet.
+
+    Raises:
+        CCTError: the host is none of this machine, or the port is not free.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        raise CCTError(f"--host {host} is not a name or an address of this machine: use 127.0.0.1") from error
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError as error:
+        made.close()
+        raise CCTError(f"{host}:{port} cannot be used: {error.strerror}. Choose another --host or --port") from error
+    return made

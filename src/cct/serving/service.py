@@ -1,0 +1,139 @@
+"""What the routes of the server do with a model."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+
+from cct.data.images.decoding import ImageError
+from cct.errors import CCTError
+from cct.inference.classifier import Classifier, Predictions
+from cct.inference.rows import prediction_row
+from cct.serving.batching import Batcher
+from cct.serving.bodies import SentImage, read_images
+from cct.serving.decoding import Decoder
+from cct.serving.limits import Limits
+from cct.serving.metrics import Metrics
+from cct.serving.refusals import Refusal, busy
+
+MOST = 128  # images of a batch
+
+
+class Service:
+    """A model behind a server.
+
+    Attributes:
+        name: of the model, as its user gave it.
+        classifier: the model.
+        limits: what a request may cost.
+        metrics: what was counted.
+    """
+
+    def __init__(self, name: str, classifier: Classifier, limits: Limits, *, unsure: float) -> None:
+        """
+        Raises:
+            CCTError: the model is not for images.
+        """
+        if not hasattr(classifier.reader, "options"):
+            raise CCTError(f"the model is for {classifier.metadata.task}, not for images")
+        self.name, self.classifier, self.limits, self.unsure = name, classifier, limits, unsure
+        self.metrics = Metrics()
+        self._pad = True
+
+    def warm_up(self) -> None:
+        """Compute a batch of each size, so that no request waits for a compiler."""
+        size = 1
+        while size <= (MOST if self._pad else 1):
+            self.classifier.predict_arrays(np.zeros((size, *self.classifier.reader.shape), np.uint8))
+            size *= 2
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The threads that decode and predict; in the loop that serves."""
+        self._decoder = Decoder(self.classifier.reader, pixels=self.limits.pixels)
+        self._batcher = Batcher(
+            self._probabilities,
+            most=MOST,
+            queue=self.limits.queue,
+            pad=self._pad,
+            observe=self.metrics.batches.observe,
+        )
+        try:
+            yield
+        finally:
+            self._batcher.close()
+            self._decoder.close()
+
+    def _probabilities(self, arrays: np.ndarray) -> np.ndarray:
+        return self.classifier.predict_arrays(arrays).probabilities
+
+    async def predict(self, request: Request, *, top: int) -> list[dict[str, Any]]:
+        """A row for each image of a request: its prediction, or its error.
+
+        Raises:
+            Refusal: the request cannot be answered, or none of its images can be used.
+        """
+        with self._admitted():
+            images = await read_images(request, self.limits)
+            try:
+                async with asyncio.timeout(self.limits.answer_seconds):
+                    inputs = await self._decoder.decode(images)
+                    good = self._usable(images, inputs)
+                    probabilities_nk = await self._batcher.predict(np.stack(good))
+            except TimeoutError as error:
+                seconds = self.limits.answer_seconds
+                raise Refusal(504, f"the model did not answer within {seconds} seconds") from error
+        best = iter(Predictions(self.classifier.classes, probabilities_nk).top(top))
+        return [
+            {"file": image.name, "error": str(one)}
+            if isinstance(one, ImageError)
+            else prediction_row(image.name, next(best), unsure=self.unsure)
+            for image, one in zip(images, inputs, strict=True)
+        ]
+
+    def _usable(self, images: list[SentImage], inputs: list[np.ndarray | ImageError]) -> list[np.ndarray]:
+        good = [one for one in inputs if not isinstance(one, ImageError)]
+        self.metrics.images["predicted"] += len(good)
+        self.metrics.images["refused"] += len(inputs) - len(good)
+        if not good:
+            first = f"{images[0].name}: {inputs[0]}"
+            several = f"none of the {len(inputs)} images can be used; the first: {first}"
+            raise Refusal(422, first if len(inputs) == 1 else several)
+        return good
+
+    @contextlib.contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """Count a request while it is answered.
+
+        Raises:
+            Refusal: as many as may be are answered now.
+        """
+        if self.metrics.active >= self.limits.requests:
+            raise busy(f"{self.limits.requests:,} requests are being answered, and no more may be: ask again later")
+        self.metrics.active += 1
+        try:
+            yield
+        finally:
+            self.metrics.active -= 1
+
+    def metrics_text(self) -> str:
+        """The metrics in Prometheus's text format."""
+        return self.metrics.text(queue=self._batcher.waiting)
+
+    def describe(self) -> dict[str, Any]:
+        """The model for other programs: classes, input, calibration, provenance, runtime, limits."""
+        facts = self.classifier.metadata
+        return {
+            "model": self.name,
+            "task": facts.task,
+            "classes": facts.classes,
+            "input": facts.input,
+            "temperature": facts.temperature,
+            "data": facts.data,
+            "trained_on": facts.trained_on,
+            "limits": self.limits._asdict(),
+            "unsure": self.unsure,
+        }
