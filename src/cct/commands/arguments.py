@@ -4,8 +4,12 @@ import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cct.repository import repository_root
+
+if TYPE_CHECKING:
+    from cct.inference.classifier import Classifier
 
 
 def whole_number(most: int) -> Callable[[str], int]:
@@ -80,3 +84,36 @@ def non_empty(text: str) -> str:
 def add_run_id(parser: argparse.ArgumentParser) -> None:
     """Add the identifier of a run in MLflow."""
     parser.add_argument("id", metavar="RUN_ID", type=non_empty, help="as the MLflow UI shows it")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of a trained model."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--model", type=non_empty, metavar="MODEL",
+        help="a .keras file, models:/NAME@champion or runs:/RUN_ID/model (default: models/model.keras)",
+    )  # fmt: skip
+    which.add_argument("--run", type=non_empty, metavar="RUN_ID", help="the model of a run, as the MLflow UI shows it")
+
+
+def load_classifier(arguments: argparse.Namespace) -> "Classifier":
+    """Load the model of the arguments that `add_model` added.
+
+    Raises:
+        CCTError: there is no such model.
+    """
+    from cct import load
+    from cct.paths import MODEL
+
+    return load(_model_of_run(arguments.run) if arguments.run else arguments.model or repository_root() / MODEL)
+
+
+def _model_of_run(run_id: str) -> str:
+    """The address in MLflow of the model that a run logged."""
+    from cct.repository import require_repository
+    from cct.tracking.store import Store, explained_errors
+
+    require_repository()
+    with explained_errors():
+        store = Store()
+        return f"models:/{store.require_model(store.get(run_id))}"

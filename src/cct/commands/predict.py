@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from cct.commands.arguments import non_empty, probability, whole_number
+from cct.commands.arguments import add_model, load_classifier, non_empty, probability, whole_number
 from cct.errors import CCTError
 from cct.log import ROOT
 
@@ -25,12 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", metavar="PATH", type=non_empty,
         help="image files, folders, zip or tar archives, quoted patterns, or - for one image on standard input",
     )  # fmt: skip
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--model", type=non_empty, metavar="MODEL",
-        help="a .keras file, models:/NAME@champion or runs:/RUN_ID/model (default: models/model.keras)",
-    )  # fmt: skip
-    which.add_argument("--run", type=non_empty, metavar="RUN_ID", help="the model of a run, as the MLflow UI shows it")
+    add_model(parser)
     parser.add_argument("--top", type=whole_number(1000), default=1, metavar="K", help="show K classes (default: 1)")
     parser.add_argument(
         "--unsure",
@@ -50,16 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from cct import load
-    from cct.inference.files import list_files
-    from cct.paths import MODEL
-    from cct.repository import repository_root
+    from cct.inference.files import count_files, list_files
 
     if arguments.format != "table":
         logging.getLogger(ROOT).setLevel(logging.WARNING)  # other lines go to stdout too
     listed = list_files(arguments.paths)
-    classifier = load(_model_of_run(arguments.run) if arguments.run else arguments.model or repository_root() / MODEL)
-    count = sum(1 if inside is None else len(inside) for _, inside in listed)
+    classifier, count = load_classifier(arguments), count_files(listed)
     broken = 0
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -76,46 +67,30 @@ def main(arguments: argparse.Namespace) -> int:
     return BROKEN if broken else 0
 
 
-def _model_of_run(run_id: str) -> str:
-    """The address in MLflow of the model that a run logged."""
-    from cct.repository import require_repository
-    from cct.tracking.store import Store, explained_errors
-
-    require_repository()
-    with explained_errors():
-        store = Store()
-        return f"models:/{store.require_model(store.get(run_id))}"
-
-
 def predict_files(
     classifier: Any, listed: list[tuple[str, list[str] | None]], *, count: int, top: int, unsure: float
 ) -> Iterator[dict[str, Any]]:
     """One row per file, in their order and in bounded memory: file, label, probability, unsure and top; or an error."""
-    import itertools
-
     import numpy as np
     from tqdm import tqdm
 
-    from cct.data.images.pool import decode_files
-    from cct.inference.files import names_of, read_files
+    from cct.inference.files import decode_listed
 
     if not hasattr(classifier.reader, "options"):
         raise CCTError(f"the model is for {classifier.metadata.task}, not for images")
-    names = names_of(listed)
     with tqdm(total=count, unit=" images", desc="predict", disable=None, delay=1) as bar:
-        for chunk in decode_files(read_files(listed), classifier.reader.options, count=count):
-            errors = chunk.facts_n["error"]
-            good = np.flatnonzero(errors == b"")
-            predictions = classifier.predict_arrays(chunk.pixels_nhwc[good])
+        for decoded in decode_listed(listed, classifier.reader.options):
+            good = np.flatnonzero([not error for error in decoded.errors])
+            predictions = classifier.predict_arrays(decoded.pixels_nhwc[good])
             best = dict(zip(good.tolist(), predictions.top(top), strict=True))
-            for place, name in enumerate(itertools.islice(names, len(errors))):
-                if place not in best:
-                    yield {"file": name, "error": errors[place].decode(errors="replace")}
+            for place, (name, error) in enumerate(zip(decoded.names, decoded.errors, strict=True)):
+                if error:
+                    yield {"file": name, "error": error}
                     continue
                 label, p = best[place][0]
                 shown = [{"label": one, "probability": round(q, 6)} for one, q in best[place]]
                 yield {"file": name, "label": label, "probability": round(p, 6), "unsure": p < unsure, "top": shown}
-            bar.update(len(errors))
+            bar.update(len(decoded.names))
 
 
 def _write_table(rows: Iterable[dict[str, Any]], top: int) -> None:

@@ -47,11 +47,27 @@ class Predictions(NamedTuple):
         ]
 
 
+class Explanations(NamedTuple):
+    """What the model looked at in n inputs.
+
+    Attributes:
+        predictions: labels and probabilities.
+        arrays: the inputs as the model takes them. Images: uint8 (n, height, width, channels).
+        attention: the share of each part of the inputs in the predictions. Images: see
+            `cct.tasks.image_classification.attention.ImageAttention`.
+    """
+
+    predictions: Predictions
+    arrays: np.ndarray
+    attention: Any
+
+
 class Classifier:
     """A trained model with its classes, preprocessing and calibration.
 
     Attributes:
         metadata: what the model's file says of it.
+        task: the functions of its task.
         reader: turns raw inputs into the model's.
         model: the Keras model, from arrays to logits.
     """
@@ -63,7 +79,8 @@ class Classifier:
             CCTError: the file is no model that the pipeline trained, or no backend of Keras is installed.
         """
         self.metadata: ModelMetadata = model_metadata(path)
-        self.reader = task_of({"task": self.metadata.task}, INFERENCE_TASKS).reader(self.metadata.input, path)
+        self.task = task_of({"task": self.metadata.task}, INFERENCE_TASKS)
+        self.reader = self.task.reader(self.metadata.input, path)
         import_keras(str(self.metadata.trained_on[-1].get("backend")))
         from cct.models.saving import load_model
 
@@ -101,6 +118,14 @@ class Classifier:
 
         logits_nk = predict_logits(self.model, arrays, batch_size=BATCH)
         return Predictions(self.classes, softmax(logits_nk / self.metadata.temperature))
+
+    def explain(self, inputs: Any) -> Explanations:
+        """What the model looked at, in the inputs of `predict`."""
+        return self.explain_arrays(self.reader.arrays(_as_sequence(inputs)))
+
+    def explain_arrays(self, arrays: np.ndarray) -> Explanations:
+        """As `explain`, of arrays (n, ...) that are the model's inputs already. n is at least 1."""
+        return Explanations(self.predict_arrays(arrays), arrays, self.task.attention(self.model, arrays))
 
 
 def _as_sequence(inputs: Any) -> Sequence[Any]:
