@@ -40,6 +40,7 @@ EDITS = {
     "errors.py": ALL,
     "evaluation/attention.py": "evaluate",
     "evaluation/calibration.py": "train",
+    "evaluation/conformal.py": "train evaluate plot",
     "evaluation/examples.py": "evaluate plot",
     "evaluation/figures/*.py": "plot",
     "evaluation/metrics.py": "evaluate plot",

@@ -53,6 +53,16 @@ def probability(text: str) -> float:
     return value
 
 
+def coverage(text: str) -> float:
+    """A whole percent: 0.01, 0.02, ... 0.99."""
+    from cct.evaluation.conformal import percent_of
+
+    try:
+        return percent_of(_number(text)) / 100
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole percent: 0.01, 0.02, ... 0.99") from None
+
+
 def add_size(parser: argparse.ArgumentParser) -> None:
     """Add the size of a model's input and output."""
     parser.add_argument("--classes", type=whole_number(1_000_000), default=10, help="default: 10")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cct import params
 from cct.data.store import read_meta, read_split
+from cct.evaluation.conformal import threshold_of
 from cct.evaluation.examples import most_confident, write_relevance
 from cct.evaluation.metrics import compute_metrics
 from cct.evaluation.per_class import write_per_class
@@ -33,9 +34,15 @@ def main(tracker: "Tracker") -> None:
     log.info(describe_platform(configure_backend(runtime, seed=0)))
     model, sha256 = load_model(MODEL), sha256_of_file(MODEL)
     logits = predict_logits(model, inputs, batch_size=evaluate.batch_size)
-    temperature = model_metadata(MODEL).temperature
+    metadata = model_metadata(MODEL)
+    temperature = metadata.temperature
     summary = compute_metrics(
-        logits, labels, len(meta["classes"]), confidence=evaluate.confidence_level, temperature=temperature
+        logits,
+        labels,
+        len(meta["classes"]),
+        confidence=evaluate.confidence_level,
+        temperature=temperature,
+        threshold=threshold_of(metadata.set_thresholds, evaluate.coverage),
     )
     task = task_of(meta, EVALUATION_TASKS)
     summary["model"] = {
