@@ -14,6 +14,7 @@ FACTS = {
     "classes": CLASSES,
     "input": {"shape": [8, 6, 3], "resize": "crop", "background": "white"},
     "temperature": 2.0,
+    "set_thresholds": [1 - percent / 100 for percent in range(1, 100)],
     "trained_on": [{"backend": "tensorflow"}],
 }
 

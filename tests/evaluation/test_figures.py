@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from histories import make_history
 
+from cct.evaluation.figures.attention import Example, heat_map, plot_attention, plot_explanations
 from cct.evaluation.figures.calibration import plot_reliability
 from cct.evaluation.figures.classes import plot_confusion_matrix, plot_per_class_accuracy
 from cct.evaluation.figures.curves import plot_learning_rate, plot_training_curves
@@ -37,6 +38,16 @@ def make_predictions() -> dict[str, np.ndarray]:
     }
 
 
+def make_examples(classes: int) -> list[Example]:
+    """Of each class a right prediction, and of the first one a wrong one too."""
+    rng = np.random.default_rng(4)
+    pairs = [*((label, label) for label in range(classes)), (0, 1)]
+    return [
+        Example(rng.integers(256, size=(8, 6, 3), dtype=np.uint8), rng.random((4, 3)), label, predicted, 0.9)
+        for label, predicted in pairs
+    ]
+
+
 def make_figures() -> dict:
     rng = np.random.default_rng(3)
     images_nhwc = rng.integers(256, size=(60, 8, 8, 3), dtype=np.uint8)
@@ -47,6 +58,10 @@ def make_figures() -> dict:
         "rate": plot_learning_rate(make_history()),
         "confusion": plot_confusion_matrix(matrix_kk, NAMES),
         "errors": plot_top_errors(images_nhwc, **make_predictions(), class_names=NAMES, count=3),
+        "attention": plot_attention(make_examples(4), NAMES),
+        "explanations": plot_explanations(
+            images_nhwc[:2], [("a.png", "cat 50 %"), ("b.png", "$5 50 %")], [("layer 1", rng.random((2, 3, 3)))]
+        ),
         "per_class": plot_per_class_accuracy({"cat": 0.5, "dog": 0.75, "cow": None}, 0.6, low=0.5, high=0.7),
     }
 
@@ -171,6 +186,27 @@ def test_augmentation_has_a_row_for_each_kind(height, width, channels, tmp_path)
     extents = [label.get_window_extent(renderer) for label in labels]
     assert min(extent.x0 for extent in extents) >= 0 and max(extent.x1 for extent in extents) <= figure.bbox.x1
     assert plot_augmentations(rows, []).get_suptitle().endswith(": nothing")
+
+
+def test_heat_is_bright_where_the_model_looked_most():
+    share_rc = np.zeros((2, 3), "float32")
+    share_rc[1, 2] = 0.5
+    for channels in (1, 3):
+        image_hwc = np.full((8, 12, channels), 100, np.uint8)
+        heat_hwc = heat_map(image_hwc, share_rc)
+        assert heat_hwc.shape == (88, 132, 3) and heat_hwc.dtype == np.uint8
+        brightness_hw = heat_hwc.sum(axis=-1, dtype=int)
+        assert brightness_hw[66, 110] == brightness_hw.max()
+        assert brightness_hw[:30, :40].max() < 150
+    assert heat_map(np.zeros((300, 200, 3), np.uint8), share_rc).shape == (300, 200, 3)
+
+
+def test_attention_has_a_right_and_a_wrong_prediction_of_each_class():
+    figure = plot_attention(make_examples(4), NAMES)
+    shown = [axes.get_title() or texts(axes)[0] for axes in figure.axes]
+    assert shown[:4] == ["cat, 90 %", "cat → dog, 90 %", "dog, 90 %", "dog:\nnone wrong"] and len(shown) == 8
+    many = plot_attention(make_examples(45), [f"class {k}" for k in range(45)])
+    assert len(many.axes) == 32 and "15 of 45 classes" in many.get_suptitle()
 
 
 def test_reliability_has_the_share_that_is_right_by_confidence():
@@ -327,7 +363,7 @@ def test_two_processes_write_equal_bytes(tmp_path):
         }.items()
     ]
     assert [run.wait() for run in runs] == [0, 0]
-    assert len(digests(tmp_path / "one")) == 6
+    assert len(digests(tmp_path / "one")) == len(make_figures())
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 

@@ -224,7 +224,15 @@ def test_summary_is_plain_json_and_agrees_with_its_parts(scored):
     assert test["brier_score"] == test["calibrated_brier_score"] == pytest.approx(brier, abs=1e-6)
     assert test["accuracy_low"] < test["accuracy"] < test["accuracy_high"] < test["top_5_accuracy"] < 1
     assert all(value == round(value, 6) and type(value) in (int, float) for value in test.values())
+    assert (test["set_coverage"], test["set_size"]) == (1, CLASSES)
     np.testing.assert_array_equal(logits_nk, before_nk)
+
+
+def test_sets_are_measured_on_calibrated_probabilities():
+    logits_nk = np.array([[2.0, 0.0], [0.0, 2.0], [4.0, 0.0], [0.0, 0.5]])
+    test = compute_metrics(logits_nk, np.array([0, 0, 0, 0]), 2, confidence=0.95, temperature=2.0, threshold=0.4)
+    # Half of each logit: 0.73, 0.27, 0.88 and 0.44 are the true class's probabilities.
+    assert test["test"]["set_coverage"] == 0.75 and test["test"]["set_size"] == 1.25
 
 
 def test_another_entry_of_the_table_is_another_metric(scored, monkeypatch):
@@ -269,10 +277,12 @@ def test_summary_refuses_what_cannot_be_scored():
         {"batch_size": 1.5},
         {"confidence_level": 1.0},
         {"confidence_level": 0.0},
+        {"coverage": 0.955},
+        {"coverage": 1},
     ],
 )
 def test_params_are_checked(wrong, tmp_path):
-    good = {"batch_size": 256, "confidence_level": 0.95}
+    good = {"batch_size": 256, "confidence_level": 0.95, "coverage": 0.9}
     assert parse(EvaluateParams, good, where=tmp_path).confidence_level == 0.95
     with pytest.raises(ParamsError, match=next(iter(wrong))):
         parse(EvaluateParams, good | wrong, where=tmp_path)

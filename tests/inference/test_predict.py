@@ -70,6 +70,19 @@ def test_a_prediction_below_the_threshold_is_marked(predict):
     assert [line.endswith("(unsure)") for line in out.splitlines()] == [False, False, True]
 
 
+def test_sets_have_the_coverage(predict):
+    """The threshold of the test model is one minus the coverage. Its probabilities are at most 0.72."""
+    code, out, _ = predict("photos", "--coverage", "0.6")
+    sets = [line.split("  ")[-1] for line in out.splitlines()]
+    assert code == 0 and sets == ["{bright}", "{dark}", "{bright, dark}"]
+    _, out, _ = predict("photos", "--coverage", "0.95", "--jsonl")
+    sets = [json.loads(line)["set"] for line in out.splitlines()]
+    assert sets == [["bright", "dark"], ["dark", "bright"], ["bright", "dark"]]
+    _, out, _ = predict("photos", "--coverage", "0.95", "--csv", "--top", "5")
+    row = list(csv.DictReader(io.StringIO(out)))[1]
+    assert json.loads(row["set"]) == ["dark", "bright"] and (row["label_2"], row["label_5"]) == ("bright", "")
+
+
 def test_patterns_find_files_and_csv_has_all_classes(predict):
     code, out, _ = predict("photos/**/*.png", "--csv", "--top", "2")
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -117,7 +130,10 @@ def test_mistakes_are_said_before_any_work(words, said, predict, tmp_path, capsy
     assert code == 1 and said in err and out == ""
 
 
-@pytest.mark.parametrize("words", [["--top", "0", "a"], ["--unsure", "2", "a"], [], ["--csv", "--json", "a"], [""]])
+@pytest.mark.parametrize(
+    "words",
+    [["--top", "0", "a"], ["--unsure", "2", "a"], ["--coverage", "0.955", "a"], [], ["--csv", "--json", "a"], [""]],
+)
 def test_wrong_options_are_refused(words, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["predict", *words])

@@ -59,15 +59,17 @@ def test_attention_is_the_textbook_one(k, bias):
         variable.assign(random_tokens(*variable.shape, seed=len(variable.shape)) / 3)
     kernel, shift = array(layer.qkv.kernel), array(layer.qkv.bias) if bias else 0
     query, key, value = np.split(x @ kernel + shift, 3, axis=-1)
-    mixed = []
+    mixed, textbook = [], []
     for head in range(3):
         part = slice(k * head, k * head + k)
         logits = query[..., part] @ key[..., part].transpose(0, 2, 1) / np.sqrt(k)
         weights = np.exp(logits - logits.max(-1, keepdims=True))
-        mixed.append(weights / weights.sum(-1, keepdims=True) @ value[..., part])
+        textbook.append(weights / weights.sum(-1, keepdims=True))
+        mixed.append(textbook[-1] @ value[..., part])
     kernel, shift = (array(v) for v in layer.projection.weights)
     expected = np.concatenate(mixed, -1) @ kernel + shift
     np.testing.assert_allclose(array(layer(x)), expected, atol=2e-5)
+    np.testing.assert_allclose(array(layer.attention_weights(x)), np.stack(textbook, axis=1), atol=2e-6)
 
 
 def test_folded_attention_has_the_textbook_gradient():

@@ -71,7 +71,7 @@ GREY = [[7, 7], [7, 7]]
 CUT_FORM, FORM = form(("images", "a.png", image()))
 NAMELESS = b'--limit\r\nContent-Disposition: form-data; filename="a.png"\r\n\r\nx\r\n--limit--\r\n'
 NOT_HTTP = "this is not a request of HTTP/1.1, or its headers are too long"
-WRONG_QUERY = "in the address, {}: only top is known there, a whole number from 1 to 1,000"
+WRONG_QUERY = "in the address, {} is wrong: top is a whole number from 1 to 1,000, coverage is 0.01, 0.02, ... 0.99, …"
 WRONG_JSON = 'the JSON must be {"images": [...]}, each in base64 or as a list of rows of pixels'
 UNKNOWN_TYPE = "the Content-Type is {}, but must be multipart/form-data, application/json, image/*"
 NO_ROUTE = "there is no such address: GET /docs lists all"
@@ -100,6 +100,9 @@ PROTOCOL = [
     Bad("`?top=1001`", _query("top=1001"), 400, WRONG_QUERY.format("top")),
     Bad("`?top=2.5`", _query("top=2.5"), 400, WRONG_QUERY.format("top")),
     Bad("`?tpo=2`", _query("tpo=2"), 400, WRONG_QUERY.format("tpo")),
+    Bad("`?coverage=95`", _query("coverage=95"), 400, WRONG_QUERY.format("coverage")),
+    Bad("`?coverage=0.955`", _query("coverage=0.955"), 400, WRONG_QUERY.format("coverage")),
+    Bad("`?coverage=nan`", _query("coverage=nan"), 400, WRONG_QUERY.format("coverage")),
     Bad("no `Content-Type`", request("POST", "/predict", image()), 415, UNKNOWN_TYPE.format("'absent'")),
     Bad("`text/plain`", _form(b"cat", "text/plain"), 415, UNKNOWN_TYPE.format("'text/plain'")),
     Bad("`curl -d`", _form(b"a=b", "application/x-www-form-urlencoded"), 415, UNKNOWN_TYPE.format("…")),

@@ -38,7 +38,10 @@ EDITS = {
     "dvc_patches/*.py": "",
     "entry.py": "",
     "errors.py": ALL,
+    "evaluation/attention.py": "evaluate",
     "evaluation/calibration.py": "train",
+    "evaluation/conformal.py": "train evaluate plot",
+    "evaluation/examples.py": "evaluate plot",
     "evaluation/figures/*.py": "plot",
     "evaluation/metrics.py": "evaluate plot",
     "evaluation/params.py": "",  # the parameters are dependencies themselves; their schema can only refuse them
@@ -79,6 +82,7 @@ EDITS = {
     "tables.py": "train evaluate plot",
     "tasks/evaluation.py": "evaluate",
     "tasks/figures.py": "plot",
+    "tasks/image_classification/attention.py": "evaluate",
     "tasks/image_classification/evaluation.py": "evaluate",
     "tasks/image_classification/figures.py": "plot",
     "tasks/image_classification/inference.py": "",

@@ -4,8 +4,12 @@ import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cct.repository import repository_root
+
+if TYPE_CHECKING:
+    from cct.inference.classifier import Classifier
 
 
 def whole_number(most: int) -> Callable[[str], int]:
@@ -49,6 +53,16 @@ def probability(text: str) -> float:
     return value
 
 
+def coverage(text: str) -> float:
+    """A whole percent: 0.01, 0.02, ... 0.99."""
+    from cct.evaluation.conformal import percent_of
+
+    try:
+        return percent_of(_number(text)) / 100
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole percent: 0.01, 0.02, ... 0.99") from None
+
+
 def add_size(parser: argparse.ArgumentParser) -> None:
     """Add the size of a model's input and output."""
     parser.add_argument("--classes", type=whole_number(1_000_000), default=10, help="default: 10")
@@ -83,7 +97,7 @@ def add_run_id(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the choice of a trained model. `model_name` says which it is."""
+    """Add the choice of a trained model."""
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--model", type=non_empty, metavar="MODEL",
@@ -92,8 +106,19 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--run", type=non_empty, metavar="RUN_ID", help="the model of a run, as the MLflow UI shows it")
 
 
+def load_classifier(arguments: argparse.Namespace) -> "Classifier":
+    """Load the model of the arguments that `add_model` added.
+
+    Raises:
+        CCTError: there is no such model.
+    """
+    from cct import load
+
+    return load(model_name(arguments))
+
+
 def model_name(arguments: argparse.Namespace) -> str:
-    """The path or address of the model that `add_model`'s arguments choose.
+    """The path or address of the model of the arguments that `add_model` added.
 
     Raises:
         CCTError: MLflow has no such run, or the run has no model.

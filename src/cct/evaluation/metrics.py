@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cct.evaluation.conformal import prediction_sets
 from cct.evaluation.softmax import DECIMALS, MetricsError, log_softmax, softmax
 
 CALIBRATION_BINS = 15
@@ -165,6 +166,7 @@ class Scores(NamedTuple):
     labels_n: np.ndarray
     calibrated_logits_nk: np.ndarray
     calibrated_nk: np.ndarray  # probabilities
+    sets_nk: np.ndarray  # which classes are in the conformal prediction sets
 
 
 class EvaluationMetric(NamedTuple):
@@ -228,6 +230,14 @@ def _calibrated_brier_score(scores: Scores) -> float:
     return brier_score(scores.calibrated_nk, scores.labels_n)
 
 
+def _set_coverage(scores: Scores) -> float:
+    return float(scores.sets_nk[np.arange(len(scores.labels_n)), scores.labels_n].mean())
+
+
+def _set_size(scores: Scores) -> float:
+    return float(scores.sets_nk.sum(axis=1).mean())
+
+
 # To add a test metric, write its function and an entry. It then appears in metrics.json, in MLflow and in dvc metrics
 # show, and `cct promote` knows its direction.
 TEST_METRICS = {
@@ -241,11 +251,19 @@ TEST_METRICS = {
     "calibrated_loss": EvaluationMetric(_calibrated_loss, higher_is_better=False),
     "calibrated_calibration_error": EvaluationMetric(_calibrated_error, higher_is_better=False),
     "calibrated_brier_score": EvaluationMetric(_calibrated_brier_score, higher_is_better=False),
+    "set_coverage": EvaluationMetric(_set_coverage, higher_is_better=True),
+    "set_size": EvaluationMetric(_set_size, higher_is_better=False),
 }
 
 
 def compute_metrics(
-    logits_nk: np.ndarray, labels_n: np.ndarray, classes: int, *, confidence: float, temperature: float = 1.0
+    logits_nk: np.ndarray,
+    labels_n: np.ndarray,
+    classes: int,
+    *,
+    confidence: float,
+    temperature: float = 1.0,
+    threshold: float = 0.0,
 ) -> dict[str, Any]:
     """All `TEST_METRICS` of a test split, ready for JSON: plain numbers of at most `DECIMALS` decimals.
 
@@ -255,6 +273,7 @@ def compute_metrics(
         classes: number of classes, k.
         confidence: level of the intervals, between 0 and 1.
         temperature: that calibrates the model (`cct.evaluation.calibration`); it divides the logits.
+        threshold: of the prediction sets (`cct.evaluation.conformal`). 0 puts all classes into them.
 
     Returns:
         {"test": {name: value, ..., "examples": n}}. A metric with an interval also has `NAME_low` and `NAME_high`.
@@ -268,7 +287,15 @@ def compute_metrics(
     if outputs != classes:
         raise MetricsError(f"the model has {outputs} outputs but the data has {classes} classes; train again")
     calibrated_nk = logits_nk / temperature
-    scores = Scores(logits_nk, softmax(logits_nk), labels_n, calibrated_nk, softmax(calibrated_nk))
+    probabilities_nk = softmax(calibrated_nk)
+    scores = Scores(
+        logits_nk,
+        softmax(logits_nk),
+        labels_n,
+        calibrated_nk,
+        probabilities_nk,
+        prediction_sets(probabilities_nk, threshold),
+    )
     values: dict[str, float] = {}
     for name, metric in TEST_METRICS.items():
         if classes < metric.min_classes:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cct.errors import CCTError
+from cct.evaluation.conformal import prediction_sets, threshold_of
 from cct.evaluation.softmax import softmax
 from cct.models.metadata import ModelMetadata, model_metadata
 from cct.runtime.backend import import_keras
@@ -23,10 +24,12 @@ class Predictions(NamedTuple):
     Attributes:
         classes: the names of the k classes.
         probabilities: calibrated probabilities, (n, k), float64. Each row sums to one.
+        set_thresholds: of `cct.evaluation.conformal`.
     """
 
     classes: list[str]
     probabilities: np.ndarray
+    set_thresholds: list[float]
 
     @property
     def labels(self) -> list[str]:
@@ -46,12 +49,45 @@ class Predictions(NamedTuple):
             for order, row in zip(order_nk, self.probabilities, strict=True)
         ]
 
+    def sets(self, coverage: float) -> list[list[str]]:
+        """Conformal prediction sets: classes of each input, the most probable first.
+
+        The true class is among them for at least this share of inputs, if they are like the validation split.
+
+        Args:
+            coverage: a whole percent, such as 0.95.
+
+        Raises:
+            ValueError: the coverage is no whole percent from 0.01 to 0.99.
+        """
+        chosen_nk = prediction_sets(self.probabilities, threshold_of(self.set_thresholds, coverage))
+        order_nk = np.argsort(-self.probabilities, axis=1, kind="stable")
+        return [
+            [self.classes[k] for k in order if chosen[k]] for order, chosen in zip(order_nk, chosen_nk, strict=True)
+        ]
+
+
+class Explanations(NamedTuple):
+    """What the model looked at in n inputs.
+
+    Attributes:
+        predictions: labels and probabilities.
+        arrays: the inputs as the model takes them. Images: uint8 (n, height, width, channels).
+        attention: the share of each part of the inputs in the predictions. Images: see
+            `cct.tasks.image_classification.attention.ImageAttention`.
+    """
+
+    predictions: Predictions
+    arrays: np.ndarray
+    attention: Any
+
 
 class Classifier:
     """A trained model with its classes, preprocessing and calibration.
 
     Attributes:
         metadata: what the model's file says of it.
+        task: the functions of its task.
         reader: turns raw inputs into the model's.
         model: the Keras model, from arrays to logits.
     """
@@ -63,7 +99,8 @@ class Classifier:
             CCTError: the file is no model that the pipeline trained, or no backend of Keras is installed.
         """
         self.metadata: ModelMetadata = model_metadata(path)
-        self.reader = task_of({"task": self.metadata.task}, INFERENCE_TASKS).reader(self.metadata.input, path)
+        self.task = task_of({"task": self.metadata.task}, INFERENCE_TASKS)
+        self.reader = self.task.reader(self.metadata.input, path)
         import_keras(str(self.metadata.trained_on[-1].get("backend")))
         from cct.models.saving import load_model
 
@@ -93,14 +130,24 @@ class Classifier:
         items = _as_sequence(inputs)
         parts = [self.predict_arrays(self.reader.arrays(items[i : i + BATCH])) for i in range(0, len(items), BATCH)]
         empty = np.zeros((0, len(self.classes)))
-        return Predictions(self.classes, np.concatenate([empty, *(part.probabilities for part in parts)]))
+        probabilities_nk = np.concatenate([empty, *(part.probabilities for part in parts)])
+        return Predictions(self.classes, probabilities_nk, self.metadata.set_thresholds)
 
     def predict_arrays(self, arrays: np.ndarray) -> Predictions:
         """As `predict`, of arrays (n, ...) that are the model's inputs already."""
         from cct.models.saving import predict_logits
 
         logits_nk = predict_logits(self.model, arrays, batch_size=BATCH)
-        return Predictions(self.classes, softmax(logits_nk / self.metadata.temperature))
+        probabilities_nk = softmax(logits_nk / self.metadata.temperature)
+        return Predictions(self.classes, probabilities_nk, self.metadata.set_thresholds)
+
+    def explain(self, inputs: Any) -> Explanations:
+        """What the model looked at, in the inputs of `predict`."""
+        return self.explain_arrays(self.reader.arrays(_as_sequence(inputs)))
+
+    def explain_arrays(self, arrays: np.ndarray) -> Explanations:
+        """As `explain`, of arrays (n, ...) that are the model's inputs already. n is at least 1."""
+        return Explanations(self.predict_arrays(arrays), arrays, self.task.attention(self.model, arrays))
 
 
 def _as_sequence(inputs: Any) -> Sequence[Any]:

@@ -1,16 +1,29 @@
 """The image files that a user names: files, folders, archives, patterns, and standard input."""
 
 import glob
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from cct.data.images.containers import ARCHIVE_SUFFIXES, File, open_container
-from cct.data.images.decoding import MAX_FILE_BYTES, SUFFIXES
+from cct.data.images.decoding import MAX_FILE_BYTES, SUFFIXES, ImageOptions
 from cct.data.images.listing import is_image
+from cct.data.images.pool import decode_files
 from cct.errors import CCTError
 
 STANDARD_INPUT = "-"
+
+
+class DecodedFiles(NamedTuple):
+    """Some of the files: their names, pixels (n, height, width, channels), and errors, empty for a good image."""
+
+    names: list[str]
+    pixels_nhwc: np.ndarray
+    errors: list[str]
 
 
 def list_files(names: Sequence[str]) -> list[tuple[str, list[str] | None]]:
@@ -47,14 +60,25 @@ def _inside(path: Path) -> list[str] | None:
     return images
 
 
-def names_of(listed: Iterable[tuple[str, list[str] | None]]) -> Iterator[str]:
-    """The names of the files of `read_files`, in its order."""
+def count_files(listed: Iterable[tuple[str, list[str] | None]]) -> int:
+    """The number of files of `list_files`."""
+    return sum(1 if inside is None else len(inside) for _, inside in listed)
+
+
+def decode_listed(listed: Sequence[tuple[str, list[str] | None]], options: ImageOptions) -> Iterator[DecodedFiles]:
+    """Decode the files of `list_files` on all cores, in their order and in bounded memory."""
+    names = _names(listed)
+    for chunk in decode_files(_read(listed), options, count=count_files(listed)):
+        errors = [error.decode(errors="replace") for error in chunk.facts_n["error"].tolist()]
+        yield DecodedFiles(list(itertools.islice(names, len(errors))), chunk.pixels_nhwc, errors)
+
+
+def _names(listed: Iterable[tuple[str, list[str] | None]]) -> Iterator[str]:
     for path, inside in listed:
         yield from [path] if inside is None else (f"{path.rstrip('/')}/{name}" for name in inside)
 
 
-def read_files(listed: Iterable[tuple[str, list[str] | None]]) -> Iterator[File]:
-    """The files of `list_files`."""
+def _read(listed: Iterable[tuple[str, list[str] | None]]) -> Iterator[File]:
     for path, inside in listed:
         if path == STANDARD_INPUT:
             yield File(path, sys.stdin.buffer.read(MAX_FILE_BYTES + 1))

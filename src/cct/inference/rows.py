@@ -1,20 +1,24 @@
 """Predictions as rows for other programs: those of `cct predict` and of `cct serve` have the same fields."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
+from cct.inference.classifier import Predictions
 
-def prediction_row(name: str, best: Sequence[tuple[str, float]], *, unsure: float) -> dict[str, Any]:
-    """The prediction of one input.
+
+def prediction_rows(
+    predictions: Predictions, *, top: int, unsure: float, coverage: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """A row for each prediction: label, probability, unsure, and top, a list of label and probability.
 
     Args:
-        name: of the input.
-        best: the most probable classes with their probabilities, the first one first.
+        predictions: of n inputs.
+        top: classes to list, the most probable first.
         unsure: a label of a lower probability is marked.
-
-    Returns:
-        file, label, probability, unsure, and top: a list of label and probability.
+        coverage: adds the conformal set, as `Predictions.sets`.
     """
-    label, p = best[0]
-    top = [{"label": one, "probability": round(q, 6)} for one, q in best]
-    return {"file": name, "label": label, "probability": round(p, 6), "unsure": p < unsure, "top": top}
+    sets = predictions.sets(coverage) if coverage else None
+    for place, best in enumerate(predictions.top(top)):
+        (label, p), shown = best[0], [{"label": label, "probability": round(p, 6)} for label, p in best]
+        row = {"label": label, "probability": round(p, 6), "unsure": p < unsure, "top": shown}
+        yield row | {"set": sets[place]} if sets else row

@@ -21,6 +21,9 @@ class ModelMetadata(Section):
     classes: list[str] = Field(min_length=1, description="names in the order of the outputs")
     input: dict[str, Any] = Field(description="how raw inputs become the model's; each task has its own facts")
     temperature: float = Field(gt=0, description="divides the logits, so that probabilities are calibrated")
+    set_thresholds: list[float] = Field(
+        min_length=99, max_length=99, description="lowest probability in a prediction set, for each percent of coverage"
+    )
     trained_on: list[dict[str, Any]] = Field(
         min_length=1, description="platform fingerprints of the machines that trained it"
     )

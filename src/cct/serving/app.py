@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from cct import __version__
+from cct.evaluation.conformal import percent_of
 from cct.serving import schema
 from cct.serving.metrics import MEDIA_TYPE
 from cct.serving.middleware import Watched
@@ -29,11 +30,19 @@ POLICY = (
 MOST_TOP = 1000
 
 
+def _whole_percent(value: float) -> float:
+    return percent_of(value) / 100
+
+
+Coverage = Annotated[float, AfterValidator(_whole_percent)]
+
+
 class PredictQuery(BaseModel):
     """What stands behind the question mark of /predict."""
 
     model_config = ConfigDict(extra="forbid")
     top: int = Field(5, ge=1, le=MOST_TOP, description="how many classes to list, the most probable first")
+    coverage: Coverage | None = Field(None, description="add the set of classes that holds the true one so often: 0.95")
 
 
 def make_app(service: Service) -> ASGIApp:
@@ -59,7 +68,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/predict", **schema.PREDICT)
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
         """Predict the class of each image."""
-        return json_response({"predictions": await service.predict(request, top=query.top)})
+        return json_response({"predictions": await service.predict(request, top=query.top, coverage=query.coverage)})
 
     @app.get("/health", **schema.HEALTH)
     async def health() -> Response:
@@ -102,10 +111,9 @@ async def _no_route(request: Request, error: HTTPException) -> Response:
 
 
 async def _wrong_query(request: Request, error: RequestValidationError) -> Response:
-    names = ", ".join(sorted({str(one["loc"][-1])[:80] for one in error.errors()}))
-    return refusal_response(
-        Refusal(400, f"in the address, {names}: only top is known there, a whole number from 1 to {MOST_TOP:,}")
-    )
+    names = ", ".join(sorted({str(one["loc"][1])[:80] for one in error.errors()}))
+    allowed = f"top is a whole number from 1 to {MOST_TOP:,}, coverage is 0.01, 0.02, ... 0.99, and there are no others"
+    return refusal_response(Refusal(400, f"in the address, {names} is wrong: {allowed}"))
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:

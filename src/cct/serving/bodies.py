@@ -73,7 +73,13 @@ def _too_many(limits: Limits) -> str:
 
 
 class _InMemory(MultiPartParser):
-    spool_max_size = 0  # no file: the whole body has a limit
+    """Keeps files in memory, since the whole body has a limit, and knows whether the last boundary came."""
+
+    spool_max_size = 0
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
 
 
 async def _read_form(request: Request, chunks: AsyncIterator[bytes], limits: Limits) -> list[SentImage]:
@@ -84,6 +90,8 @@ async def _read_form(request: Request, chunks: AsyncIterator[bytes], limits: Lim
     except MultiPartException as error:
         too_many = "Too many files" in error.message
         raise Refusal(413, _too_many(limits)) if too_many else _damaged_form(error.message) from error
+    if not parser.ended:
+        raise _damaged_form("it ends too early")
     images = []
     for place, (name, part) in enumerate(form.multi_items()):
         if isinstance(part, str):

@@ -28,6 +28,7 @@ class Prediction(BaseModel):
     probability: float | None = Field(None, ge=0, le=1, description="of the label, calibrated")
     unsure: bool | None = Field(None, description="whether the probability is low")
     top: list[Class] | None = Field(None, description="the most probable classes, in their order")
+    set: list[str] | None = Field(None, description="with ?coverage, the classes of the conformal set")
     error: str | None = Field(None, description="why the image cannot be used")
 
 

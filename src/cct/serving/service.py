@@ -11,7 +11,7 @@ from starlette.requests import Request
 from cct.data.images.decoding import ImageError
 from cct.errors import CCTError
 from cct.inference.classifier import Classifier, Predictions
-from cct.inference.rows import prediction_row
+from cct.inference.rows import prediction_rows
 from cct.serving.batching import Batcher
 from cct.serving.bodies import SentImage, read_images
 from cct.serving.decoding import Decoder
@@ -70,7 +70,7 @@ class Service:
     def _probabilities(self, arrays: np.ndarray) -> np.ndarray:
         return self.classifier.predict_arrays(arrays).probabilities
 
-    async def predict(self, request: Request, *, top: int) -> list[dict[str, Any]]:
+    async def predict(self, request: Request, *, top: int, coverage: float | None) -> list[dict[str, Any]]:
         """A row for each image of a request: its prediction, or its error.
 
         Raises:
@@ -86,11 +86,13 @@ class Service:
             except TimeoutError as error:
                 seconds = self.limits.answer_seconds
                 raise Refusal(504, f"the model did not answer within {seconds} seconds") from error
-        best = iter(Predictions(self.classifier.classes, probabilities_nk).top(top))
+        thresholds = self.classifier.metadata.set_thresholds
+        rows = prediction_rows(
+            Predictions(self.classifier.classes, probabilities_nk, thresholds),
+            top=top, unsure=self.unsure, coverage=coverage,
+        )  # fmt: skip
         return [
-            {"file": image.name, "error": str(one)}
-            if isinstance(one, ImageError)
-            else prediction_row(image.name, next(best), unsure=self.unsure)
+            {"file": image.name} | ({"error": str(one)} if isinstance(one, ImageError) else next(rows))
             for image, one in zip(images, inputs, strict=True)
         ]
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from cct import params
 from cct.data.store import read_meta, read_split
+from cct.evaluation.examples import read_relevance
 from cct.evaluation.figures.registry import FIGURES, FigureInputs
 from cct.evaluation.figures.style import save_figure, warn_of_missing_fonts
 from cct.evaluation.per_class import read_per_class
 from cct.evaluation.predictions import read_predictions
 from cct.evaluation.reports import read_metrics
+from cct.paths import ATTENTION, HISTORY, METRICS, PARAMS, PER_CLASS, PREDICTIONS, PROCESSED
 from cct.paths import FIGURES as FOLDER
-from cct.paths import HISTORY, METRICS, PARAMS, PER_CLASS, PREDICTIONS, PROCESSED
 from cct.tasks.figures import FIGURE_TASKS
 from cct.tasks.lookup import task_of
 from cct.training.history import read_history
@@ -31,6 +32,7 @@ def main(tracker: "Tracker") -> None:
         summary=summary,
         per_class=read_per_class(PER_CLASS),
         predictions=read_predictions(PREDICTIONS),
+        relevance=read_relevance(ATTENTION),
         read_split=functools.partial(read_split, PROCESSED),
         augment=augment,
         plot=plot,

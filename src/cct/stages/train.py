@@ -11,6 +11,8 @@ from cct import params
 from cct.data.store import read_meta, read_split
 from cct.errors import CCTError
 from cct.evaluation.calibration import fit_temperature
+from cct.evaluation.conformal import set_thresholds
+from cct.evaluation.softmax import softmax
 from cct.files import require_writable, sha256_of_file
 from cct.lockfile import cache_folder, dvc_digest, is_committed
 from cct.models.saving import predict_logits, save_model
@@ -122,7 +124,8 @@ def _write(
     which = ", averaged weights" if best_accuracy(best) > best["val_accuracy"] else ""
     log.info("best epoch %d%s: validation accuracy %.4f", best["epoch"], which, best_accuracy(best))
     inputs, labels = read_split(PROCESSED, "val")
-    temperature = fit_temperature(predict_logits(model, inputs, batch_size=256), labels)
+    logits = predict_logits(model, inputs, batch_size=256)
+    temperature = fit_temperature(logits, labels)
     log.info("temperature %.4f, from the validation split: the model was too sure if it is above 1", temperature)
     facts = {
         "task": meta["task"],
@@ -130,6 +133,7 @@ def _write(
         "classes": meta["classes"],
         "input": task.input_facts(meta),
         "temperature": temperature,
+        "set_thresholds": set_thresholds(softmax(logits / temperature), labels),
         "trained_on": platforms,
     }
     save_model(model, MODEL, facts=facts)

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import keras
+import numpy as np
+
 from cct.models.architectures import ModelParams
 from cct.tasks.image_classification import evaluation as images
 
@@ -12,9 +15,11 @@ class EvaluationTask(NamedTuple):
 
     Attributes:
         macs: multiply-adds of a prediction, from the `model` section and the content of meta.json.
+        relevance: the share of each part of the inputs in the model's output, (n, ...).
     """
 
     macs: Callable[[ModelParams, Mapping[str, Any]], int]
+    relevance: Callable[[keras.Model, np.ndarray], np.ndarray]
 
 
-EVALUATION_TASKS = {"image_classification": EvaluationTask(images.macs)}
+EVALUATION_TASKS = {"image_classification": EvaluationTask(images.macs, images.relevance)}

@@ -33,10 +33,12 @@ class InferenceTask(NamedTuple):
     Attributes:
         describe_input: the model's input, from meta.json.
         reader: the reader for what the metadata of a model's file says of its inputs.
+        attention: the share of each part of the inputs in the output of a Keras model.
     """
 
     describe_input: Callable[[Mapping[str, Any]], Input]
     reader: Callable[[Mapping[str, Any], Path], InputReader]
+    attention: Callable[[Any, np.ndarray], Any]
 
 
-INFERENCE_TASKS = {"image_classification": InferenceTask(images.describe_input, images.ImageReader)}
+INFERENCE_TASKS = {"image_classification": InferenceTask(images.describe_input, images.ImageReader, images.attention)}

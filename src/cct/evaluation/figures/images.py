@@ -42,7 +42,7 @@ def plot_top_errors(
         return figure
     labels = [left_to_right(label) for label in class_labels(class_names, 12)]
     titles = [
-        (labels[labels_n[i]], f"→ {labels[predicted_n[i]]}, {_percent(confidence)}")
+        (labels[labels_n[i]], f"→ {labels[predicted_n[i]]}, {confidence_text(confidence)}")
         for i, confidence in zip(wrong_m[order_m], confidence_m[order_m], strict=True)
     ]
     share = f"The {len(titles):,} most confident of" if len(titles) < len(wrong_m) else "All"
@@ -123,5 +123,6 @@ def show_sheet(figure: "Figure", sheet_hwc: np.ndarray) -> "Axes":
     return axes
 
 
-def _percent(confidence: float) -> str:
+def confidence_text(confidence: float) -> str:
+    """A probability as text: 0.97 as 97 %."""
     return ">99 %" if confidence >= 0.995 else f"{100 * confidence:.0f} %"  # nothing is 100 % sure

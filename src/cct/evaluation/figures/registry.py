@@ -32,6 +32,7 @@ class FigureInputs(NamedTuple):
     summary: dict[str, Any]  # the content of metrics.json
     per_class: PerClass
     predictions: Predictions
+    relevance: dict[int, np.ndarray]  # what the model looked at, by the place of a test example
     read_split: Callable[[str], tuple[np.ndarray, np.ndarray]]  # inputs and labels of "train", "val" or "test"
     augment: AugmentParams
     plot: PlotParams

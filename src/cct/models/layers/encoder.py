@@ -75,6 +75,14 @@ class Attention(CCTLayer):
         output = (self._folded if fold else self._textbook)(tokens_bnd, training and self.attention_dropout > 0)
         return self.drop_output(output, training=training)
 
+    def attention_weights(self, tokens_bnd):
+        """How much each token attends to each other one, without dropout: (b, heads, n, n), float32. Rows sum to 1."""
+        n = tokens_bnd.shape[1]
+        qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.num_heads, self.head_dim))
+        query_bnek, key_bnek, _ = ops.split(qkv, 3, axis=2)
+        logits = ops.einsum("bnek,bmek->benm", query_bnek * self.head_dim**-0.5, key_bnek)
+        return ops.softmax(ops.cast(logits, "float32"))
+
     def _textbook(self, tokens_bnd, drop: bool):
         n = tokens_bnd.shape[1]
         qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.num_heads, self.head_dim))

@@ -87,6 +87,11 @@ class ConvTokenizer(CCTLayer):
             self.convolutions.append(convolution)
 
     def call(self, images_bhwc):
+        x = self.feature_maps(images_bhwc)
+        return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+
+    def feature_maps(self, images_bhwc):
+        """The tokens at their places: (b, rows, columns, d)."""
         x = images_bhwc
         margin = max(1, self.kernel_size // 2)
         for convolution in self.convolutions:
@@ -98,7 +103,7 @@ class ConvTokenizer(CCTLayer):
             x = ops.max_pool(
                 x, 3, strides=2, padding="valid" if self.padding == "same" else "same", data_format="channels_last"
             )
-        return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+        return x
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -126,5 +131,9 @@ class PatchTokenizer(CCTLayer):
         self.projection.build(input_shape)
 
     def call(self, images_bhwc):
-        x = self.projection(images_bhwc)
+        x = self.feature_maps(images_bhwc)
         return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+
+    def feature_maps(self, images_bhwc):
+        """The tokens at their places: (b, rows, columns, d)."""
+        return self.projection(images_bhwc)

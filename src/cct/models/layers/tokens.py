@@ -77,6 +77,9 @@ class SequencePool(CCTLayer):
         self.score = dense(1, initialization=self.initialization, dtype=self.dtype_policy, name="score")
         self.score.build(input_shape)
 
+    def pooling_weights(self, tokens_bnd):
+        """The share of each token in the mean: (b, n, 1), float32. They sum to 1."""
+        return ops.softmax(ops.cast(self.score(tokens_bnd), "float32"), axis=1)
+
     def call(self, tokens_bnd):
-        weights_bn1 = ops.softmax(ops.cast(self.score(tokens_bnd), "float32"), axis=1)
-        return ops.sum(ops.cast(weights_bn1, tokens_bnd.dtype) * tokens_bnd, axis=1)
+        return ops.sum(ops.cast(self.pooling_weights(tokens_bnd), tokens_bnd.dtype) * tokens_bnd, axis=1)

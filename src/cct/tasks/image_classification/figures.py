@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cct.augment.preview import enabled_augmentations, preview_images
+from cct.evaluation.figures.attention import Example, plot_attention
 from cct.evaluation.figures.images import plot_augmentations, plot_top_errors
 from cct.evaluation.figures.registry import FigureInputs
 
@@ -22,4 +23,18 @@ def _top_errors(given: FigureInputs) -> "Figure":
     return plot_top_errors(images, p.labels_n, p.predicted_n, p.probabilities_nk, p.class_names, given.plot.top_errors)
 
 
-FIGURES: dict[str, Callable[[FigureInputs], "Figure"]] = {"augmentation": _augmentation, "top_errors": _top_errors}
+def _attention(given: FigureInputs) -> "Figure":
+    images, _ = given.read_split("test")
+    p = given.predictions
+    examples = [
+        Example(images[i], share, p.labels_n[i], p.predicted_n[i], p.probabilities_nk[i].max())
+        for i, share in given.relevance.items()
+    ]
+    return plot_attention(examples, p.class_names)
+
+
+FIGURES: dict[str, Callable[[FigureInputs], "Figure"]] = {
+    "augmentation": _augmentation,
+    "top_errors": _top_errors,
+    "attention": _attention,
+}

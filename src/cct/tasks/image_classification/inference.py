@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -11,6 +11,9 @@ from pydantic import Field, field_validator
 from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image, fit_array, to_pixels
 from cct.params import Section, parse
 from cct.tasks.inputs import Input
+
+if TYPE_CHECKING:
+    from cct.tasks.image_classification.attention import ImageAttention
 
 
 def describe_input(meta: Mapping[str, Any]) -> Input:
@@ -20,6 +23,13 @@ def describe_input(meta: Mapping[str, Any]) -> Input:
     row = np.linspace(0, 255, width).astype(np.uint8)
     example = np.broadcast_to(row[None, None, :, None], (1, height, width, channels)).copy()
     return Input("images", np.dtype("uint8"), (height, width, channels), example)
+
+
+def attention(model: Any, images_bhwc: np.ndarray) -> "ImageAttention":
+    """Where a Keras model looked in each of the images."""
+    from cct.tasks.image_classification.attention import image_attention
+
+    return image_attention(model, images_bhwc)
 
 
 class ImageFacts(Section):

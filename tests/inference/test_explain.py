@@ -1,0 +1,60 @@
+"""`cct explain`, and `explain` in Python."""
+
+import numpy as np
+import pytest
+from brightness import FACTS, brightness_model
+from PIL import Image
+
+import cct
+from cct.cli import main
+from cct.errors import CCTError
+from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.build import build_model
+from cct.models.saving import save_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explain")
+    params = ModelParams(name="cct_2_3x2", embed_dim=16, num_conv_layers=1)
+    save_model(
+        build_model(resolve_architecture(params), image_shape=(8, 6, 3), classes=2),
+        folder / "model.keras",
+        facts=FACTS,
+    )
+    for name, value in (("a.png", 250), ("b.png", 10)):
+        Image.new("L", (20, 20), value).save(folder / name)
+    (folder / "broken.png").write_bytes(b"no image")
+    return folder
+
+
+def test_it_draws_the_images_and_names_the_broken_ones(folder, tmp_path, capsys):
+    paths = [str(folder / name) for name in ("a.png", "broken.png", "b.png")]
+    figure = tmp_path / "new/heat.png"
+    code = main(["explain", *paths, "--model", str(folder / "model.keras"), "--output", str(figure)])
+    out, err = capsys.readouterr()
+    assert code == 3 and "broken.png: not an image" in err
+    assert out.count("a.png") == out.count("b.png") == 1
+    with Image.open(figure) as image:
+        assert image.width > image.height > 200
+
+
+def test_in_python_the_answers_are_those_of_predict(folder):
+    model, paths = cct.load(folder / "model.keras"), [folder / "a.png", folder / "b.png"]
+    found = model.explain(paths)
+    np.testing.assert_array_equal(found.predictions.probabilities, model.predict(paths).probabilities)
+    assert found.arrays.shape == (2, 8, 6, 3) and found.attention.rollout_blhw.shape == (2, 2, 4, 3)
+    np.testing.assert_allclose(found.attention.pooling_bhw.sum(axis=(1, 2)), 1, rtol=1e-5)
+
+
+def test_a_model_without_attention_is_refused(folder, tmp_path):
+    model = cct.load(brightness_model(tmp_path / "other.keras"))
+    with pytest.raises(CCTError, match="no attention"):
+        model.explain(folder / "a.png")
+
+
+def test_too_many_images_are_refused_before_the_model_is_loaded(folder, tmp_path, capsys):
+    for number in range(51):
+        (tmp_path / f"{number}.png").write_bytes((folder / "a.png").read_bytes())
+    assert main(["explain", str(tmp_path), "--model", "absent.keras"]) == 1
+    assert "51 images are too many" in capsys.readouterr().err
