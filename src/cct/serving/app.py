@@ -70,6 +70,11 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         """Predict the class of each image."""
         return json_response({"predictions": await service.predict(request, top=query.top, coverage=query.coverage)})
 
+    @app.post("/explain", **schema.EXPLAIN)
+    async def explain(request: Request) -> Response:
+        """Predict the class of one image, and show what the model looked at."""
+        return json_response(await service.explain(request))
+
     @app.get("/health", **schema.HEALTH)
     async def health() -> Response:
         """Say that the server answers."""
@@ -89,6 +94,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
+        service.explainer.prepare()  # who opens the page will want a heat map
         return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
     @app.get("/docs", include_in_schema=False)

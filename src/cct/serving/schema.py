@@ -38,6 +38,25 @@ class Predictions(BaseModel):
     predictions: list[Prediction]
 
 
+class HeatMap(BaseModel):
+    """The share of each place of the image in the prediction, by attention rollout or sequence pooling."""
+
+    title: str = Field(description="the tokens that enter this layer, or pooling: those that leave the last one")
+    shares: list[list[float]] = Field(description="rows of shares, from the top left")
+
+
+class Explanation(BaseModel):
+    """The prediction of one image, and what the model looked at."""
+
+    file: str
+    label: str
+    probability: float = Field(ge=0, le=1)
+    unsure: bool
+    top: list[Class]
+    image: str = Field(description="the input of the model as a PNG, an address of data:")
+    maps: list[HeatMap] = Field(description="the first one follows the tokens through the whole model")
+
+
 class Health(BaseModel):
     """The server answers."""
 
@@ -89,6 +108,10 @@ _BODY = {
 }
 PREDICT: dict[str, Any] = {
     "responses": {200: {"model": Predictions}, **_refusals(400, 408, 413, 415, 422, 500, 503, 504)},
+    "openapi_extra": _BODY,
+}
+EXPLAIN: dict[str, Any] = {
+    "responses": {200: {"model": Explanation}, **_refusals(400, 408, 409, 413, 415, 422, 500, 503, 504)},
     "openapi_extra": _BODY,
 }
 HEALTH: dict[str, Any] = {"responses": {200: {"model": Health}}}

@@ -4,15 +4,14 @@ import contextlib
 import logging
 import signal
 import socket
-from pathlib import Path
 
 import uvicorn
 
 from cct.entry import raise_if_interrupted
 from cct.errors import CCTError
-from cct.inference.classifier import Classifier
 from cct.serving.app import make_app
 from cct.serving.limits import Limits
+from cct.serving.models import open_model_to_serve
 from cct.serving.protocol import protocol_with
 from cct.serving.service import Service
 from cct.tracking.model_files import model_file
@@ -37,9 +36,10 @@ def serve(name: str, *, host: str, port: int, limits: Limits, unsure: float) -> 
         CCTError: there is no such model, or the address cannot be used.
     """
     with bound_socket(host, port) as listener, model_file(name) as path:
-        service = Service(name, Classifier(Path(path)), limits, unsure=unsure)
+        service = Service(name, open_model_to_serve(path), limits, unsure=unsure)
         service.warm_up()
         raise_if_interrupted()
+        log.info("%s: %s classes, computed by %s", name, len(service.classifier.classes), service.model.runtime)
         config = uvicorn.Config(
             make_app(service), http=protocol_with(limits), ws="none", lifespan="on", log_config=None,
             log_level="critical", access_log=False, server_header=False, proxy_headers=False,

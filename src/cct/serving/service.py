@@ -10,13 +10,15 @@ from starlette.requests import Request
 
 from cct.data.images.decoding import ImageError
 from cct.errors import CCTError
-from cct.inference.classifier import Classifier, Predictions
+from cct.inference.classifier import Predictions
 from cct.inference.rows import prediction_rows
 from cct.serving.batching import Batcher
 from cct.serving.bodies import SentImage, read_images
 from cct.serving.decoding import Decoder
+from cct.serving.explaining import Explainer, as_json
 from cct.serving.limits import Limits
 from cct.serving.metrics import Metrics
+from cct.serving.models import ServedModel
 from cct.serving.refusals import Refusal, busy
 
 MOST = 128  # images of a batch
@@ -27,26 +29,27 @@ class Service:
 
     Attributes:
         name: of the model, as its user gave it.
-        classifier: the model.
+        model: what answers.
+        explainer: makes heat maps.
         limits: what a request may cost.
         metrics: what was counted.
     """
 
-    def __init__(self, name: str, classifier: Classifier, limits: Limits, *, unsure: float) -> None:
+    def __init__(self, name: str, model: ServedModel, limits: Limits, *, unsure: float) -> None:
         """
         Raises:
             CCTError: the model is not for images.
         """
-        if not hasattr(classifier.reader, "options"):
-            raise CCTError(f"the model is for {classifier.metadata.task}, not for images")
-        self.name, self.classifier, self.limits, self.unsure = name, classifier, limits, unsure
-        self.metrics = Metrics()
-        self._pad = True
+        self.classifier = model.classifier
+        if not hasattr(self.classifier.reader, "options"):
+            raise CCTError(f"the model is for {self.classifier.metadata.task}, not for images")
+        self.name, self.model, self.limits, self.unsure = name, model, limits, unsure
+        self.metrics, self.explainer = Metrics(), Explainer(model.explains)
 
     def warm_up(self) -> None:
         """Compute a batch of each size, so that no request waits for a compiler."""
         size = 1
-        while size <= (MOST if self._pad else 1):
+        while size <= (MOST if self.model.compiles else 1):
             self.classifier.predict_arrays(np.zeros((size, *self.classifier.reader.shape), np.uint8))
             size *= 2
 
@@ -58,7 +61,7 @@ class Service:
             self._probabilities,
             most=MOST,
             queue=self.limits.queue,
-            pad=self._pad,
+            pad=self.model.compiles,
             observe=self.metrics.batches.observe,
         )
         try:
@@ -66,6 +69,7 @@ class Service:
         finally:
             self._batcher.close()
             self._decoder.close()
+            self.explainer.close()
 
     def _probabilities(self, arrays: np.ndarray) -> np.ndarray:
         return self.classifier.predict_arrays(arrays).probabilities
@@ -78,23 +82,47 @@ class Service:
         """
         with self._admitted():
             images = await read_images(request, self.limits)
-            try:
-                async with asyncio.timeout(self.limits.answer_seconds):
-                    inputs = await self._decoder.decode(images)
-                    good = self._usable(images, inputs)
-                    probabilities_nk = await self._batcher.predict(np.stack(good))
-            except TimeoutError as error:
-                seconds = self.limits.answer_seconds
-                raise Refusal(504, f"the model did not answer within {seconds} seconds") from error
-        thresholds = self.classifier.metadata.set_thresholds
-        rows = prediction_rows(
-            Predictions(self.classifier.classes, probabilities_nk, thresholds),
-            top=top, unsure=self.unsure, coverage=coverage,
-        )  # fmt: skip
+            async with self._in_time():
+                inputs = await self._decoder.decode(images)
+                probabilities_nk = await self._batcher.predict(np.stack(self._usable(images, inputs)))
+        predictions = Predictions(self.classifier.classes, probabilities_nk, self.classifier.metadata.set_thresholds)
+        rows = prediction_rows(predictions, top=top, unsure=self.unsure, coverage=coverage)
         return [
             {"file": image.name} | ({"error": str(one)} if isinstance(one, ImageError) else next(rows))
             for image, one in zip(images, inputs, strict=True)
         ]
+
+    async def explain(self, request: Request) -> dict[str, Any]:
+        """What the model looked at in the one image of a request: its prediction, its input, and heat maps.
+
+        Raises:
+            Refusal: the request cannot be answered, or there is no Keras model.
+        """
+        with self._admitted():
+            images = await read_images(request, self.limits)
+            if len(images) > 1:
+                raise Refusal(400, f"the request has {len(images)} images, and /explain takes one")
+            async with self._in_time():
+                (pixels_hwc,) = self._usable(images, await self._decoder.decode(images))
+                try:
+                    found = await self.explainer.explain(pixels_hwc)
+                except CCTError as error:  # the model has no attention, or Keras is not installed
+                    raise Refusal(409, f"there is no heat map: {error}") from error
+        (row,) = prediction_rows(found.predictions, top=len(self.classifier.classes), unsure=self.unsure)
+        return {"file": images[0].name, **row, **as_json(found)}
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """A limit for the time of an answer.
+
+        Raises:
+            Refusal: it took longer.
+        """
+        try:
+            async with asyncio.timeout(self.limits.answer_seconds):
+                yield
+        except TimeoutError as error:
+            raise Refusal(504, f"the model did not answer within {self.limits.answer_seconds} seconds") from error
 
     def _usable(self, images: list[SentImage], inputs: list[np.ndarray | ImageError]) -> list[np.ndarray]:
         good = [one for one in inputs if not isinstance(one, ImageError)]
@@ -130,6 +158,9 @@ class Service:
         facts = self.classifier.metadata
         return {
             "model": self.name,
+            "runtime": self.model.runtime,
+            "file": self.model.file,
+            "explains": self.explainer.available,
             "task": facts.task,
             "classes": facts.classes,
             "input": facts.input,

@@ -1,0 +1,69 @@
+"""Heat maps of what the model looked at. They need the Keras model, which an exported file does not have."""
+
+import asyncio
+import base64
+import io
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from cct.inference.classifier import Classifier, Explanations
+from cct.serving.refusals import Refusal
+
+
+class Explainer:
+    """A thread that explains, with a Keras model that is loaded when somebody first wants it."""
+
+    def __init__(self, load: Callable[[], Classifier] | None) -> None:
+        """
+        Args:
+            load: returns a classifier with its Keras model; None where there is none.
+        """
+        self._load, self._loaded = load, None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="explain")
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a Keras model."""
+        return self._load is not None
+
+    def prepare(self) -> Future[Classifier] | None:
+        """Begin to load the model, if there is one and nobody has begun."""
+        if self._loaded is None and self._load is not None:
+            self._loaded = self._pool.submit(self._load)
+        return self._loaded
+
+    async def explain(self, pixels_hwc: np.ndarray) -> Explanations:
+        """What the model looked at in one of its inputs.
+
+        Raises:
+            Refusal: there is no Keras model.
+        """
+        loaded = self.prepare()
+        if loaded is None:
+            raise Refusal(
+                409, "the heat map needs the .keras file, and the server has an exported file: serve that one"
+            )
+        call = self._pool.submit(lambda: loaded.result().explain_arrays(pixels_hwc[None]))
+        return await asyncio.wrap_future(call)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def as_json(found: Explanations) -> dict[str, Any]:
+    """The input of the model as a PNG, and where it looked: maps of shares, each with its title."""
+    maps = [{"title": title, "shares": np.round(shares[0], 6).tolist()} for title, shares in found.attention.titled()]
+    return {"image": png_address(found.arrays[0]), "maps": maps}
+
+
+def png_address(pixels_hwc: np.ndarray) -> str:
+    """An image of one or three channels as an address of `data:`."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels_hwc[..., 0] if pixels_hwc.shape[-1] == 1 else pixels_hwc).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
