@@ -76,7 +76,7 @@ lock: $(READY) ## Pin the newest allowed versions in the lock files
 	for extra in gpu jax torch server services docs; do $(BIN)/uv pip compile $(COMPILE) --extra $$extra -c requirements.lock \
 	  $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock | sort -u) \
 	  -o requirements-$$extra.lock || exit; done
-COMPILE := pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+COMPILE := pyproject.toml --extra export --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
   --no-emit-index-url --quiet
 
 clean: ## Remove the environment, nothing else

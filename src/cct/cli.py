@@ -15,7 +15,7 @@ from cct.log import DEBUG, VARIABLE, configure_logging
 from cct.repository import require_repository
 
 # Commands that also work outside a clone of the repository.
-ANYWHERE = ("models", "import-checkpoint", "predict", "explain", "serve")
+ANYWHERE = ("models", "import-checkpoint", "predict", "explain", "export", "serve")
 # One line on each command. Its module has its arguments and its `--help` text. Only the chosen module is imported.
 COMMANDS = {
     "check": "check a parameter file and its data source, without running anything",
@@ -24,6 +24,7 @@ COMMANDS = {
     "preset": "print a preset as arguments of dvc exp run, or list the presets",
     "predict": "say what images show, with a trained model: files, folders, archives or standard input",
     "explain": "show what a trained model looked at in images, as heat maps over them",
+    "export": "write a trained model for ONNX Runtime, LiteRT or TensorFlow, and compare it with Keras",
     "serve": "serve a trained model over HTTP, with a page to try it in a browser",
     "models": "print every named model with its parameters, multiply-adds and published accuracy",
     "import-checkpoint": "turn an official PyTorch checkpoint into a .keras model",

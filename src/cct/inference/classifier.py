@@ -1,4 +1,4 @@
-"""A trained classifier outside the pipeline: `cct.load`. It needs the model's file and no repository."""
+"""A trained classifier outside the pipeline: `cct.load`. It needs a model's file and no repository."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,13 +9,12 @@ import numpy as np
 
 from cct.errors import CCTError
 from cct.evaluation.conformal import prediction_sets, threshold_of
-from cct.evaluation.softmax import softmax
-from cct.models.metadata import ModelMetadata, model_metadata
-from cct.runtime.backend import import_keras
+from cct.inference.runtimes.registry import open_model
+from cct.models.metadata import ModelMetadata
 from cct.tasks.inference import INFERENCE_TASKS
 from cct.tasks.lookup import task_of
 
-BATCH = 256  # inputs that the model takes at a time
+BATCH = 256  # inputs that are read at a time
 
 
 class Predictions(NamedTuple):
@@ -89,28 +88,36 @@ class Classifier:
         metadata: what the model's file says of it.
         task: the functions of its task.
         reader: turns raw inputs into the model's.
-        model: the Keras model, from arrays to logits.
+        runtime: computes the probabilities.
     """
 
     def __init__(self, path: Path) -> None:
-        """Load a `.keras` file.
+        """Load a `.keras` file, or one that `cct export` made of it.
 
         Raises:
-            CCTError: the file is no model that the pipeline trained, or no backend of Keras is installed.
+            CCTError: the file is no model that the pipeline trained, or the library that it needs is not installed.
         """
-        self.metadata: ModelMetadata = model_metadata(path)
+        self.runtime = open_model(path)
+        self.metadata: ModelMetadata = self.runtime.metadata
         self.task = task_of({"task": self.metadata.task}, INFERENCE_TASKS)
         self.reader = self.task.reader(self.metadata.input, path)
-        import_keras(str(self.metadata.trained_on[-1].get("backend")))
-        from cct.models.saving import load_model
-
-        self.model = load_model(path)
-        shapes = self.model.input_shape[1:], self.model.output_shape[1:]
+        shapes = self.runtime.input_shape, (self.runtime.outputs,)
         if shapes != (self.reader.shape, (len(self.classes),)):
             raise CCTError(
                 f"{path} says that inputs {self.reader.shape} have {len(self.classes)} classes, but its model maps "
                 f"{shapes[0]} to {shapes[1]}: it was changed, so train it again"
             )
+
+    @property
+    def model(self) -> Any:
+        """The Keras model, from arrays to logits.
+
+        Raises:
+            CCTError: the model is an exported file, which Keras does not compute.
+        """
+        if not hasattr(self.runtime, "model"):
+            raise CCTError("an exported model has no layers to look at: load the .keras file that it was made of")
+        return self.runtime.model
 
     @property
     def classes(self) -> list[str]:
@@ -135,14 +142,10 @@ class Classifier:
 
     def predict_arrays(self, arrays: np.ndarray) -> Predictions:
         """As `predict`, of arrays (n, ...) that are the model's inputs already."""
-        from cct.models.saving import predict_logits
-
-        logits_nk = predict_logits(self.model, arrays, batch_size=BATCH)
-        probabilities_nk = softmax(logits_nk / self.metadata.temperature)
-        return Predictions(self.classes, probabilities_nk, self.metadata.set_thresholds)
+        return Predictions(self.classes, self.runtime.probabilities(arrays), self.metadata.set_thresholds)
 
     def explain(self, inputs: Any) -> Explanations:
-        """What the model looked at, in the inputs of `predict`."""
+        """What the model looked at, in the inputs of `predict`. The model is a `.keras` file."""
         return self.explain_arrays(self.reader.arrays(_as_sequence(inputs)))
 
     def explain_arrays(self, arrays: np.ndarray) -> Explanations:

@@ -79,6 +79,14 @@ def import_keras(trained_with: str) -> None:
             tf.config.list_physical_devices("GPU")  # TensorFlow writes about a missing GPU when it first looks for one
 
 
+@contextlib.contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Hold back what TensorFlow writes at its import and at its first call, unless the block fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _stderr_held_back(), _hidden(HIDDEN_PACKAGES):
+        yield
+
+
 def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
     """Set up Keras and its backend, once, before a layer is built.
 

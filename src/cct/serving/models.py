@@ -5,6 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cct.inference.classifier import Classifier
+from cct.inference.runtimes.onnx_model import onnx_beside
+
+KERAS = ".keras"
+# What computes a file, by its suffix.
+RUNTIMES = {KERAS: "Keras", ".onnx": "ONNX Runtime", ".tflite": "LiteRT", "": "TensorFlow"}
 
 
 class ServedModel(NamedTuple):
@@ -26,10 +31,15 @@ class ServedModel(NamedTuple):
 
 
 def open_model_to_serve(path: Path) -> ServedModel:
-    """Open a model.
+    """Open a model: the ONNX file beside a `.keras` file where that was made of it, else the file itself.
 
     Raises:
         CCTError: it is no model of this project.
     """
-    classifier = Classifier(path)
-    return ServedModel(classifier, "Keras", path.name, lambda: classifier, compiles=True)
+    chosen = onnx_beside(path) or path
+    classifier, suffix = Classifier(chosen), chosen.suffix.lower()
+    runtime = RUNTIMES.get(suffix, RUNTIMES[""])
+    if suffix == KERAS:
+        return ServedModel(classifier, runtime, chosen.name, lambda: classifier, compiles=True)
+    explains = (lambda: Classifier(path)) if path.suffix.lower() == KERAS else None
+    return ServedModel(classifier, runtime, chosen.name, explains, compiles=False)

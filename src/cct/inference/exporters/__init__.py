@@ -1,0 +1,1 @@
+"""Writes trained models in formats of other programs, and compares them with Keras."""

@@ -1,0 +1,175 @@
+"""Exports a `.keras` file: reads what is needed, writes the files, compares them, and makes the report."""
+
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import cct
+from cct.data.store import read_meta, read_split
+from cct.files import sha256_of_file
+from cct.inference.exported import ExportFacts
+from cct.inference.exporters.base import CALIBRATION_IMAGES, ExportError, ExportJob
+from cct.inference.exporters.comparison import BATCHES, Reference, accuracy, compare, latencies, size_of
+from cct.inference.exporters.registry import EXPORTERS
+from cct.models.metadata import ModelMetadata, model_metadata
+from cct.runtime.backend import import_keras
+from cct.runtime.machine import cpu_cores, cpu_info
+
+log = logging.getLogger(__name__)
+
+LIBRARIES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert")
+
+
+class Data(NamedTuple):
+    """The processed arrays of the data that trained a model."""
+
+    folder: Path
+    meta: dict[str, Any]
+
+
+def find_data(folder: Path, metadata: ModelMetadata, *, named: bool) -> Data | None:
+    """The data that trained a model, if a folder has them.
+
+    Args:
+        folder: as `preprocess` writes it.
+        metadata: the model's.
+        named: whether the user named the folder, so that other data are a mistake.
+
+    Raises:
+        CCTError: a named folder has no data, or those of another model.
+    """
+    if not named and not (folder / "meta.json").is_file():
+        log.info("%s is not there: the export is compared with Keras on random inputs only", folder)
+        return None
+    meta = read_meta(folder)
+    if meta.get("digest") == metadata.data.get("digest"):
+        return Data(folder, meta)
+    what = f"{folder} has the data {meta.get('name')!r}, and the model was trained on {metadata.data.get('name')!r}"
+    if named:
+        raise ExportError(f"{what} or on another version of them: give --data the folder of its own data")
+    log.info("%s: the export is compared with Keras on random inputs only", what)
+    return None
+
+
+def use_tensorflow() -> None:
+    """Choose TensorFlow on the processor: Keras exports from it alone to all formats with a free size of the batch.
+
+    Raises:
+        CCTError: this process has Keras on another backend already.
+    """
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever trained the model
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import_keras("tensorflow")
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            f"Keras runs on {keras.backend.backend()} in this process, and exports from TensorFlow: use the command "
+            "cct export"
+        )
+
+
+def export_model(
+    path: Path,
+    wanted: Sequence[tuple[str, str, Path]],
+    *,
+    data: Data | None,
+    done: Callable[[str, dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Write a model in other formats, and compare each file with Keras.
+
+    Args:
+        path: a `.keras` file that the pipeline trained.
+        wanted: format, precision and path of each file.
+        data: the processed arrays of its training; None compares on random inputs.
+        done: called with the name of each row of the report and the row, as soon as it is known.
+
+    Returns:
+        The report: model, data, machine, versions, and rows by name: keras, onnx_float32 and so on.
+
+    Raises:
+        CCTError: a format cannot hold the model, or in float32 a file gives other labels than Keras.
+    """
+    metadata, sha256 = model_metadata(path), sha256_of_file(path)
+    use_tensorflow()
+    from cct.inference.exporters.graph import probability_model
+    from cct.inference.runtimes.keras_model import KerasModel
+
+    model = probability_model(path, metadata)
+    reference = _reference(model, data)
+    trained = KerasModel(path)
+    answers_nk = trained.probabilities(reference.inputs)
+    rows = {
+        "keras": {
+            "file": path.name,
+            "bytes": size_of(path),
+            "accuracy": accuracy(answers_nk, reference.labels),
+            **latencies(trained, reference.inputs),
+        }
+    }
+    done("keras", rows["keras"])
+    for format_name, precision, out in wanted:
+        facts = ExportFacts(model=metadata, model_sha256=sha256, precision=precision, version=cct.__version__)
+        samples = _samples(data, format_name) if precision == "int8" else reference.inputs[:0]
+        EXPORTERS[format_name].write(ExportJob(model, facts, samples, out))
+        name = f"{format_name}_{precision}"
+        rows[name] = compare(out, reference, precision=precision)
+        done(name, rows[name])
+    return {
+        "model": {"file": path.name, "sha256": sha256, "trained_on": metadata.trained_on[-1]},
+        "data": {"name": data.meta["name"], "digest": data.meta["digest"], "examples": len(reference.inputs)}
+        if data
+        else None,
+        "machine": {"cpu": cpu_info()["model"], "cores": cpu_cores(), "python": platform.python_version()},
+        "versions": _versions(),
+        "rows": rows,
+    }
+
+
+def _reference(model: Any, data: Data | None) -> Reference:
+    """The answers of the Keras model in float32."""
+    from cct.models.saving import predict_logits
+
+    if data:
+        inputs, labels = read_split(data.folder, "test")
+    else:
+        (taken,) = model.inputs
+        inputs, labels = random_inputs(taken.shape[1:], str(taken.dtype)), None
+    # `predict_logits` returns the outputs of any model; of this one they are probabilities.
+    return Reference(inputs, labels, predict_logits(model, inputs, batch_size=128).astype(np.float64))
+
+
+def random_inputs(shape: Sequence[int], dtype: str) -> np.ndarray:
+    """As many random inputs as the largest of `BATCHES`."""
+    if not np.issubdtype(dtype, np.integer):
+        raise ExportError(f"the model takes {dtype}, where models of this project take whole numbers: train it again")
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (max(BATCHES), *shape), dtype, endpoint=True)
+
+
+def _samples(data: Data | None, format_name: str) -> np.ndarray:
+    """Inputs of the train split, at even distances."""
+    if not data:
+        raise ExportError(
+            f"{format_name} in int8 needs examples of the train split, to know the ranges of its numbers: run dvc "
+            "repro preprocess, or give --data"
+        )
+    inputs, _ = read_split(data.folder, "train")
+    return np.asarray(inputs[:: max(1, len(inputs) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES])
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""What computes a model: Keras, ONNX Runtime, LiteRT or TensorFlow."""

@@ -1,0 +1,79 @@
+"""The interface between a classifier and what computes it."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from cct.errors import CCTError
+from cct.evaluation.softmax import softmax
+from cct.models.metadata import ModelMetadata
+
+BATCH = 128  # inputs that an exported model takes at a time: its memory grows with them
+LARGEST = 2**31 - 1  # bytes of a file that ONNX and LiteRT can hold
+
+
+class Runtime(Protocol):
+    """An opened model.
+
+    Attributes:
+        metadata: what its file says of it.
+        input_shape: the shape of one input, without the batch.
+        outputs: the number of outputs, k.
+    """
+
+    metadata: ModelMetadata
+    input_shape: tuple[int, ...]
+    outputs: int
+
+    def probabilities(self, arrays: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities (n, k), float64, for the model's inputs (n, ...). Several threads may call it."""
+
+
+def in_batches(run: Callable[[np.ndarray], np.ndarray], arrays: np.ndarray, *, outputs: int) -> np.ndarray:
+    """The probabilities that an exported model gives, (n, k), float64: each row sums to one.
+
+    Args:
+        run: from inputs (b, ...) to probabilities (b, k), float32.
+        arrays: inputs (n, ...).
+        outputs: k.
+
+    Raises:
+        MetricsError: a probability is not a number.
+    """
+    parts = [run(np.ascontiguousarray(arrays[i : i + BATCH])) for i in range(0, len(arrays), BATCH)]
+    given_nk = np.concatenate([np.zeros((0, outputs), np.float32), *parts]).astype(np.float64)
+    # The softmax of logarithms divides by the sum, which is one only as far as float32 goes.
+    return softmax(np.log(np.maximum(given_nk, np.finfo(np.float64).tiny)))
+
+
+def require_package(module: str, package: str, path: Path) -> Any:
+    """Import the library that a model's file needs.
+
+    Raises:
+        CCTError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise CCTError(
+            f"{path} needs {package}, which is not installed: make setup brings it, or install this project with its "
+            "extra export: pip install '.[export]'"
+        ) from error
+
+
+def read_model_file(path: Path) -> bytes:
+    """The bytes of a model's file.
+
+    Raises:
+        CCTError: it is absent, no plain file, or larger than any exported model.
+    """
+    if path.exists() and not path.is_file():
+        raise CCTError(f"{path} is not a plain file, and an exported model is one: check the path")
+    if not path.exists():
+        raise CCTError(f"{path} is not there: make it with cct export, or check the path")
+    if path.stat().st_size > LARGEST:
+        raise CCTError(f"{path} has more than {LARGEST:,} bytes, which no exported model has: check the path")
+    return path.read_bytes()

@@ -1,0 +1,38 @@
+"""`.keras` files, computed by Keras."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cct.evaluation.softmax import softmax
+from cct.models.metadata import model_metadata
+from cct.runtime.backend import import_keras
+
+BATCH = 256  # inputs that the model takes at a time
+
+
+class KerasModel:
+    """A trained model, in Keras.
+
+    Attributes:
+        model: the Keras model, from arrays to logits.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load a `.keras` file.
+
+        Raises:
+            CCTError: the file is no model that the pipeline trained, or no backend of Keras is installed.
+        """
+        self.metadata = model_metadata(path)
+        import_keras(str(self.metadata.trained_on[-1].get("backend")))
+        from cct.models.saving import load_model
+
+        self.model = load_model(path)
+        self.input_shape, self.outputs = self.model.input_shape[1:], self.model.output_shape[-1]
+
+    def probabilities(self, arrays: np.ndarray) -> np.ndarray:
+        """As `Runtime.probabilities`."""
+        from cct.models.saving import predict_logits
+
+        return softmax(predict_logits(self.model, arrays, batch_size=BATCH) / self.metadata.temperature)

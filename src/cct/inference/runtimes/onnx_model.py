@@ -1,0 +1,119 @@
+"""`.onnx` files, computed by ONNX Runtime."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cct.errors import CCTError, one_line
+from cct.files import sha256_of_file
+from cct.inference.exported import KEY, ExportFacts, read_facts
+from cct.inference.runtimes.base import in_batches, read_model_file, require_package
+from cct.runtime.machine import cpu_cores
+
+log = logging.getLogger(__name__)
+
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # whose operators ONNX Runtime itself computes
+
+
+class OnnxModel:
+    """A model in ONNX Runtime, on the processor.
+
+    Attributes:
+        facts: what the file says of its export.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load an `.onnx` file.
+
+        Raises:
+            CCTError: it is no file that `cct export` wrote, or ONNX Runtime is not installed.
+        """
+        content, self.facts = read_onnx(path)
+        self.metadata = self.facts.model
+        runtime = require_package("onnxruntime", "ONNX Runtime", path)
+        options = runtime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = cpu_cores()
+        # Threads that spin while they wait would take the processor from those who decode images.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self.session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            (taken,), (given,) = self.session.get_inputs(), self.session.get_outputs()
+        except Exception as error:  # ONNX Runtime has an exception of its own for each status
+            raise CCTError(f"{path} cannot be computed by ONNX Runtime: {one_line(error)}") from error
+        self.input, self.input_shape, self.outputs = taken.name, tuple(taken.shape[1:]), given.shape[-1]
+
+    def probabilities(self, arrays: np.ndarray) -> np.ndarray:
+        """As `Runtime.probabilities`."""
+        return in_batches(lambda batch: self.session.run(None, {self.input: batch})[0], arrays, outputs=self.outputs)
+
+
+def read_onnx(path: Path) -> tuple[bytes, ExportFacts]:
+    """The bytes of an `.onnx` file and its facts. Nothing is computed, and no other file is read.
+
+    Raises:
+        CCTError: it is no file that `cct export` wrote.
+    """
+    content = read_model_file(path)
+    onnx = require_package("onnx", "onnx", path)
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf has an exception of its own in each implementation
+        raise CCTError(f"{path} is not an ONNX file, or is cut off: {one_line(error)}") from error
+    facts = read_facts({item.key: item.value for item in model.metadata_props}.get(KEY), path)
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model)):
+        raise CCTError(f"{path} names other files for its weights, which cct export never does: export it again")
+    foreign = sorted({name.domain for name in model.opset_import} - {*DOMAINS})
+    if foreign:
+        raise CCTError(f"{path} has operators of {one_line(ValueError(', '.join(foreign)))}, which are not ONNX's own")
+    return content, facts
+
+
+def _tensors(model: Any) -> Iterator[Any]:
+    """Every tensor in an ONNX model: weights, and constants in nodes, subgraphs and functions."""
+    graphs, nodes = [model.graph], [node for function in model.functions for node in function.node]
+    while graphs or nodes:
+        if graphs:
+            graph = graphs.pop()
+            yield from graph.initializer
+            for sparse in graph.sparse_initializer:
+                yield from (sparse.values, sparse.indices)
+            nodes.extend(graph.node)
+        else:
+            for attribute in nodes.pop().attribute:
+                yield from (attribute.t, *attribute.tensors)
+                for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                    yield from (sparse.values, sparse.indices)
+                graphs.extend([attribute.g] if attribute.HasField("g") else [])
+                graphs.extend(attribute.graphs)
+
+
+def onnx_beside(model: Path) -> Path | None:
+    """The ONNX file beside a `.keras` file, if it was made of these very bytes and has full precision.
+
+    An ONNX file that is there but does not fit is logged as a warning, with the remedy.
+
+    Args:
+        model: the `.keras` file.
+
+    Returns:
+        The ONNX file; None if there is none that gives the same answers.
+    """
+    path = model.with_suffix(".onnx")
+    if model.suffix.lower() != ".keras" or not path.exists():
+        return None
+    try:
+        _, facts = read_onnx(path)
+    except CCTError as error:
+        log.warning("%s is not used: %s", path, error)
+        return None
+    if facts.model_sha256 != sha256_of_file(model):
+        log.warning("%s is not used: it was made of another %s. Run cct export again", path, model)
+    elif facts.precision != "float32":
+        log.warning("%s is not used: its precision is %s. Name it to use it", path, facts.precision)
+    else:
+        return path
+    return None

@@ -1,0 +1,140 @@
+"""SavedModel folders, computed by TensorFlow."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cct.errors import CCTError, one_line
+from cct.inference.exported import FACTS, MAX_FACTS, read_facts
+from cct.inference.runtimes.base import LARGEST, in_batches, require_package
+from cct.runtime.backend import quiet_tensorflow
+
+GRAPH, EXTRA = "saved_model.pb", "assets.extra"
+SIGNATURE = "serving_default"
+# A SavedModel is a program: TensorFlow has operators that read and write files. These are the ones of our models.
+OPERATORS = frozenset(
+    [
+        "AddV2",
+        "BatchMatMulV2",
+        "BiasAdd",
+        "BroadcastTo",
+        "Cast",
+        "ConcatV2",
+        "Const",
+        "Conv2D",
+        "Einsum",
+        "Erfc",
+        "GatherV2",
+        "Identity",
+        "MatMul",
+        "MaxPool",
+        "Mean",
+        "Mul",
+        "Neg",
+        "NoOp",
+        "Pack",
+        "Pad",
+        "Prod",
+        "Range",
+        "ReadVariableOp",
+        "RealDiv",
+        "Relu",
+        "Reshape",
+        "Rsqrt",
+        "Shape",
+        "Softmax",
+        "Split",
+        "Sqrt",
+        "SquaredDifference",
+        "Squeeze",
+        "StatefulPartitionedCall",
+        "StopGradient",
+        "StridedSlice",
+        "Sub",
+        "Sum",
+        "Transpose",
+    ]
+)
+SAVERS = ("__inference__traced_save", "__inference__traced_restore")
+
+
+class SavedModel:
+    """A model in TensorFlow.
+
+    Attributes:
+        facts: what the folder says of its export.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load a SavedModel.
+
+        Raises:
+            CCTError: it is no folder that `cct export` wrote, or TensorFlow is not installed.
+        """
+        facts = path / EXTRA / FACTS
+        if not (path / GRAPH).is_file():
+            raise CCTError(f"{path} is a folder without {GRAPH}, so it is no SavedModel: check the path")
+        text = facts.read_bytes() if facts.is_file() and facts.stat().st_size <= MAX_FACTS else None
+        self.facts = read_facts(text, path)
+        self.metadata = self.facts.model
+        with quiet_tensorflow():
+            tf = require_package("tensorflow", "TensorFlow", path)
+        _require_known_operators(path)
+        try:
+            with quiet_tensorflow():
+                self.loaded = tf.saved_model.load(str(path))  # which owns the variables
+            self.function = self.loaded.signatures[SIGNATURE]
+            ((self.input, taken),) = self.function.structured_input_signature[1].items()
+            ((self.output, given),) = self.function.structured_outputs.items()
+            self.input_shape, self.outputs = tuple(taken.shape[1:]), given.shape[-1]
+            self.dtype = taken.dtype.as_numpy_dtype
+        except Exception as error:  # any error that a crafted folder causes in TensorFlow
+            raise CCTError(f"{path} cannot be computed by TensorFlow: {one_line(error)}") from error
+
+    def probabilities(self, arrays: np.ndarray) -> np.ndarray:
+        """As `Runtime.probabilities`."""
+        return in_batches(self._run, arrays, outputs=self.outputs)
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        return self.function(**{self.input: tf.constant(batch)})[self.output].numpy()
+
+
+def operators(path: Path) -> set[str]:
+    """The names of the operators in a SavedModel's functions. Nothing is computed.
+
+    TensorFlow also writes a function that saves the weights, and one that restores them. Loading calls neither.
+
+    Raises:
+        CCTError: its graph cannot be read, or another function calls one of these two.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    if (path / GRAPH).stat().st_size > LARGEST:
+        raise CCTError(f"{path / GRAPH} has more than {LARGEST:,} bytes, which no exported model has: check the path")
+    model: Any = saved_model_pb2.SavedModel()
+    try:
+        model.ParseFromString((path / GRAPH).read_bytes())
+    except Exception as error:  # protobuf has an exception of its own in each implementation
+        raise CCTError(f"{path / GRAPH} is no SavedModel, or is cut off: {one_line(error)}") from error
+    # TensorFlow runs the graph of a file without objects, which version 1 wrote, while it loads it.
+    if len(model.meta_graphs) != 1 or not model.meta_graphs[0].HasField("object_graph_def"):
+        raise CCTError(f"{path} is a SavedModel of TensorFlow 1, or has several graphs, which cct export never writes")
+    functions = [function for graph in model.meta_graphs for function in graph.graph_def.library.function]
+    found = set()
+    for node in (node for f in functions if not f.signature.name.startswith(SAVERS) for node in f.node_def):
+        called = [
+            name for value in node.attr.values() for name in (value.func.name, *(f.name for f in value.list.func))
+        ]
+        found.add("a function that saves" if any(name.startswith(SAVERS) for name in called) else node.op)
+    return found
+
+
+def _require_known_operators(path: Path) -> None:
+    if unknown := sorted(operators(path) - OPERATORS):
+        raise CCTError(
+            f"{path} has operators that no model of this project has ({', '.join(unknown[:5])}), and a SavedModel is a "
+            "program: export the .keras file again"
+        )
