@@ -35,19 +35,25 @@ class Explainer:
             self._loaded = self._pool.submit(self._load)
         return self._loaded
 
-    async def explain(self, pixels_hwc: np.ndarray) -> Explanations:
-        """What the model looked at in one of its inputs.
+    async def loaded(self) -> Classifier:
+        """The classifier, once it is loaded. The first time that takes as long as Keras takes to start.
 
         Raises:
             Refusal: there is no Keras model.
+            CCTError: it cannot be loaded.
         """
-        loaded = self.prepare()
-        if loaded is None:
-            raise Refusal(
-                409, "the heat map needs the .keras file, and the server has an exported file: serve that one"
-            )
-        call = self._pool.submit(lambda: loaded.result().explain_arrays(pixels_hwc[None]))
-        return await asyncio.wrap_future(call)
+        loading = self.prepare()
+        if loading is None:
+            raise Refusal(409, "the heat map needs the .keras file of the model, and the server has an exported file")
+        return await asyncio.shield(asyncio.wrap_future(loading))
+
+    async def explain(self, classifier: Classifier, pixels_hwc: np.ndarray) -> Explanations:
+        """What the model looked at in one of its inputs.
+
+        Raises:
+            CCTError: the model has no attention.
+        """
+        return await asyncio.wrap_future(self._pool.submit(classifier.explain_arrays, pixels_hwc[None]))
 
     def close(self) -> None:
         """End the thread."""
@@ -56,7 +62,10 @@ class Explainer:
 
 def as_json(found: Explanations) -> dict[str, Any]:
     """The input of the model as a PNG, and where it looked: maps of shares, each with its title."""
-    maps = [{"title": title, "shares": np.round(shares[0], 6).tolist()} for title, shares in found.attention.titled()]
+    maps = [
+        {"title": title, "shares": np.round(shares[0].astype(float), 6).tolist()}
+        for title, shares in found.attention.titled()
+    ]
     return {"image": png_address(found.arrays[0]), "maps": maps}
 
 

@@ -102,12 +102,13 @@ class Service:
             images = await read_images(request, self.limits)
             if len(images) > 1:
                 raise Refusal(400, f"the request has {len(images)} images, and /explain takes one")
-            async with self._in_time():
-                (pixels_hwc,) = self._usable(images, await self._decoder.decode(images))
-                try:
-                    found = await self.explainer.explain(pixels_hwc)
-                except CCTError as error:  # the model has no attention, or Keras is not installed
-                    raise Refusal(409, f"there is no heat map: {error}") from error
+            try:
+                classifier = await self.explainer.loaded()
+                async with self._in_time():
+                    (pixels_hwc,) = self._usable(images, await self._decoder.decode(images))
+                    found = await self.explainer.explain(classifier, pixels_hwc)
+            except CCTError as error:  # the model has no attention, or Keras is not installed
+                raise Refusal(409, f"there is no heat map: {error}") from error
         (row,) = prediction_rows(found.predictions, top=len(self.classifier.classes), unsure=self.unsure)
         return {"file": images[0].name, **row, **as_json(found)}
 
