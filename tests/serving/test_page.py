@@ -64,7 +64,7 @@ class Opened:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(f"http://127.0.0.1:{port}/")
-        self.page.wait_for_function("document.getElementById('facts').textContent.includes('2 classes')")
+        self.page.wait_for_function("() => document.getElementById('facts').textContent.includes('2 classes')")
 
     def choose(self, content: bytes, name: str = "a.png") -> None:
         self.page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": content})
@@ -104,18 +104,20 @@ def test_it_works_by_keyboard_alone(chromium, server):
     opened = Opened(chromium, server.port)
     page = opened.page
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "file"
-    button = page.locator(".button").first
-    assert button.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"  # it can be seen
+    assert page.evaluate("document.activeElement.innerText") == "Choose an image"
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(outline) == "solid"  # the focus can be seen
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")
     chooser.value.set_files({"name": "a.png", "mimeType": "image/png", "buffer": picture("PNG")})
     page.locator("#heat-controls").wait_for()
     assert page.evaluate("getComputedStyle(document.getElementById('heat')).opacity") != "0"
-    page.keyboard.press("Tab")
+    for wanted in ("Choose another", ""):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.innerText") == wanted
     assert page.evaluate("document.activeElement.id") == "show"
     page.keyboard.press("Space")
-    page.wait_for_function("getComputedStyle(document.getElementById('heat')).opacity === '0'")
+    page.wait_for_function("() => getComputedStyle(document.getElementById('heat')).opacity === '0'")
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "layer"
@@ -163,7 +165,7 @@ def test_an_image_that_the_browser_cannot_show_is_shown_as_the_model_sees_it(chr
     opened = Opened(chromium, server.port)
     opened.choose(picture("TIFF"), "a.tif")
     opened.page.locator("#heat-controls").wait_for()
-    opened.page.wait_for_function("document.getElementById('image').naturalHeight === 8")
+    opened.page.wait_for_function("() => document.getElementById('image').naturalHeight === 8")
     opened.page.close()
 
 
