@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from patience import HUNG_S
+
 ROOT = Path(__file__).parents[1]
 # In place of the work tree's params.yaml, so that the tests pass whatever a user trains.
 DEFAULTS = ROOT / "tests/params.yaml"
@@ -58,7 +60,7 @@ class Clone:
                 env=self.environment | variables,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                timeout=300,
+                timeout=HUNG_S,
                 check=False,
             )
             output.seek(0)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clones import Clone
+from patience import HUNG_S
 
 
 class Killable:
@@ -30,7 +31,7 @@ class Killable:
 
     def stop_when(self, condition: Callable[[], bool]) -> None:
         """Stop everything when the condition is true, and still true once nothing moves any more."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + HUNG_S
         while True:
             assert self.process.poll() is None, f"ended first:\n{self.log.read_text()}"
             assert time.monotonic() < end, f"never true:\n{self.log.read_text()}"

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from patience import HUNG_S
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -27,7 +29,7 @@ def serve(words: list[str], *, port: int, log: Path, path: str = "/", **variable
             words, env=environment, cwd=log.parent, stdout=file, stderr=file, start_new_session=True
         )
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + HUNG_S
         while not _answers(port, path):
             assert process.poll() is None and time.monotonic() < end, log.read_text()
             time.sleep(0.05)
@@ -35,12 +37,12 @@ def serve(words: list[str], *, port: int, log: Path, path: str = "/", **variable
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        process.wait(HUNG_S)
 
 
 def _answers(port: int, path: str) -> bool:
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", path)
         return connection.getresponse().status == 200
     except OSError:

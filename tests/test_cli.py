@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from clones import DEFAULTS, ROOT
+from patience import HUNG_S
 from servers import free_port
 
 from cct import cli
@@ -120,7 +121,7 @@ def test_sigterm_and_a_closed_terminal_end_like_ctrl_c(number):
     with subprocess.Popen(words, text=True, **pipes) as run:
         assert run.stdout.readline() == "ready\n"
         run.send_signal(number)
-        assert run.wait(10) == 130
+        assert run.wait(HUNG_S) == 130
         assert run.stderr.read() == "interrupted\n"
 
 
@@ -326,7 +327,12 @@ def test_a_pipe_among_the_data_is_refused_before_dvc_reads_it(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/x.db"}
     for words in (["cct.cli", "check"], ["cct.cli", "track"], ["cct.cli", "verify"], ["cct.stages", "download"]):
         done = subprocess.run(
-            [sys.executable, "-m", *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=HUNG_S,
         )
         assert done.returncode == 1 and done.stderr == (
             "error: pretrained/x.keras is neither a plain file nor a folder: remove it, then run dvc checkout or dvc "

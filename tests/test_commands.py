@@ -13,6 +13,7 @@ import pytest
 from clones import ROOT, Clone
 from filelock import FileLock
 from pages import PAGES, blocks
+from patience import HUNG_S
 from phone_photos import write_photos
 from runs import set_values
 
@@ -81,7 +82,7 @@ def test_the_commands_of_a_page_run(path, clone):
     commands = [command for block in blocks(path) if block.not_run is None for command in block.commands]
     script = "\n".join(["set -eo pipefail", *(f"echo '@@' {command!a}\n{command}" for command in commands)])
     done = subprocess.run(
-        ["bash", "-c", script], cwd=clone.path, env=clone.environment, capture_output=True, text=True, timeout=560
+        ["bash", "-c", script], cwd=clone.path, env=clone.environment, capture_output=True, text=True, timeout=HUNG_S
     )
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from browsers import browser, require_browser
 from clones import Clone
+from patience import HUNG_S
 from runs import OVERRIDES, digests, set_parameters
 from servers import free_port, mlflow_server, serve
 
@@ -155,7 +156,7 @@ def test_a_model_is_served_without_a_network(clone, tmp_path):
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/invocations", content, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=HUNG_S) as answer:
             return json.load(answer)["predictions"]
 
     with serve(words, port=port, log=tmp_path / "log", path="/ping", **environment):
@@ -199,7 +200,7 @@ def page(two_runs, tmp_path_factory):
         address = re.search(r"MLflow UI on (\S+)", log.read_text())[1]
         assert address.startswith(f"http://127.0.0.1:{port}/")
         page = chromium.new_page(viewport={"width": 1900, "height": 1000})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * HUNG_S)
         yield page, address
 
 

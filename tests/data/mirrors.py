@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from patience import HUNG_S
+
 from cct.data.sources import SourceFile
 
 BODY = random.Random(0).randbytes(200_000)
 PACKED = gzip.compress(BODY, mtime=0)
 CUT = 70_000  # bytes that a server sends before it breaks off
-DEADLINE_S = 20
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -98,19 +99,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.no_ranges_always_cut()
         self.wfile.flush()
         self.server.half_sent.set()
-        self.server.release.wait(DEADLINE_S)
+        self.server.release.wait(HUNG_S)
 
     def stalls_at_the_end(self):
         self.claims_nothing()
         self.wfile.flush()
-        self.server.release.wait(DEADLINE_S)
+        self.server.release.wait(HUNG_S)
 
     def stalls(self):
-        self.server.release.wait(DEADLINE_S)
+        self.server.release.wait(HUNG_S)
 
     def waits(self):
         self.server.half_sent.set()
-        self.server.release.wait(DEADLINE_S)
+        self.server.release.wait(HUNG_S)
         self.honest()
 
     def claims_less(self):

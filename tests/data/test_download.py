@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from clones import ROOT
-from mirrors import BODY, CUT, DEADLINE_S, FROM_CUT, child, is_clean, put, ranges, source_of, stored_in
+from mirrors import BODY, CUT, FROM_CUT, child, is_clean, put, ranges, source_of, stored_in
+from patience import HUNG_S
 
 from cct.data.download import DownloadError, cache_dir, fetch_file
 
@@ -211,18 +212,18 @@ def test_a_full_disk_is_one_clear_error(server, cache):
 def test_a_write_that_fails_midway_is_one_clear_error(server, cache):
     """As a full disk, but on every machine: the process may write no more than 100,000 bytes to a file."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
-    _, errors = child(f"{server.url}/honest", preexec_fn=limit).communicate(timeout=DEADLINE_S)
+    _, errors = child(f"{server.url}/honest", preexec_fn=limit).communicate(timeout=HUNG_S)
     assert f"DownloadError: cannot use the cache folder {cache}: File too large" in errors
 
 
 def test_two_processes_download_once(server, cache):
     url = f"{server.url}/waits"
     first = child(url)
-    assert server.half_sent.wait(DEADLINE_S)
+    assert server.half_sent.wait(HUNG_S)
     second = child(url)
     assert "waiting for another process" in second.stdout.readline()
     server.release.set()
-    (_, errors), (said, more_errors) = first.communicate(timeout=DEADLINE_S), second.communicate(timeout=DEADLINE_S)
+    (_, errors), (said, more_errors) = first.communicate(timeout=HUNG_S), second.communicate(timeout=HUNG_S)
     assert (first.returncode, errors, second.returncode, more_errors) == (0, "", 0, "")
     assert "found in the cache" in said
     assert len(server.requests) == 1
@@ -233,11 +234,11 @@ def test_a_killed_download_is_resumed(server, cache):
     source = source_of(f"{server.url}/stalls_once")
     part = cache / source.sha256[:12] / f"{source.file}.part"
     process = child(*source.urls)  # with the true READ_TIMEOUT_S
-    end = time.monotonic() + DEADLINE_S
+    end = time.monotonic() + HUNG_S
     while not (part.exists() and part.stat().st_size == CUT) and time.monotonic() < end:
         assert process.poll() is None, process.stderr.read()
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=DEADLINE_S)
+    process.communicate(timeout=HUNG_S)
     fetch_file(source, base=Path())
     assert is_clean(cache, source)
     assert ranges(server) == [None, FROM_CUT]

@@ -13,7 +13,8 @@ import termios
 from pathlib import Path
 
 import pytest
-from mirrors import BODY, CUT, DEADLINE_S, FROM_CUT, PACKED, is_clean, put, ranges, source_of, stored_in
+from mirrors import BODY, CUT, FROM_CUT, PACKED, is_clean, put, ranges, source_of, stored_in
+from patience import HUNG_S
 
 from cct.data.download import DownloadError, fetch_file
 
@@ -94,7 +95,7 @@ def test_a_server_that_has_it_not_is_left_for_the_next(server, cache, monkeypatc
 def test_an_endless_answer_is_cut_off(server, cache):
     with pytest.raises(DownloadError, match="sent more than 200,000 bytes"):
         fetch_file(source_of(f"{server.url}/endless"), base=Path())
-    assert server.hung_up.wait(DEADLINE_S)
+    assert server.hung_up.wait(HUNG_S)
     assert not server.swallowed.is_set()
     assert sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) == 0
 

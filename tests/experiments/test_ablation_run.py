@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import mlflow
+from patience import HUNG_S
 from runs import SEED_SHIFT, SETTINGS
 
 from cct.experiments.ablation.run import FOLDER
@@ -54,13 +55,13 @@ def test_an_interrupted_ablation_resumes_and_a_finished_one_does_nothing(make_cl
             line = process.stdout.readline()
             assert line, said
             said += line
-        until = time.monotonic() + 60
+        until = time.monotonic() + HUNG_S
         while len(list(clone.path.glob(".dvc/tmp/exps/run/*/*.out"))) < 2:  # the second has not begun
             assert time.monotonic() < until
             time.sleep(0.2)
         # Ends it as Ctrl-C does, which is ignored by what a shell has started in the background.
         process.send_signal(signal.SIGTERM)
-        assert process.wait(100) == 130, process.stdout.read()
+        assert process.wait(HUNG_S) == 130, process.stdout.read()
     first = experiments(clone)
     assert len(first) == 1 and next(iter(first)).startswith(f"queued-base-s{SEED_SHIFT}-")
     assert not {"Queued", "Running", "Failed"} & set(clone.run("dvc", "queue", "status").split())
@@ -112,13 +113,13 @@ def test_an_experiment_that_misses_the_first_interrupt_is_interrupted_again(make
     clone.run("git", "commit", "-qam", "deaf")
     words = ["cct", "ablate", "--file", "queued.yaml", "--jobs", "1"]
     with subprocess.Popen(words, cwd=clone.path, env=clone.environment, stdout=subprocess.DEVNULL) as process:
-        until, logs = time.monotonic() + 100, []
+        until, logs = time.monotonic() + HUNG_S, []
         while not any("waiting" in log.read_text() for log in logs):
             assert time.monotonic() < until and process.poll() is None
             logs = list(clone.path.glob(".dvc/tmp/exps/run/*/*.out"))
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(100) == 130
+        assert process.wait(HUNG_S) == 130
     assert any("missed" in log.read_text() for log in logs)
     assert not {"Queued", "Running"} & set(clone.run("dvc", "queue", "status").split())
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from networks import built, random_images
+from patience import HUNG_S
 
 from cct.errors import CCTError
 from cct.models.saving import load_model, predict_logits, save_model
@@ -29,7 +30,7 @@ def test_saved_models_give_the_same_logits_elsewhere(tmp_path):
         "logits = {name: predict_logits(network, images, batch_size=2) for name, network in networks.items()};"
         "np.savez(folder / 'logits.npz', **logits)"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=HUNG_S)
     with np.load(tmp_path / "logits.npz") as found:
         assert set(found.files) == set(names)
         for name, network in networks.items():

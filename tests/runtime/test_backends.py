@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import HUNG_S
 
 pytestmark = pytest.mark.services
 # What one backend computes: logits of models with seed-independent weights, their gradients, and a file round trip.
@@ -61,7 +62,7 @@ def folder(tmp_path_factory):
     for backend in BACKENDS:
         environment = os.environ | {"KERAS_BACKEND": backend}
         words = [sys.executable, "-c", SCRIPT, backend, str(path), *NAMES]
-        subprocess.run(words, env=environment, check=True, timeout=600)
+        subprocess.run(words, env=environment, check=True, timeout=HUNG_S)
     return path
 
 
@@ -87,6 +88,6 @@ def test_training_does_on_jax_what_it_does_on_tensorflow():
     words = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(folder)]
     words += ["-k", "averag or accumulated or killed_run or class_weights"]
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=1200, check=False)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=HUNG_S, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "16 passed" in done.stdout

@@ -14,6 +14,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from patience import HUNG_S
 from PIL import Image
 from runs import THREADS, digests, set_parameters
 
@@ -143,7 +144,7 @@ logits = numpy.asarray(mlflow.keras.load_model({uri!r}).predict(images, verbose=
 classes = [name.removeprefix("p_") for name in table.columns[1:]]
 assert [classes[k] for k in logits.argmax(1)] == list(table["label"])
 """
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=clone.environment, check=True, timeout=200)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=clone.environment, check=True, timeout=HUNG_S)
     with (tmp_path / "table.csv").open() as file:
         table = list(csv.DictReader(file))
     with (reports / "predictions.csv").open() as file:

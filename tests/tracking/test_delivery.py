@@ -8,6 +8,7 @@ import time
 
 import mlflow
 import pytest
+from patience import HUNG_S
 from servers import mlflow_server
 from watched import watched
 
@@ -34,11 +35,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _pass(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.server.mode == "hang":
-            self.server.released.wait(120)
+            self.server.released.wait(HUNG_S)
         if self.server.mode != "pass":
             self.send_error(500)
             return
-        onward = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=60)
+        onward = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=HUNG_S)
         onward.request(self.command, self.path, content, dict(self.headers))
         answer = onward.getresponse()
         body = answer.read()
@@ -155,7 +156,7 @@ def test_no_secret_is_said_or_kept(gate, server_folder, capfd, monkeypatch, tmp_
 
 
 def wait_for(condition) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + HUNG_S
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 import mlflow
 import pytest
 from mlflow.entities import LoggedModelOutput
+from patience import HUNG_S
 from watched import watched
 
 from cct.errors import CCTError
@@ -214,7 +215,7 @@ def test_the_load_of_the_machine_is_recorded_unless_the_environment_says_no(here
 
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
     with watched("train") as tracker:
-        end = time.monotonic() + 60
+        end = time.monotonic() + HUNG_S
         while not (tracker.run_id and recorded(tracker.run_id)):
             assert time.monotonic() < end
     assert "system/cpu_utilization_percentage" in recorded(tracker.run_id)

@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from patience import HUNG_S
 
 from cct.errors import CCTError
 from cct.training.checkpoints import MAX_RUNS, CheckpointStore, run_digest
@@ -171,10 +172,10 @@ def test_the_second_of_two_equal_runs_waits(tmp_path, monkeypatch):
     with CheckpointStore(tmp_path, NAME) as saved:
         thread = threading.Thread(target=second)
         thread.start()
-        assert told.wait(10)
+        assert told.wait(HUNG_S)
         saved.save({"epoch": 1, "step": 0}, {})
         order.append("first")
-    thread.join(10)
+    thread.join(HUNG_S)
     assert order == ["another process is training exactly this: waiting for its end", "first", "second"]
 
 

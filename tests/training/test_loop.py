@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from patience import HUNG_S
 from trainings import RANDOM, accuracy_of, network, split, train
 
 from cct.models.saving import predict_logits
@@ -119,7 +120,7 @@ def test_batches_are_made_ahead_on_one_thread_in_their_order(count):
 
     ahead = read_ahead(numbers(), count)
     assert next(ahead) == 0
-    assert go[count].wait(10)  # while 0 is used
+    assert go[count].wait(HUNG_S)  # while 0 is used
     assert list(ahead) == [1, 2, 3, 4, 5] and made == list(range(6)) and threads == {"batches_0"}
 
 
