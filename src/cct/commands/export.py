@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from pathlib import Path
 
 from cct.commands.arguments import non_empty
@@ -56,8 +57,7 @@ def main(arguments: argparse.Namespace) -> None:
         data = find_data(arguments.data or top / PROCESSED, metadata, named=arguments.data is not None)
         print(HEADER)
         report = export_model(path, wanted, data=data, done=lambda name, row: print(line(name, row)))
-    for _, _, out in wanted:
-        log.info("wrote %s", out)
+    log.info("wrote %s", ", ".join(os.path.relpath(out) for _, _, out in wanted))
     if (top / DVC_YAML).is_file():
         write_report(top / REPORT, report)
         _log(report["model"]["sha256"], metrics(report["rows"]), [out for _, _, out in wanted] + [top / REPORT])

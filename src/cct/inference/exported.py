@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from cct.errors import CCTError
+from cct.errors import CCTError, one_line
 from cct.models.metadata import ModelMetadata
 from cct.params import ParamsError, Section, parse
 
@@ -44,4 +44,6 @@ def read_facts(text: str | bytes | None, path: Path) -> ExportFacts:
         content: Any = json.loads(text)
         return parse(ExportFacts, content, where=path)
     except (ValueError, RecursionError, ParamsError) as error:
-        raise CCTError(f"{path} was made by another version of this project, so export it again: {error}") from error
+        raise CCTError(
+            f"{path} was made by another version of this project, so export it again: {one_line(error)}"
+        ) from error

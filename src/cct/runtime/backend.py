@@ -80,8 +80,8 @@ def import_keras(trained_with: str) -> None:
 
 
 @contextlib.contextmanager
-def quiet_tensorflow() -> Iterator[None]:
-    """Hold back what TensorFlow writes at its import and at its first call, unless the block fails."""
+def quiet_library() -> Iterator[None]:
+    """Hold back what TensorFlow or another compiled library writes when it starts, unless the block fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _stderr_held_back(), _hidden(HIDDEN_PACKAGES):
         yield

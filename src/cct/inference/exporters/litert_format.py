@@ -15,7 +15,7 @@ from cct.errors import one_line
 from cct.files import write_atomically
 from cct.inference.exported import FACTS, LABELS
 from cct.inference.exporters.base import ExportError, ExportJob, lacks_operators
-from cct.runtime.backend import quiet_tensorflow
+from cct.runtime.backend import quiet_library
 
 
 def export_litert(job: ExportJob) -> None:
@@ -42,7 +42,7 @@ def export_litert(job: ExportJob) -> None:
 
 def _convert(job: ExportJob, path: Path, options: dict[str, Any]) -> Exception | None:
     """Convert the model; the error is returned, so that the lines that TensorFlow writes about it are dropped."""
-    with quiet_tensorflow():
+    with quiet_library():
         try:
             job.model.export(path, format="litert", verbose=False, **options)
         except Exception as error:  # the converter's own, whose class is not public

@@ -1,9 +1,6 @@
 """ONNX files: Keras's exporter (tf2onnx), and ONNX Runtime's tools for float16 and int8."""
 
-import contextlib
-import logging
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from cct.inference.exported import KEY
 from cct.inference.exporters.base import ExportJob, lacks_operators
 from cct.inference.exporters.graph import OUTPUT
 from cct.inference.runtimes.base import require_package
-from cct.runtime.backend import quiet_tensorflow
+from cct.runtime.backend import quiet_library
 
 OPSET = 18  # the newest of tf2onnx 1.17
 CALIBRATION_BATCH = 32
@@ -35,7 +32,7 @@ def export_onnx(job: ExportJob) -> None:
 
     (given,) = job.model.inputs
     signature = [keras.InputSpec(shape=given.shape, dtype=given.dtype, name=given.name)]
-    with tempfile.TemporaryDirectory(prefix="cct-export-") as folder, _silent():
+    with tempfile.TemporaryDirectory(prefix="cct-export-") as folder, quiet_library():
         _register_erfc()
         path = Path(folder, "model.onnx")
         job.model.export(path, format="onnx", verbose=False, input_signature=signature, opset_version=OPSET)
@@ -48,22 +45,6 @@ def export_onnx(job: ExportJob) -> None:
     onnx.helper.set_model_props(model, {KEY: job.facts.model_dump_json(exclude_none=True)})
     model.doc_string = f"calibrated probabilities of {len(job.facts.model.classes)} classes, from raw inputs"
     write_atomically(job.out, model.SerializeToString())
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Without the lines of tf2onnx and ONNX Runtime's tools, and without the handler that they give to all loggers."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # `export_onnx` says which operator is missing
-    root.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), quiet_tensorflow():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
 
 
 def _register_erfc() -> None:

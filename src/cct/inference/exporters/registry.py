@@ -1,6 +1,10 @@
 """The formats by name. To add one, write a module with its function and an entry in `EXPORTERS`."""
 
+import contextlib
 import importlib
+import logging
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +36,24 @@ class Exporter(NamedTuple):
             CCTError: the format cannot hold the model, or a library is missing.
         """
         module, _, name = self.function.partition(":")
-        getattr(importlib.import_module(module), name)(job)
+        with _silent():
+            getattr(importlib.import_module(module), name)(job)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Without the lines that converters log, and without the handler that they give to all loggers."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # its exporter says which operator is missing
+    root.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy's, of aliases that tf2onnx still has
+            yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 EXPORTERS = {

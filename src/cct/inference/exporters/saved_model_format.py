@@ -8,7 +8,7 @@ from cct.files import require_file_or_folder
 from cct.inference.exported import FACTS, LABELS
 from cct.inference.exporters.base import ExportError, ExportJob
 from cct.inference.runtimes.saved_model import EXTRA, GRAPH
-from cct.runtime.backend import quiet_tensorflow
+from cct.runtime.backend import quiet_library
 
 
 def export_saved_model(job: ExportJob) -> None:
@@ -23,7 +23,7 @@ def export_saved_model(job: ExportJob) -> None:
     job.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".cct-export-", dir=job.out.parent) as folder:
         new = Path(folder, "new")
-        with quiet_tensorflow():
+        with quiet_library():
             job.model.export(new, format="tf_saved_model", verbose=False)
         (new / EXTRA).mkdir()
         (new / EXTRA / LABELS).write_text("\n".join(job.facts.model.classes) + "\n", encoding="utf-8")

@@ -11,6 +11,7 @@ import numpy as np
 from cct.errors import CCTError, one_line
 from cct.inference.exported import FACTS, MAX_FACTS, ExportFacts, read_facts
 from cct.inference.runtimes.base import in_batches, read_model_file, require_package
+from cct.runtime.backend import quiet_library
 from cct.runtime.machine import cpu_cores
 
 
@@ -31,7 +32,9 @@ class LiteRTModel:
         self.metadata = self.facts.model
         litert = require_package("ai_edge_litert.interpreter", "LiteRT", path)
         try:
-            self.interpreter = litert.Interpreter(model_content=content, num_threads=cpu_cores())
+            with quiet_library():
+                self.interpreter = litert.Interpreter(model_content=content, num_threads=cpu_cores())
+                self.interpreter.allocate_tensors()
             (taken,), (given,) = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         except Exception as error:  # LiteRT raises ValueError, RuntimeError and its converter's own errors
             raise CCTError(f"{path} cannot be computed by LiteRT: {one_line(error)}") from error

@@ -15,6 +15,7 @@ from cct.runtime.machine import cpu_cores
 
 log = logging.getLogger(__name__)
 
+UNUSED = "the ONNX file beside the model is not used: %s"
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # whose operators ONNX Runtime itself computes
 
 
@@ -108,12 +109,12 @@ def onnx_beside(model: Path) -> Path | None:
     try:
         _, facts = read_onnx(path)
     except CCTError as error:
-        log.warning("%s is not used: %s", path, error)
+        log.warning(UNUSED, error)
         return None
     if facts.model_sha256 != sha256_of_file(model):
-        log.warning("%s is not used: it was made of another %s. Run cct export again", path, model)
+        log.warning(UNUSED, f"{path} was made of another {model}. Run cct export again")
     elif facts.precision != "float32":
-        log.warning("%s is not used: its precision is %s. Name it to use it", path, facts.precision)
+        log.warning(UNUSED, f"the precision of {path} is {facts.precision}. Name it to use it")
     else:
         return path
     return None

@@ -8,54 +8,18 @@ import numpy as np
 from cct.errors import CCTError, one_line
 from cct.inference.exported import FACTS, MAX_FACTS, read_facts
 from cct.inference.runtimes.base import LARGEST, in_batches, require_package
-from cct.runtime.backend import quiet_tensorflow
+from cct.runtime.backend import quiet_library
 
 GRAPH, EXTRA = "saved_model.pb", "assets.extra"
 SIGNATURE = "serving_default"
 # A SavedModel is a program: TensorFlow has operators that read and write files. These are the ones of our models.
-OPERATORS = frozenset(
-    [
-        "AddV2",
-        "BatchMatMulV2",
-        "BiasAdd",
-        "BroadcastTo",
-        "Cast",
-        "ConcatV2",
-        "Const",
-        "Conv2D",
-        "Einsum",
-        "Erfc",
-        "GatherV2",
-        "Identity",
-        "MatMul",
-        "MaxPool",
-        "Mean",
-        "Mul",
-        "Neg",
-        "NoOp",
-        "Pack",
-        "Pad",
-        "Prod",
-        "Range",
-        "ReadVariableOp",
-        "RealDiv",
-        "Relu",
-        "Reshape",
-        "Rsqrt",
-        "Shape",
-        "Softmax",
-        "Split",
-        "Sqrt",
-        "SquaredDifference",
-        "Squeeze",
-        "StatefulPartitionedCall",
-        "StopGradient",
-        "StridedSlice",
-        "Sub",
-        "Sum",
-        "Transpose",
-    ]
-)
+OPERATORS = {
+    "AddV2", "BatchMatMulV2", "BiasAdd", "BroadcastTo", "Cast", "ConcatV2", "Const", "Conv2D", "Einsum", "Erfc",
+    "GatherV2", "Identity", "MatMul", "MaxPool", "Mean", "Mul", "Neg", "NoOp", "Pack", "Pad", "Prod", "Range",
+    "ReadVariableOp", "RealDiv", "Relu", "Reshape", "Rsqrt", "Shape", "Softmax", "Split", "Sqrt",
+    "SquaredDifference", "Squeeze", "StatefulPartitionedCall", "StopGradient", "StridedSlice", "Sub", "Sum",
+    "Transpose",
+}  # fmt: skip
 SAVERS = ("__inference__traced_save", "__inference__traced_restore")
 
 
@@ -78,11 +42,11 @@ class SavedModel:
         text = facts.read_bytes() if facts.is_file() and facts.stat().st_size <= MAX_FACTS else None
         self.facts = read_facts(text, path)
         self.metadata = self.facts.model
-        with quiet_tensorflow():
+        with quiet_library():
             tf = require_package("tensorflow", "TensorFlow", path)
         _require_known_operators(path)
         try:
-            with quiet_tensorflow():
+            with quiet_library():
                 self.loaded = tf.saved_model.load(str(path))  # which owns the variables
             self.function = self.loaded.signatures[SIGNATURE]
             ((self.input, taken),) = self.function.structured_input_signature[1].items()

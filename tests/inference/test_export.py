@@ -1,0 +1,285 @@
+"""`cct export`: what it writes, compares, reports and logs."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import mlflow
+import numpy as np
+import pytest
+from brightness import CLASSES, FACTS, bright_probability, brightness_model
+from exports import export, images_of, write_data
+
+import cct
+from cct.cli import main
+from cct.errors import CCTError
+from cct.files import sha256_of_file
+from cct.inference.exported import ExportFacts
+from cct.inference.exporters.base import ExportJob
+from cct.inference.exporters.comparison import Reference, compare
+from cct.inference.exporters.graph import in_float32, probability_model
+from cct.inference.exporters.registry import EXPORTERS, require_precision
+from cct.inference.exporters.report import write_report
+from cct.inference.runtimes.registry import open_model
+from cct.models.metadata import model_metadata
+from cct.models.saving import load_model, save_model
+
+GREYS = np.arange(0, 256, 5)
+TRUE = (GREYS > 128).astype(np.uint8)
+# The model says "bright" from a mean of 128 on; two labels are made wrong.
+WRONG = [3, 40]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A folder that looks like a clone, with a model and the data that could have trained it."""
+    folder = tmp_path_factory.mktemp("repository")
+    (folder / ".dvc").mkdir()
+    (folder / "dvc.yaml").touch()
+    brightness_model(folder / "models/model.keras")
+    labels = TRUE.copy()
+    labels[WRONG] = 1 - labels[WRONG]
+    write_data(folder / "data/processed", test=GREYS, labels=labels)
+    return folder
+
+
+@pytest.fixture
+def here(repository, tmp_path, monkeypatch):
+    """A copy of it as the current folder, without a store of MLflow."""
+    shutil.copytree(repository, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("cct.inference.exporters.comparison.MOST_SECONDS", 0.0)  # five turns of each latency
+    return tmp_path / "here"
+
+
+def test_all_formats_and_precisions_are_compared_with_keras(here, capsys):
+    words = ["export", "--format", "onnx", "litert", "--precision", "float32", "float16", "int8"]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    report = json.loads((here / "reports/export.json").read_text())
+    right = 1 - len(WRONG) / len(GREYS)
+    assert report["model"]["sha256"] == sha256_of_file(here / "models/model.keras")
+    assert report["data"] == {"name": "made-up", "digest": FACTS["data"]["digest"], "examples": len(GREYS)}
+    assert report["rows"]["keras"]["accuracy"] == pytest.approx(right)
+    names = [f"{name}_{precision}" for name in ("onnx", "litert") for precision in ("float32", "float16", "int8")]
+    assert list(report["rows"]) == ["keras", *names]
+    for name in names:
+        row, path = report["rows"][name], here / "models" / report["rows"][name]["file"]
+        found = cct.load(path).predict_arrays(images_of(GREYS)).probabilities[:, 1]
+        difference = np.abs(found - [bright_probability(mean) for mean in GREYS]).max()
+        assert row["largest_difference"] == pytest.approx(difference, abs=1e-6)
+        assert row["bytes"] == path.stat().st_size and row["latency_1_ms"] > 0 and row["latency_128_ms"] > 0
+        assert f"{name} " in printed.out and cct.load(path).runtime.facts.precision == name.split("_")[1]
+        if name.endswith("float32"):
+            assert row["labels_differ"] == 0 and row["largest_difference"] < 1e-6
+            assert row["accuracy"] == pytest.approx(right)
+    assert "wrote models/model.onnx, models/model.float16.onnx, models/model.int8.onnx, models/model.tfl" in printed.out
+    assert "there is no MLflow store at" in printed.err and not (here / "mlflow.db").exists()
+
+
+def test_a_later_export_adds_its_rows_to_the_report(tmp_path):
+    report = {"model": {"sha256": "a"}, "data": None, "machine": {}, "versions": {}, "rows": {"keras": {}, "one": {}}}
+    path = tmp_path / "reports/export.json"
+    write_report(path, report)
+    write_report(path, report | {"rows": {"keras": {"bytes": 1}, "two": {}}})
+    assert json.loads(path.read_text())["rows"] == {"keras": {"bytes": 1}, "one": {}, "two": {}}
+    write_report(path, report | {"model": {"sha256": "b"}, "rows": {"keras": {}}})
+    assert json.loads(path.read_text())["rows"] == {"keras": {}}
+    for damaged in ("[]", "{", '{"rows": 3}'):
+        path.write_text(damaged)
+        write_report(path, report)
+        assert json.loads(path.read_text()) == report
+
+
+def test_the_export_is_logged_into_the_run_of_the_model(here, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{here}/mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{here}/mlflow.db")
+    experiment = client.create_experiment("cct", artifact_location=(here / "mlartifacts").as_uri())
+    assert main(["export", "--format", "saved_model"]) == 0
+    assert "no run in MLflow has this model, so the export is not logged" in capsys.readouterr().err
+    sha256 = sha256_of_file(here / "models/model.keras")
+    run = client.create_run(experiment, tags={"cct.model_sha256": sha256}).info.run_id
+    assert main(["export", "--format", "saved_model"]) == 0
+    assert f"logged into the MLflow run {run}" in capsys.readouterr().out
+    logged = client.get_run(run).data.metrics
+    row = json.loads((here / "reports/export.json").read_text())["rows"]["saved_model_float32"]
+    assert logged["export/saved_model_float32/latency_1_ms"] == row["latency_1_ms"]
+    assert logged["export/keras/accuracy"] == row["accuracy"]
+    top = {file.path for file in client.list_artifacts(run, "export")}
+    assert top == {"export/export.json", "export/saved_model"}
+    assert "export/saved_model/saved_model.pb" in {
+        file.path for file in client.list_artifacts(run, "export/saved_model")
+    }
+    monkeypatch.setenv("CCT_TRACKER", "none")
+    assert main(["export", "--format", "saved_model"]) == 0
+    assert "nothing is logged: the tracker is none" in capsys.readouterr().out
+
+
+def test_without_data_random_inputs_are_compared_and_it_is_said(here, capsys):
+    shutil.rmtree(here / "data")
+    assert main(["export", "--format", "saved_model"]) == 0
+    assert (
+        "data/processed is not there: the export is compared with Keras on random inputs only"
+        in capsys.readouterr().out
+    )
+    report = json.loads((here / "reports/export.json").read_text())
+    row = report["rows"]["saved_model_float32"]
+    assert report["data"] is None and row["accuracy"] is None and row["labels_differ"] == 0
+    assert main(["export", "--format", "litert", "--precision", "int8"]) == 1
+    assert "litert in int8 needs examples of the train split" in capsys.readouterr().err
+
+
+def test_other_data_are_said_or_refused(here, capsys):
+    write_data(here / "data/processed", test=GREYS, labels=TRUE, digest="e" * 64, name="other")
+    assert main(["export", "--format", "saved_model"]) == 0
+    assert "has the data 'other', and the model was trained on 'made-up'" in capsys.readouterr().out
+    assert main(["export", "--format", "saved_model", "--data", "data/processed"]) == 1
+    assert "or on another version of them: give --data the folder of its own data" in capsys.readouterr().err
+    assert main(["export", "--format", "saved_model", "--data", "none"]) == 1
+    assert "none/meta.json cannot be read" in capsys.readouterr().err
+
+
+def test_it_works_in_any_folder_whatever_backend_is_asked_for(repository, tmp_path, tmp_path_factory):
+    """Keras exports from TensorFlow; a variable for another backend does not matter. No report without a clone."""
+    shutil.copy(repository / "models/model.keras", tmp_path / "best.keras")
+    home = tmp_path_factory.mktemp("home")
+    words = [sys.executable, "-m", "cct.cli", "export", "--model", "best.keras", "--format", "litert"]
+    environment = {"KERAS_BACKEND": "jax", "PATH": "/usr/bin:/bin", "HOME": str(home)}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.keras", "best.tflite"]
+    assert cct.load(tmp_path / "best.tflite").predict_arrays(images_of([250])).labels == ["bright"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "saved_model", "--precision", "int8"], "saved_model has no precision int8: it has float32"),
+        (["--format", "onnx", "litert", "--out", "a.onnx"], "--out a.onnx is one file, and 2 are to be written"),
+        (["--format", "onnx", "--out", "a.tflite"], "the name of a file of onnx must end in .onnx"),
+        (["--format", "onnx", "--model", "none.keras"], "none.keras is not there"),
+        (["--format", "onnx", "--model", "dvc.yaml"], "dvc.yaml is not a model of this project"),
+        (["--format", "onnx", "--model", "models:/x@champion"], "is in MLflow, and there is no store at"),
+        (["--format", "saved_model", "--out", "data"], "data is there, and no SavedModel: move it away"),
+    ],
+)
+def test_mistakes_are_one_sentence(words, said, here, capsys):
+    assert main(["export", *words]) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["--format", "tensorrt"], ["--format", "onnx", "--precision", "int4"]])
+def test_unknown_formats_and_precisions_are_refused_with_the_list(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["export", *words])
+    assert caught.value.code == 2
+    assert re.search(
+        r"required: --format|choose from '?onnx'?, '?litert|choose from '?float32", capsys.readouterr().err
+    )
+
+
+def test_a_library_that_is_missing_is_one_sentence(here, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    assert main(["export", "--format", "onnx"]) == 1
+    assert re.search(r"model\.onnx needs tf2onnx, which is not installed: .*extra export", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_model_of_mixed_precision_is_exported_in_float32(policy, tmp_path, exported):
+    """The weights are float32 in both, so the answers are those of the float32 model."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        path = brightness_model(tmp_path / "model.keras")
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert load_model(path).layers[-1].compute_dtype == policy.removeprefix("mixed_")
+    assert {layer.compute_dtype for layer in in_float32(load_model(path)).layers if layer.weights} == {"float32"}
+    found = cct.load(export(path, "litert")).predict_arrays(images_of(GREYS)).probabilities[:, 1]
+    np.testing.assert_allclose(found, [bright_probability(mean) for mean in GREYS], atol=1e-6)
+
+
+def test_a_float32_file_that_answers_otherwise_is_refused(exported, tmp_path):
+    """Keras's answers are changed here, in place of a wrong export."""
+    inputs = images_of(GREYS)
+    true_nk = open_model(exported / "model.onnx").probabilities(inputs)
+    assert compare(exported / "model.onnx", Reference(inputs, None, true_nk), precision="float32")["labels_differ"] == 0
+    for other_nk, said in ((true_nk[:, ::-1], "52 of 52 labels differ"), (true_nk + 0.01, "0 of 52 labels differ")):
+        with pytest.raises(CCTError, match=rf"does not compute what Keras does: {said}"):
+            compare(exported / "model.onnx", Reference(inputs, None, other_nk), precision="float32")
+        row = compare(exported / "model.onnx", Reference(inputs, TRUE, other_nk), precision="int8")
+        assert row["labels_differ"] == int(said.split()[0]) and row["accuracy"] == 1
+    tied_nk = np.full_like(true_nk, 0.5)
+    tied_nk[:, 0] += np.where(true_nk.argmax(axis=1) == 1, 1e-7, -1e-7)
+    row = compare(exported / "model.onnx", Reference(inputs, None, tied_nk), precision="int8")
+    assert row["ties"] == row["labels_differ"] == len(GREYS)
+
+
+class Unknown(keras.layers.Layer):
+    """A layer of an operator that neither ONNX nor LiteRT has."""
+
+    def call(self, logits_bk):
+        return keras.ops.erfinv(keras.ops.tanh(logits_bk))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@pytest.mark.parametrize(("format_name", "suffix"), [("onnx", ".onnx"), ("litert", ".tflite")])
+def test_an_operator_that_a_format_lacks_is_named(format_name, suffix, exported, tmp_path):
+    metadata = model_metadata(exported / "model.keras")
+    images = keras.Input((8, 6, 3), dtype="uint8")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1.0)(images))
+    model = keras.Model(images, keras.layers.Softmax()(Unknown()(keras.layers.Dense(2)(pooled))))
+    facts = ExportFacts(model=metadata, model_sha256="0" * 64, precision="float32", version="0")
+    out = tmp_path / f"model{suffix}"
+    with pytest.raises(CCTError) as caught:
+        EXPORTERS[format_name].write(ExportJob(model, facts, images_of([]), out))
+    assert str(caught.value) == (
+        f"the format {format_name} has no operator for TensorFlow's Erfinv, which this model needs: choose another "
+        "format, or a model without the operator"
+    )
+    assert not out.exists()
+
+
+def test_a_second_saved_model_replaces_the_first(tmp_path):
+    path = brightness_model(tmp_path / "model.keras")
+    first = export(path, "saved_model")
+    (first / "left").touch()
+    brightness_model(path, temperature=4.0)
+    assert export(path, "saved_model") == first and not (first / "left").exists()
+    found = cct.load(first).predict_arrays(images_of([200])).probabilities[0, 1]
+    assert found == pytest.approx(bright_probability(200, temperature=4.0), abs=1e-6)
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["model.keras", "saved_model"]
+
+
+def test_every_format_and_precision_has_a_path_of_its_own():
+    model = Path("models/model.keras")
+    paths = {one.path(model, precision) for one in EXPORTERS.values() for precision in one.precisions}
+    assert {str(path) for path in paths} == {
+        "models/model.onnx", "models/model.float16.onnx", "models/model.int8.onnx",
+        "models/model.tflite", "models/model.float16.tflite", "models/model.int8.tflite", "models/saved_model",
+    }  # fmt: skip
+    for name, exporter in EXPORTERS.items():
+        for precision in exporter.precisions:
+            require_precision(name, precision)
+
+
+def test_many_classes_with_any_names_travel_whole(tmp_path):
+    classes = [f'класс {k}, "quoted"' for k in range(300)]
+    images = keras.Input((8, 6, 3), dtype="uint8")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(images))
+    save_model(
+        keras.Model(images, keras.layers.Dense(300)(pooled)), tmp_path / "m.keras", facts=FACTS | {"classes": classes}
+    )
+    expected = cct.load(tmp_path / "m.keras").predict_arrays(images_of([90]))
+    for name in ("onnx", "litert"):
+        found = cct.load(export(tmp_path / "m.keras", name)).predict_arrays(images_of([90]))
+        assert found.classes == classes and found.labels == expected.labels and classes != CLASSES
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+    assert probability_model(tmp_path / "m.keras", model_metadata(tmp_path / "m.keras")).output_shape == (None, 300)
