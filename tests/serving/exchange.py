@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-SECONDS = 60  # to wait for a response: a test that needs so long has failed
+from patience import HUNG_S
 
 
 class Response(NamedTuple):
@@ -46,7 +46,7 @@ def form(*parts: tuple[str, str | None, bytes], boundary: str = "limit") -> tupl
 
 def send(port: int, content: bytes) -> Response:
     """Send bytes, and read one response."""
-    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=HUNG_S) as connection:
         connection.sendall(content)
         return receive(connection)
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exchange import request, send
+from patience import HUNG_S
 from servers import free_port
-
-SECONDS = 300  # a condition that is not true after so long, on a machine with other work, never will be
 
 
 class Server(NamedTuple):
@@ -36,7 +35,7 @@ class Server(NamedTuple):
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + HUNG_S
     while not condition():
         assert time.monotonic() < end, "never true"
         time.sleep(0.01)
@@ -74,7 +73,7 @@ def served(
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(SECONDS)
+        process.wait(HUNG_S)
 
 
 def answers(port: int) -> bool:

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from patience import HUNG_S
 
 from cct.serving.batching import Batcher, padded_size
 from cct.serving.refusals import Refusal
@@ -33,7 +34,7 @@ def run(test, **options):
         model = Model()
         batcher = Batcher(model, **({"most": 4, "queue": 100, "pad": False} | options))
         try:
-            await asyncio.wait_for(test(model, batcher), 60)
+            await asyncio.wait_for(test(model, batcher), HUNG_S)
         finally:
             for _ in range(100):
                 model.go.release()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from brightness import bright_probability, brightness_model
 from browsers import browser, require_browser
+from patience import HUNG_S
 from PIL import Image
 from served import served
 from small_models import attention_model
@@ -59,7 +60,7 @@ class Opened:
     def __init__(self, chromium, port: int, size: str = "desktop", scheme: str = "light") -> None:
         width, height = SIZES[size]
         self.page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-        self.page.set_default_timeout(90_000)
+        self.page.set_default_timeout(1000 * HUNG_S)
         self.asked, self.errors = [], []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

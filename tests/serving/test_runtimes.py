@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from brightness import brightness_model
 from exchange import post_files, post_json, request, send
+from patience import HUNG_S
 from PIL import Image
 from served import served
 from small_models import attention_model, copied, exported
@@ -98,4 +99,4 @@ def test_a_model_that_is_replaced_while_it_is_served_does_not_change_the_answers
         model.write_bytes(b"")
         assert post_files(server.port, ("a.png", gradient())).json == before
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(60) == 0
+        assert server.process.wait(HUNG_S) == 0

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from brightness import brightness_model
 from exchange import Response, post_json, receive, request, send
+from patience import HUNG_S
 from served import Server, answers, served, wait_until
 
 from cct.cli import main
@@ -55,7 +56,7 @@ class Asking(threading.Thread):
         self.answer = post_json(self.server.port, BRIGHT)
 
     def result(self) -> Response:
-        self.join(60)
+        self.join(HUNG_S)
         assert self.answer is not None
         return self.answer
 
@@ -77,7 +78,7 @@ def test_requests_in_flight_are_answered_before_the_end(number, model, tmp_path)
         for asking in (computed, waiting):
             answer = asking.result()
             assert answer.status == 200 and answer.json["predictions"][0]["label"] == "bright"
-        assert server.process.wait(60) == 0
+        assert server.process.wait(HUNG_S) == 0
     assert server.log.read_text().splitlines()[-1] == "ended: all requests are answered"
 
 
@@ -135,7 +136,7 @@ def test_a_second_interrupt_ends_it_at_once(model, tmp_path):
         server.process.send_signal(signal.SIGINT)
         wait_until(lambda: not answers(server.port))
         server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(60) == 130
+        assert server.process.wait(HUNG_S) == 130
     assert "requests were dropped" in server.log.read_text()
 
 

@@ -1,0 +1,250 @@
+"""`cct serve` against MLflow's server, and ten thousand requests of which some are malformed.
+
+    python benchmarks/serving.py [--model reports/demo/model.keras] [--turns 3] [--out benchmarks/results/serving.json]
+
+Both servers run on this machine in turns, with one process each, and get the same images as the same JSON arrays over
+connections that stay open. The clients run on the same cores. The model is the demo's: run `make demo` and
+`cct export --model reports/demo/model.keras --format onnx` before.
+"""
+
+import argparse
+import base64
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import load
+import numpy as np
+import psutil
+from PIL import Image
+from speed import here
+
+ROOT = Path(__file__).parents[1]
+CLIENTS = (1, 16)
+PACKAGES = ("mlflow", "fastapi", "uvicorn", "keras", "tensorflow", "onnxruntime", "numpy")
+BAD_SHARE = 0.05
+TOLERANCE = 2e-6  # answers have six digits, and a batch of another size rounds differently
+JSON = "application/json"
+# Of each kind of malformed request: its media type, and its body made of a good image file.
+MALFORMED = {
+    "no JSON": (JSON, lambda file: b'{"images": ['),
+    "NaN": (JSON, lambda file: b'{"images": [[[NaN]]]}'),
+    "another name": (JSON, lambda file: b'{"image": []}'),
+    "no base64": (JSON, lambda file: b'{"images": ["%%%"]}'),
+    "pixel of 256": (JSON, lambda file: b'{"images": [[[256]]]}'),
+    "nested": (JSON, lambda file: b"[" * 50_000),
+    "cut off": ("image/png", lambda file: file[: len(file) // 2]),
+    "text": ("image/png", lambda file: b"no image"),
+    "media type": ("text/plain", lambda file: file),
+    "form": ("multipart/form-data; boundary=a", lambda file: b"--a\r\n" + file),
+}
+
+
+@contextlib.contextmanager
+def running(words: list[str], *, health: str) -> Iterator[tuple[int, int]]:
+    """Run a server on a free port: its process and its port, once it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [*words, "--port", str(port)], stdout=log, stderr=log, start_new_session=True, cwd=ROOT
+        )
+        try:
+            while not _answers(port, health):
+                if process.poll() is not None:
+                    log.seek(0)
+                    sys.exit(f"{' '.join(words)} ended:\n{log.read().decode()[-2000:]}")
+                time.sleep(0.1)
+            yield process.pid, port
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        answers = load.ask(port, [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()], clients=1)
+    except OSError:
+        return False
+    return answers[0].status == 200
+
+
+def cct_serve(model: Path) -> list[str]:
+    """The command of this project's server."""
+    return [sys.executable, "-m", "cct.cli", "serve", "--model", str(model)]
+
+
+def mlflow_serve(model: Path, folder: Path) -> list[str]:
+    """The command of MLflow's server, for the model as the pipeline logs it."""
+    from mlflow.models import Model
+
+    from cct.inference.mlflow_model import save_model
+    from cct.models.metadata import model_metadata
+
+    facts = model_metadata(model)
+    meta = {"task": facts.task, "classes": facts.classes, "image_shape": facts.input["shape"]}
+    save_model(str(folder / "logged"), Model(), model_file=model, meta=meta, backend="tensorflow")
+    return [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "-m", str(folder / "logged")]
+
+
+def images_of(model: Path, count: int) -> np.ndarray:
+    """Random images of the model's shape, (count, height, width, channels)."""
+    from cct.models.metadata import model_metadata
+
+    shape = model_metadata(model).input["shape"]
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def turn(words: list[str], health: str, requests: list[bytes], *, seconds: float) -> dict[str, dict[str, float]]:
+    """Start a server, and load it with each number of clients for so long: what `load.summary` says."""
+    found = {}
+    with running(words, health=health) as (_, port):
+        for clients in CLIENTS:
+            load.ask(port, requests[:50], clients=clients)  # the first ones compile
+            begun, answers = time.perf_counter(), []
+            while time.perf_counter() - begun < seconds:
+                answers += load.ask(port, requests, clients=clients)
+            if failed := [answer for answer in answers if answer.status != 200]:
+                sys.exit(f"{health}: {failed[0]}")
+            found[str(clients)] = load.summary(answers, time.perf_counter() - begun)
+    return found
+
+
+def compare(model: Path, *, turns: int, seconds: float) -> dict[str, Any]:
+    """Both servers in turns, and the medians over the turns."""
+    images = images_of(model, 200)
+    with tempfile.TemporaryDirectory() as folder:
+        servers = {
+            "cct serve": (cct_serve(model), "/health", "/predict", "images"),
+            "mlflow models serve": (mlflow_serve(model, Path(folder)), "/ping", "/invocations", "instances"),
+        }
+        rows: dict[str, list[dict]] = {name: [] for name in servers}
+        for number in range(turns):
+            for name, (words, health, path, key) in servers.items():
+                requests = [load.post(path, json.dumps({key: [one.tolist()]}).encode(), JSON) for one in images]
+                rows[name].append(turn(words, health, requests, seconds=seconds))
+                print(f"turn {number + 1}, {name}: {rows[name][-1]}", flush=True)
+    return {
+        name: {
+            clients: {
+                key: round(statistics.median(row[clients][key] for row in found), 2)
+                for key in ("requests_per_second", "p50_ms", "p99_ms")
+            }
+            for clients in map(str, CLIENTS)
+        }
+        for name, found in rows.items()
+    } | {"turns": rows}
+
+
+def mixed_requests(model: Path, count: int) -> tuple[list[bytes], np.ndarray, np.ndarray]:
+    """Requests of all kinds of bodies; which are malformed; the images of the others."""
+    rng, images = np.random.default_rng(1), images_of(model, count)
+    bad_n = rng.random(count) < BAD_SHARE
+    requests = []
+    for number, (pixels, bad) in enumerate(zip(images, bad_n, strict=True)):
+        file = io.BytesIO()
+        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
+        if bad:
+            media_type, make = list(MALFORMED.values())[rng.integers(len(MALFORMED))]
+            requests.append(load.post("/predict", make(file.getvalue()), media_type))
+        else:
+            body, media_type = GOOD[number % len(GOOD)](pixels, file.getvalue())
+            requests.append(load.post("/predict?top=1000", body, media_type))
+    return requests, bad_n, images
+
+
+def _form(pixels: np.ndarray, file: bytes) -> tuple[bytes, str]:
+    head = b'--a\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
+    return head + file + b"\r\n--a--\r\n", "multipart/form-data; boundary=a"
+
+
+GOOD = (
+    _form,
+    lambda pixels, file: (file, "image/png"),
+    lambda pixels, file: (json.dumps({"images": [pixels.tolist()]}).encode(), JSON),
+    lambda pixels, file: (json.dumps({"images": [base64.b64encode(file).decode()]}).encode(), JSON),
+)
+
+
+def endure(model: Path, count: int) -> dict[str, Any]:
+    """Send requests of which some are malformed; how they were answered, and the memory of the server meanwhile.
+
+    Memory is the server's resident set, after the first tenth of the requests, in the middle and at the end.
+    """
+    import cct
+
+    requests, bad_n, images = mixed_requests(model, count)
+    expected = cct.load(model).predict_arrays(images)
+    stops = [count // 10, count // 2, count]
+    answers, memory, seconds = [], {}, 0.0
+    with running(cct_serve(model), health="/health") as (pid, port):
+        memory["started"] = psutil.Process(pid).memory_info().rss
+        for start, stop in zip([0, *stops], stops, strict=False):
+            begun = time.perf_counter()
+            answers += [
+                answer._replace(place=start + answer.place)
+                for answer in load.ask(port, requests[start:stop], clients=CLIENTS[-1])
+            ]
+            seconds += time.perf_counter() - begun
+            memory[f"after {stop:,}"] = psutil.Process(pid).memory_info().rss
+    wrong, largest = [], 0.0
+    for answer, bad in zip(answers, bad_n, strict=True):
+        if bad:
+            if not (400 <= answer.status < 500 and json.loads(answer.body).keys() == {"error"}):
+                wrong.append(answer)
+            continue
+        row = json.loads(answer.body)["predictions"][0] if answer.status == 200 else {}
+        given = {one["label"]: one["probability"] for one in row.get("top", [])}
+        p = expected.probabilities[answer.place]
+        differs = max((abs(given.get(name, 9) - p[k]) for k, name in enumerate(expected.classes)), default=9)
+        largest = max(largest, differs)
+        # Of two classes that are as probable as each other, either may be first.
+        if row.get("label") not in [name for k, name in enumerate(expected.classes) if p[k] >= p.max() - TOLERANCE]:
+            wrong.append(answer)
+    return {
+        "requests": count,
+        "malformed": int(bad_n.sum()),
+        "wrong": len(wrong),
+        "examples_of_wrong": [str(answer)[:300] for answer in wrong[:3]],
+        "largest_difference": round(largest, 8),
+        "requests_per_second": round(count / seconds, 1),
+        "memory_mb": {name: round(value / 1e6, 1) for name, value in memory.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=ROOT / "reports/demo/model.keras")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
+    parser.add_argument("--requests", type=int, default=10_000, help="of the part with malformed ones")
+    parser.add_argument("--note", default="", help="what else the machine did")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/serving.json")
+    arguments = parser.parse_args()
+    model = arguments.model.resolve()
+    loads = [round(os.getloadavg()[0], 1)]
+    report = {"kind": "serving"} | here() | {"versions": {name: version(name) for name in PACKAGES}}
+    report["runtime"] = "ONNX Runtime" if model.with_suffix(".onnx").exists() else "Keras"
+    report["speed"] = compare(model, turns=arguments.turns, seconds=arguments.seconds)
+    report["endurance"] = endure(model, arguments.requests)
+    report |= {"load_average": [*loads, round(os.getloadavg()[0], 1)], "note": arguments.note}
+    print(json.dumps(report["endurance"], indent=2))
+    arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
