@@ -129,7 +129,7 @@ def export_model(
         if data
         else None,
         "machine": {"cpu": cpu_info()["model"], "cores": cpu_cores(), "python": platform.python_version()},
-        "versions": _versions(),
+        "versions": library_versions(),
         "rows": rows,
     }
 
@@ -165,7 +165,7 @@ def _samples(data: Data | None, format_name: str) -> np.ndarray:
     return np.asarray(inputs[:: max(1, len(inputs) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES])
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
         try:
