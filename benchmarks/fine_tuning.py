@@ -2,7 +2,7 @@
 
     python benchmarks/fine_tuning.py pretrained/NAME.keras [--seeds 3] [--out benchmarks/results/fine_tuning.json]
 
-Each seed chooses the training images, their order and the random weights. The 143 images of the validation split choose
+Each seed chooses the training images, their order and the random weights. All variants make equally many updates. The 143 images of the validation split choose
 the best epoch, and the 359 of the test split measure it, for all variants alike. The learning rate of a variant is the
 one with the best validation accuracy in a training of its own, with other images. The report is written after each
 training, so that an interrupted run leaves what it measured.
@@ -44,11 +44,10 @@ from cct.training.loop import train_model
 from cct.training.params import TrainParams
 
 ROOT = Path(__file__).parents[1]
-TASK, SIDE = "image_classification", 28  # pixels of a side, as those of Fashion-MNIST
-# Images of a class, and epochs: in batches of 25 they make 200 to 400 updates.
-SIZES = {5: 100, 10: 60, 20: 40, 50: 20}
-BATCH = 25
-RATES, RATE_SEED, RATE_IMAGES = (1e-3, 3e-3, 1e-2), 1000, 10
+TASK, SIDE = "image_classification", 14  # pixels of a side, half of those of Fashion-MNIST
+SIZES, BATCH = (5, 10, 20, 50), 25  # training images of a class; images in a batch
+EPOCHS, UPDATES = 12, 20  # an epoch repeats the images until they make so many updates, and validates once
+RATES, RATE_SEED, RATE_IMAGES = (1e-3, 3e-3), 1000, 10
 BASE = "random weights"
 VARIANTS: dict[str, dict[str, Any]] = {
     BASE: {"init_from": None},
@@ -93,20 +92,22 @@ class Problem:
     def train(self, variant: Mapping[str, Any], *, images: int, seed: int, rate: float) -> dict[str, float]:
         """Train one model. Returns its accuracies on validation and test split, and seconds."""
         begun, task, few = time.perf_counter(), TRAINING_TASKS[TASK], self.few(images, seed)
+        repeats = BATCH * UPDATES // len(few.labels)
+        examples = Examples(np.concatenate([few.inputs] * repeats), np.concatenate([few.labels] * repeats))
         meta = {"task": TASK, "classes": self.classes, **PREPARATION_TASKS[TASK].describe(few.inputs)}
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
         model = task.build(self.model, meta)
         if variant.get("init_from", self.path):
             task.initialize(self.path, model, self.model, meta)
-        changes = {"epochs": SIZES[images], "batch_size": BATCH, "learning_rate": rate, "seed": seed}
+        changes = {"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": rate, "seed": seed}
         config = TrainParams(**self.values["train"] | changes | {"init_from": "pretrained/a.keras"} | variant)
         history = train_model(
             model,
-            few,
+            examples,
             self.splits["val"],
             config=config,
-            transform_of=task.transforms(few, self.augment, seed),
+            transform_of=task.transforms(examples, self.augment, seed),
             jit_compile=False,
         )
         test = self.splits["test"]
@@ -170,7 +171,8 @@ def main() -> None:
         "model": {"name": problem.model.name, "sha256": sha256_of_file(arguments.model)},
         "pretrained_on": read_metadata(arguments.model).get("data"),
         "images": {name: len(split.labels) for name, split in problem.splits.items()},
-        "epochs": SIZES, "batch_size": BATCH, "rates": choose_rates(problem), "runs": [],
+        "image_size": SIDE, "epochs": EPOCHS, "updates_per_epoch": UPDATES, "batch_size": BATCH,
+        "rates": choose_rates(problem), "runs": [],
     }  # fmt: skip
     best = {row["variant"]: row for row in sorted(report["rates"], key=lambda row: row["val_accuracy"])}
     for seed, images, name in itertools.product(range(arguments.seeds), SIZES, VARIANTS):
