@@ -2,7 +2,8 @@
 
     python benchmarks/fine_tuning.py pretrained/NAME.keras [--seeds 3] [--out benchmarks/results/fine_tuning.json]
 
-Each seed chooses the training images, their order and the random weights. All variants make equally many updates. The 143 images of the validation split choose
+Each seed chooses the training images, their order and the random weights. All variants make equally many updates. The
+143 images of the validation split choose
 the best epoch, and the 359 of the test split measure it, for all variants alike. The learning rate of a variant is the
 one with the best validation accuracy in a training of its own, with other images. The report is written after each
 training, so that an interrupted run leaves what it measured.
@@ -45,7 +46,7 @@ from cct.training.params import TrainParams
 
 ROOT = Path(__file__).parents[1]
 TASK, SIDE = "image_classification", 14  # pixels of a side, half of those of Fashion-MNIST
-SIZES, BATCH = (5, 10, 20, 50), 25  # training images of a class; images in a batch
+SIZES, BATCH = (5, 20, 50, 10), 25  # training images of a class; images in a batch
 EPOCHS, UPDATES = 12, 20  # an epoch repeats the images until they make so many updates, and validates once
 RATES, RATE_SEED, RATE_IMAGES = (1e-3, 3e-3), 1000, 10
 BASE = "random weights"
@@ -132,7 +133,7 @@ def summarize(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     rows = []
     for variant in VARIANTS:
-        for images in SIZES:
+        for images in sorted(SIZES):
             found, base = accuracies(variant, images), accuracies(BASE, images)
             if gains := [found[seed] - base[seed] for seed in found if seed in base]:
                 row = {"variant": variant, "images": images, "seeds": len(found)}
@@ -175,7 +176,7 @@ def main() -> None:
         "rates": choose_rates(problem), "runs": [],
     }  # fmt: skip
     best = {row["variant"]: row for row in sorted(report["rates"], key=lambda row: row["val_accuracy"])}
-    for seed, images, name in itertools.product(range(arguments.seeds), SIZES, VARIANTS):
+    for images, seed, name in itertools.product(SIZES, range(arguments.seeds), VARIANTS):
         rate = best[name]["learning_rate"]
         done = problem.train(VARIANTS[name], images=images, seed=seed, rate=rate)
         row = {"variant": name, "images": images, "seed": seed, "learning_rate": rate}
