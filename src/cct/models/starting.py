@@ -118,7 +118,7 @@ def _stored_convolutions(config: Mapping[str, Any]) -> dict[str, Any]:
         "tokenizer": "conv",
         "embed_dim": channels[-1],
         "num_conv_layers": len(channels),
-        "conv_channels": channels[0] if len(channels) > 1 else None,
+        **({"conv_channels": channels[0]} if len(channels) > 1 else {}),
         "kernel_size": config["kernel_size"],
         "conv_padding": config["padding"],
         "conv_bias": config["use_bias"],
@@ -137,7 +137,7 @@ def _fields(architecture: Architecture) -> dict[str, Any]:
     a = architecture
     convolutions = {
         "num_conv_layers": a.num_conv_layers,
-        "conv_channels": a.conv_channels if a.num_conv_layers > 1 else None,
+        **({"conv_channels": a.conv_channels} if a.num_conv_layers > 1 else {}),
         "kernel_size": a.kernel_size,
         "conv_padding": a.conv_padding,
         "conv_bias": a.conv_bias,
