@@ -3,7 +3,7 @@
     python benchmarks/table.py [--check]
 
 `record.py` and `record_gpu.py` write accuracies. Older ones were written by hand, and their notes say so. `speed.py`
-writes `speed.json`, and `record_gpu.py` writes `gpu.json`.
+writes `speed.json`, `fine_tuning.py` writes `fine_tuning.json`, and `record_gpu.py` writes `gpu.json`.
 `ablation.json` is a copy of the file that `make ablate` leaves in `reports/ablation/`.
 """
 
@@ -38,6 +38,7 @@ PAGES = {
     "docs/speed.md": ("steps", "augmentation"),
     "docs/data.md": ("scale",),
     "docs/gpu.md": ("gpu",),
+    "docs/fine-tuning.md": ("fine-tuning",),
 }
 DRAWN = "CIFAR-10, JPEG copy"  # the data set in the figure of results
 COLUMNS = (
@@ -247,6 +248,27 @@ def scale(measured: Mapping[str, Any]) -> str:
     return _table(columns, lines)
 
 
+def fine_tuning(measured: Mapping[str, Any]) -> str:
+    """The table of what fine-tuning gains on few images, from `fine_tuning.json`."""
+    sizes = sorted({row["images"] for row in measured["rows"]})
+    lines = []
+    for variant in dict.fromkeys(row["variant"] for row in measured["rows"]):
+        rows = {row["images"]: row for row in measured["rows"] if row["variant"] == variant}
+        cells = [f"{_percent(rows[n]['accuracy'])}{_gain(rows[n]['gain'])}" if n in rows else "" for n in sizes]
+        lines.append([variant, *cells])
+    return _table(["test accuracy, %", *(f"{n} images a class" for n in sizes)], lines)
+
+
+def _percent(spread: Mapping[str, float | None], sign: str = "") -> str:
+    sd = "" if spread["sd"] is None else f" ± {100 * spread['sd']:.1f}"
+    return f"{100 * spread['mean']:{sign}.1f}{sd}"
+
+
+def _gain(spread: Mapping[str, float | None]) -> str:
+    """A gain in points; empty for that of random weights over themselves."""
+    return f" ({_percent(spread, '+')})" if spread["mean"] or spread["sd"] else ""
+
+
 def tables(folder: Path) -> dict[str, str]:
     """Every table by its name.
 
@@ -262,6 +284,7 @@ def tables(folder: Path) -> dict[str, str]:
         "augmentation": augmentation(_content(folder / "speed.json")),
         "gpu": gpu(_content(folder / "gpu.json")),
         "scale": scale(_content(folder / "scale.json")),
+        "fine-tuning": fine_tuning(_content(folder / "fine_tuning.json")),
     }
 
 

@@ -46,6 +46,8 @@ TRAIN = {
     "class_weights": "none",
     "early_stopping_patience": None,
     "init_from": None,
+    "freeze": "none",
+    "layer_decay": 1.0,
     "seed": 0,
 }
 # A run of seconds with everything random in it.

@@ -14,6 +14,7 @@ from cct.errors import CCTError
 from cct.training.checkpoints import CheckpointStore
 
 sys.path.append(str(ROOT / "benchmarks"))
+import fine_tuning
 import gpu
 import record
 import record_gpu
@@ -26,7 +27,7 @@ PRESETS = {"fast": {"model.name": "cct_4_3x2", "train.epochs": 60}, "slow": {"tr
 
 @pytest.mark.parametrize("path", sorted(table.RESULTS.glob("*.json")), ids=lambda path: path.name)
 def test_every_result_says_what_kind_it_is(path):
-    assert json.loads(path.read_text())["kind"] in ("accuracy", "speed", "scale", "ablation", "gpu", "inference")
+    assert json.loads(path.read_text())["kind"] in ("accuracy", "speed", "scale", "ablation", "gpu", "inference", "fine_tuning")
 
 
 def test_every_result_is_whole():
@@ -201,6 +202,27 @@ def test_steps_of_one_machine_become_one_table():
         record_gpu.steps_of([first, later | {"gpus": ["NVIDIA H100"]}])
     with pytest.raises(CCTError, match="no report has steps"):
         record_gpu.steps_of([{"kind": "gpu"}])
+
+
+def test_a_gain_is_that_over_random_weights_of_the_same_seed():
+    """0.5 and 0.7 against 0.4 and 0.3: gains of 0.1 and 0.4; a seed without its pair does not count."""
+    accuracies = {
+        (fine_tuning.BASE, 0): 0.4,
+        (fine_tuning.BASE, 1): 0.3,
+        ("all layers", 0): 0.5,
+        ("all layers", 1): 0.7,
+    }
+    runs = [
+        {"variant": variant, "images": 5, "seed": seed, "test_accuracy": accuracy}
+        for (variant, seed), accuracy in accuracies.items()
+    ]
+    base, tuned = fine_tuning.summarize(runs)
+    assert (base["gain"], base["seeds"]) == ({"mean": 0, "sd": 0}, 2)
+    assert tuned["accuracy"] == {"mean": 0.6, "sd": 0.141421} and tuned["gain"] == {"mean": 0.25, "sd": 0.212132}
+    lines = table.fine_tuning({"rows": [base, tuned]}).splitlines()
+    assert lines[2:] == ["| random weights | 35.0 ± 7.1 |", "| all layers | 60.0 ± 14.1 (+25.0 ± 21.2) |"]
+    (alone,) = fine_tuning.summarize(runs[:1])
+    assert alone["accuracy"] == {"mean": 0.4, "sd": None} and "40.0 |" in table.fine_tuning({"rows": [alone]})
 
 
 @pytest.mark.parametrize("change", ["train.epoch=3", "epochs=3", "train.epochs=many", "model.name=cct_9"])

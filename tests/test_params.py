@@ -85,7 +85,8 @@ def test_numbers_are_numbers(text, value, tmp_path):
 TRAIN = (
     "epochs, batch_size, optimizer, learning_rate, schedule, min_learning_rate, warmup_epochs, cooldown_epochs, "
     "step_epochs, step_factor, weight_decay, decay_norm_and_bias, clip_norm, gradient_accumulation_steps, ema_decay, "
-    "label_smoothing, class_weights, early_stopping_patience, init_from, seed"
+    "label_smoothing, class_weights, early_stopping_patience, init_from, freeze, layer_decay, "
+    "seed"
 )
 
 

@@ -150,6 +150,12 @@ def test_a_model_that_experiments_would_not_find_is_refused(repository):
     contents = plan("train.init_from=pretrained/mine.keras").experiments().values()
     with pytest.raises(CCTError, match=r"not in git.*: pretrained/mine.keras: git add and commit them first"):
         require_fit(contents)
+    Path("pretrained/mine.keras.dvc").touch()  # as cct import-model leaves it
+    for words in (["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "two"]):
+        subprocess.run(["git", *words], check=True)
+    subprocess.run(["git", "rm", "-q", "--cached", "pretrained/mine.keras"], check=True)
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "three"], check=True)
+    require_fit(contents)
 
 
 @pytest.mark.parametrize("changes", ["{a: {}}", "{a: {b: {train: {label_smoothing: 0.1}}}}"])

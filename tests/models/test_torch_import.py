@@ -15,7 +15,7 @@ from cct.models.build import build_model
 from cct.models.cost import token_grid
 from cct.models.saving import load_model, predict_logits
 from cct.models.torch_import import import_weights, read_torch, torch_keys
-from cct.models.transfer import WeightsError, initialize_from, interpolate_positions
+from cct.models.transfer import WeightsError
 
 MEAN, STD = [0.4914, 0.4822, 0.4465], [0.247, 0.2435, 0.2616]
 
@@ -191,33 +191,6 @@ def test_positions_of_another_size_are_interpolated():
     assert table.shape == (1, 1 + 16 * 16, 128)
 
 
-def test_interpolation_is_bilinear_between_cell_centres():
-    ramp = np.arange(4.0).reshape(1, 4, 1)  # rows 0 1 / 2 3
-    found = interpolate_positions(ramp, (4, 4))[0, :, 0].reshape(4, 4)
-    np.testing.assert_allclose(found[0], [0, 0.25, 0.75, 1])
-    np.testing.assert_allclose(found[:, 0], [0, 0.5, 1.5, 2])
-    np.testing.assert_array_equal(interpolate_positions(ramp, (2, 2)), ramp)
-
-
-@pytest.mark.parametrize("name", ["cvt_2_8", "vit_lite_2_8"])
-@pytest.mark.parametrize("shape", [(16, 64), (64, 16), (32, 64), (16, 16)])
-def test_positions_of_images_that_are_not_square_are_interpolated_in_their_grid(name, shape):
-    """From 2 rows of 8 tokens, whose number is also that of a square grid, and of 8 rows of 2."""
-    a = resolve_architecture(ModelParams(name=name))
-    source, target = (build_model(a, image_shape=(*size, 3), classes=10) for size in ((16, 64), shape))
-    first, table = int(a.pooling == "class_token"), source.get_layer("positional_embedding").table
-    ramp = np.zeros(table.shape, np.float32)
-    ramp[0, first:, 0], ramp[0, first:, 1] = np.divmod(np.arange(16), 8)  # its row and its column
-    table.assign(ramp)
-    said = initialize_from(source, target, a, image_shape=(*shape, 3))
-    assert said == ("all weights taken" if shape == (16, 64) else "positions interpolated")
-    found = keras.ops.convert_to_numpy(target.get_layer("positional_embedding").table)[0, first:]
-    rows, columns = shape[0] // 8, shape[1] // 8
-    middle_r, middle_c = (np.arange(rows) + 0.5) * 2 / rows - 0.5, (np.arange(columns) + 0.5) * 8 / columns - 0.5
-    np.testing.assert_allclose(found[:, 0].reshape(rows, columns)[:, 0], middle_r.clip(0, 1), atol=1e-6)
-    np.testing.assert_allclose(found[:, 1].reshape(rows, columns)[0], middle_c.clip(0, 7), atol=1e-6)
-
-
 def test_sinusoidal_tables_are_checked_not_taken():
     from cct.models.layers.tokens import sinusoidal_table
 
@@ -229,35 +202,6 @@ def test_sinusoidal_tables_are_checked_not_taken():
         import_weights(
             tensors | {"classifier.positional_emb": sinusoidal_table(64, 128) + 1}, built, a, image_shape=(32, 32, 3)
         )
-
-
-def test_fine_tuning_starts_from_every_weight_but_the_head():
-    source, a = network("vit_lite_2_8", side=32, classes=10)
-    target, _ = network("vit_lite_2_8", side=64, classes=7)
-    head = target.get_layer("head").get_weights()
-    said = initialize_from(source, target, a, image_shape=(64, 64, 3))
-    assert said == "new head, positions interpolated"
-    np.testing.assert_array_equal(target.get_layer("head").get_weights()[0], head[0])
-    for ours, theirs in zip(target.trainable_variables, source.trainable_variables, strict=True):
-        if ours.shape == theirs.shape:
-            np.testing.assert_array_equal(ours, theirs)
-    same, _ = network("vit_lite_2_8")
-    assert initialize_from(source, same, a, image_shape=(32, 32, 3)) == "all weights taken"
-    images = random_images(2)
-    np.testing.assert_array_equal(
-        predict_logits(same, images, batch_size=2), predict_logits(source, images, batch_size=2)
-    )
-
-
-def test_fine_tuning_another_architecture_is_refused():
-    source, _ = network("cct_2_3x2")
-    target, a = network("cct_4_3x1")
-    before = target.get_weights()
-    with pytest.raises(WeightsError, match=r"only in the new model: encoder_2/.*") as caught:
-        initialize_from(source, target, a, image_shape=(32, 32, 3))
-    assert "shapes differ: tokenizer/convolution_0/kernel" in str(caught.value)
-    for old, new in zip(before, target.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
 
 
 class TestFiles:
@@ -332,22 +276,3 @@ class TestFiles:
         np.testing.assert_allclose(found, expected, atol=1e-4)
         refused = subprocess.run(words, capture_output=True, text=True, check=False)
         assert refused.returncode == 1 and "shapes differ: classifier.fc.weight" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("change", "line"),
-    [
-        ({"num_heads": 4}, "encoder_0: num_heads 2, needed 4"),
-        ({"norm": "pre"}, "encoder_0: norm 'stream', needed 'pre'"),
-        ({"mlp_output": "gelu"}, "encoder_1: mlp_output 'linear', needed 'gelu'"),
-        ({"layer_norm_epsilon": 0.5}, "norm: epsilon 1e-05, needed 0.5"),
-    ],
-)
-def test_fine_tuning_another_function_of_equal_shapes_is_refused(change, line):
-    source, _ = network("cct_2_3x1")
-    target, a = network("cct_2_3x1", **change)
-    with pytest.raises(WeightsError) as caught:
-        initialize_from(source, target, a, image_shape=(32, 32, 3))
-    assert line in str(caught.value)
-    other, a = network("cct_2_3x1", dropout=0.3, stochastic_depth=0.0)
-    assert initialize_from(source, other, a, image_shape=(32, 32, 3)) == "all weights taken"

@@ -62,6 +62,7 @@ EDITS = {
     "models/layers/*.py": "train evaluate",
     "models/metadata.py": "train evaluate",
     "models/saving.py": "train evaluate",
+    "models/starting.py": "",
     "models/torch_import.py": "",
     "models/transfer.py": "train",
     "param_docs.py": "",
@@ -181,6 +182,13 @@ def test_packages_hold_no_code():
         for node in ast.parse(path.read_text()).body:
             assert isinstance(node, ast.Expr | ast.Assign), f"{path} has code in line {node.lineno}"
     assert [path.name for path in (ROOT / "src/cct").rglob("*.py") if "cct.load(" in path.read_text()] == []
+
+
+def test_no_stage_depends_on_what_only_watches_or_uses_a_result():
+    """Nor can a training read a run of MLflow: what decides its bits is a file."""
+    apart = ("tracking", "inference", "commands", "experiments", "inspection")
+    for stage, entry in STAGES.items():
+        assert not [dep for dep in entry["deps"] if dep.startswith(tuple(f"src/cct/{name}/" for name in apart))], stage
 
 
 def source_of(stage: str) -> str:

@@ -12,6 +12,7 @@ from cct.tasks.training import TRAINING_TASKS
 from cct.training.batches import Examples
 from cct.training.loop import train_model
 from cct.training.params import TrainParams
+from cct.training.parts import FREEZE
 
 pytestmark = pytest.mark.usefixtures("deterministic")
 TASK = TRAINING_TASKS["image_classification"]
@@ -91,3 +92,10 @@ def test_the_memory_of_large_images_is_known_before_a_step():
     needed = TASK.memory(ModelParams(name="cct_2_3x2"), meta(512, 512, 3), 128)
     assert needed > 2 * 2 * (128 * 128) ** 2 * 128 * 4 > 2**38
     assert TASK.memory(ModelParams(name="cct_2_3x2", num_conv_layers=5), meta(512, 512, 3), 128) < needed / 20
+
+
+def test_frozen_parts_need_less_memory():
+    """Of the encoder nothing is left for the backward pass: one layer at a time, instead of seven."""
+    of = {freeze: TASK.memory(ModelParams(name="cct_7_3x1"), meta(32, 32, 3), 128, freeze) for freeze in FREEZE}
+    assert of["encoder"] < of["none"] / 5 and of["encoder"] < of["tokenizer"] < of["none"]
+    assert of["none"] == TASK.memory(ModelParams(name="cct_7_3x1"), meta(32, 32, 3), 128)

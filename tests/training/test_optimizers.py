@@ -6,9 +6,10 @@ import pytest
 from runs import TRAIN
 from trainings import network
 
-from cct.training.averaging import LearningRate
+from cct.training.averaging import LayerRates, LearningRate
 from cct.training.optimizers import OPTIMIZERS, make_optimizer
 from cct.training.params import TrainParams
+from cct.training.parts import rate_factors
 from cct.training.schedules import learning_rates
 
 pytestmark = pytest.mark.usefixtures("deterministic")
@@ -143,3 +144,38 @@ def test_norms_biases_positions_and_the_class_token_are_not_decayed(everything, 
     else:
         spared = ("bias", "gamma", "beta", "positional_embedding/table", "class_token/token")
         assert exempt == {v.path for v in variables if v.path.endswith(spared)} and len(exempt) > 8
+
+
+@pytest.mark.parametrize("chosen", OPTIMIZERS)
+@pytest.mark.parametrize("everything", [False, True])
+def test_each_layer_is_updated_and_decayed_at_its_own_rate(chosen, everything):
+    """As an optimizer does it whose one rate is that layer's, bit by bit: all factors are powers of two."""
+    net = network(num_layers=2)
+    options = {"optimizer": chosen, "decay_norm_and_bias": everything, "weight_decay": 0.25, "min_learning_rate": 0.0}
+    rate, factors = 2.0**-8, rate_factors(net, 0.5)
+    layered = optimizer(net, learning_rate=rate, layer_decay=0.5, **options)
+    for seed in range(3):
+        layered.apply(gradients(net, seed), net.trainable_variables)
+    assert {*factors} == {0.125, 0.25, 0.5, 1.0}
+    for factor in {*factors}:
+        other = network(num_layers=2)
+        plain = optimizer(other, learning_rate=rate * factor, **options)
+        for seed in range(3):
+            plain.apply(gradients(other, seed), other.trainable_variables)
+        pairs = zip(net.trainable_variables, other.trainable_variables, factors, strict=True)
+        for found, expected in ((found, expected) for found, expected, own in pairs if own == factor):
+            np.testing.assert_array_equal(*values([found, expected]), err_msg=found.path)
+
+
+@pytest.mark.parametrize("chosen", OPTIMIZERS)
+def test_without_layer_decay_no_bit_changes(chosen, monkeypatch):
+    trained = []
+    for _ in range(2):
+        net = network(num_layers=2)
+        plain = optimizer(net, optimizer=chosen, weight_decay=0.25, ema_decay=0.9, clip_norm=1.0)
+        for seed in range(3):
+            plain.apply(gradients(net, seed), net.trainable_variables)
+        trained.append(values([*net.trainable_variables, *plain.variables]))
+        monkeypatch.delattr(LayerRates, "update_step", raising=False)  # the second time it is Keras's own
+    for one, other in zip(*trained, strict=True):
+        np.testing.assert_array_equal(one, other)

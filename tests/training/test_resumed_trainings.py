@@ -10,6 +10,7 @@ import pytest
 from trainings import CHANGES, network, random_network, train
 
 from cct.training.checkpoints import CheckpointStore
+from cct.training.optimizers import OPTIMIZERS
 
 pytestmark = pytest.mark.usefixtures("deterministic")
 
@@ -57,6 +58,22 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, undisturbed):
         net = random_network(seed=5)  # whatever the process starts with, the checkpoint decides
         history = train(net, saved=saved, **CHANGES)
     check_equal(net, history, undisturbed)
+
+
+@pytest.mark.parametrize("chosen", OPTIMIZERS)
+def test_fine_tuning_resumes_too(chosen, tmp_path, monkeypatch):
+    """With frozen parts and a rate for each layer, from a checkpoint within the second epoch."""
+    monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
+    changes = CHANGES | {"optimizer": chosen, "init_from": "pretrained/a.keras", "freeze": "tokenizer"}
+    changes |= {"layer_decay": 0.7, "epochs": 2}
+    net = random_network()
+    undisturbed = train(net, **changes), net.get_weights()
+    with pytest.raises(Killed), Fatal(tmp_path, 9) as saved:
+        train(random_network(), saved=saved, **changes)
+    with Fatal(tmp_path) as saved:
+        assert (saved.latest.content["epoch"], saved.latest.content["step"]) == (1, 2)
+        net = random_network(seed=5)  # its frozen weights too are the checkpoint's
+        check_equal(net, train(net, saved=saved, **changes), undisturbed)
 
 
 def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):

@@ -6,9 +6,10 @@ from typing import Any
 
 from cct import params
 from cct.commands.arguments import file_path
-from cct.data.sources import open_source
+from cct.data.sources import open_source, task_of_source
 from cct.dvc import require_plain_files
 from cct.errors import CCTError
+from cct.models.starting import require_starting_file, require_starting_model
 from cct.paths import PARAMS
 
 
@@ -25,13 +26,20 @@ def main(arguments: argparse.Namespace) -> None:
         mistakes.append(str(error))
     # These two are checked even if there are mistakes elsewhere.
     source, init_from = (_text(content, *name) for name in (("data", "source"), ("train", "init_from")))
+    opened = None
     if source:
         try:
-            open_source(Path(source))
+            opened = open_source(Path(source))
         except CCTError as error:
             mistakes.append(str(error))
-    if init_from and not Path(init_from).is_file():
-        mistakes.append(f"{arguments.file}: train.init_from = {init_from!r}: there is no such file")
+    if init_from:
+        try:
+            if sections and opened:
+                require_starting_model(Path(init_from), sections["model"], task_of_source(opened))
+            else:
+                require_starting_file(Path(init_from))
+        except CCTError as error:
+            mistakes.append(str(error))
     try:
         require_plain_files(Path())
     except CCTError as error:

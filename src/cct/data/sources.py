@@ -92,6 +92,11 @@ def open_source(path: Path) -> Source | LocalImages:
     return LocalImages(path, _data_set_name(path))
 
 
+def task_of_source(source: Source | LocalImages) -> str:
+    """The task of a source's examples, a key of the tables in `cct.tasks`."""
+    return "image_classification" if isinstance(source, LocalImages) else FORMATS[source.format].task
+
+
 def _data_set_name(path: Path) -> str:
     """The name of a folder or file in the characters that names of data sets may have."""
     stem = re.sub(r"(\.tar)?\.[A-Za-z0-9]+$", "", path.name) if path.is_file() else path.absolute().resolve().name

@@ -96,19 +96,35 @@ def model_cost(architecture: Architecture, *, height: int, width: int, channels:
 
 
 def training_memory(
-    architecture: Architecture, *, height: int, width: int, channels: int, classes: int, batch_size: int
+    architecture: Architecture,
+    *,
+    height: int,
+    width: int,
+    channels: int,
+    classes: int,
+    batch_size: int,
+    frozen_depths: int = 0,
 ) -> int:
     """Lower bound of a training's memory in float32, in bytes.
 
-    It counts weights, gradients, two moments and the best weights so far. For each image in a batch it counts the
-    attention weights, tokens and first convolution that the backward pass needs.
+    It counts the weights and the best of them so far, and gradients and two moments of the trained weights. For each
+    image in a batch it counts the attention weights, tokens and first convolution that the backward pass needs.
+
+    Args:
+        frozen_depths: 0 if all is trained. The first is the tokenizer with positions, each further one an encoder
+            layer. The backward pass needs nothing of them.
     """
     a, size = architecture, {"height": height, "width": width, "channels": channels, "classes": classes}
     tokens, hidden = model_cost(a, **size).tokens, int(a.embed_dim * a.mlp_ratio)
     rows, columns = token_grid(a, height, width)[0]
     first = rows * columns * (a.conv_channels if a.num_conv_layers > 1 else a.embed_dim)
     layer = a.num_heads * tokens**2 + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + hidden)
-    return 4 * (5 * count_parameters(a, **size) + batch_size * (first + a.num_layers * layer))
+    stem, block, rest = _parameters(a, **size)
+    trained_layers = a.num_layers - max(0, frozen_depths - 1)
+    trained = rest + trained_layers * block + (0 if frozen_depths else stem)
+    passed = max(first, layer)  # the forward pass has each for a while
+    kept = max(passed, trained_layers * layer) if frozen_depths else first + a.num_layers * layer
+    return 4 * (2 * (stem + a.num_layers * block + rest) + 3 * trained + batch_size * kept)
 
 
 class ModelRow(BaseModel):
@@ -124,21 +140,25 @@ class ModelRow(BaseModel):
 
 def count_parameters(architecture: Architecture, *, height: int, width: int, channels: int, classes: int) -> int:
     """Number of trainable parameters, from the shapes of the layers. A test compares it with the built models."""
-    a = architecture
+    stem, block, rest = _parameters(architecture, height=height, width=width, channels=channels, classes=classes)
+    return stem + architecture.num_layers * block + rest
+
+
+def _parameters(a: Architecture, *, height: int, width: int, channels: int, classes: int) -> tuple[int, int, int]:
+    """Parameters before the encoder, of each encoder layer, and after the encoder."""
     inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
     if a.tokenizer == "patch":
-        count = a.patch_size**2 * channels * a.embed_dim + a.embed_dim
+        stem = a.patch_size**2 * channels * a.embed_dim + a.embed_dim
     else:
         widths = [channels, *[a.conv_channels] * (a.num_conv_layers - 1), a.embed_dim]
-        count = sum(a.kernel_size**2 * m * n + a.conv_bias * n for m, n in itertools.pairwise(widths))
+        stem = sum(a.kernel_size**2 * m * n + a.conv_bias * n for m, n in itertools.pairwise(widths))
     tokens = model_cost(a, height=height, width=width, channels=channels, classes=classes).tokens
-    count += a.embed_dim if a.pooling == "class_token" else 0
-    count += tokens * a.embed_dim if a.positional_embedding == "learnable" else 0
+    stem += a.embed_dim if a.pooling == "class_token" else 0
+    stem += tokens * a.embed_dim if a.positional_embedding == "learnable" else 0
     attention = a.embed_dim * 3 * inner + a.qkv_bias * 3 * inner + inner * a.embed_dim + a.embed_dim
     mlp = a.embed_dim * hidden + hidden + hidden * a.embed_dim + a.embed_dim
-    count += a.num_layers * (attention + mlp + 4 * a.embed_dim) + 2 * a.embed_dim
-    count += a.embed_dim + 1 if a.pooling == "sequence" else 0
-    return count + a.embed_dim * classes + classes
+    rest = 2 * a.embed_dim + (a.embed_dim + 1 if a.pooling == "sequence" else 0)
+    return stem, attention + mlp + 4 * a.embed_dim, rest + a.embed_dim * classes + classes
 
 
 def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes: int = 10) -> list[ModelRow]:

@@ -1,5 +1,7 @@
 """Copies the weights of one model into another for fine-tuning."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -20,6 +22,8 @@ TRAINING_OPTIONS = {
     "attention_dropout",
     "stochastic_depth",
 }
+# The kernels that read the images, by the kind of tokenizer.
+FIRST_CONVOLUTIONS = {"tokenizer/convolution_0/kernel", "tokenizer/projection/kernel"}
 
 
 class WeightsError(CCTError):
@@ -27,57 +31,121 @@ class WeightsError(CCTError):
 
 
 def initialize_from(
-    source: keras.Model, network: keras.Model, architecture: Architecture, *, image_shape: tuple[int, ...]
+    source: keras.Model,
+    network: keras.Model,
+    architecture: Architecture,
+    *,
+    image_shape: tuple[int, ...],
+    source_classes: Sequence[str] | None = None,
+    classes: Sequence[str] = (),
 ) -> str:
     """Copy the weights of a trained model into a new model of the same architecture, for fine-tuning.
 
-    Positions of another size are interpolated. A head for another number of classes keeps its random weights.
+    - Positions of another size are interpolated.
+    - The first convolution fits another number of channels, as timm does it (`fit_channels`).
+    - The head is copied if both models have the same classes; its outputs are matched by their names. Otherwise it
+      keeps its random weights.
+
+    Args:
+        source: the trained model.
+        network: the new model, which is changed.
+        architecture: of the new model.
+        image_shape: height, width and channels of its images.
+        source_classes: the names of the trained model's outputs, in their order. None: they are not known.
+        classes: the names of the new model's outputs.
 
     Returns:
-        A text that names these exceptions.
+        One line that says what was copied, what was fitted, and what is new.
 
     Raises:
         WeightsError: the models differ in more than that. Nothing is changed then.
     """
-    values = {v.path.removeprefix(f"{source.name}/"): keras.ops.convert_to_numpy(v) for v in source.trainable_variables}
-    ours = {v.path.removeprefix(f"{network.name}/"): v for v in network.trainable_variables}
-    notes = []
+    values = {_path(source, v): keras.ops.convert_to_numpy(v) for v in source.weights}
+    ours = {_path(network, v): v for v in network.weights}
     problems = [f"only in the new model: {path}" for path in ours.keys() - values.keys()]
     problems += [f"only in the model to start from: {path}" for path in values.keys() - ours.keys()]
-    for path in sorted(ours.keys() & values.keys()):
-        shape = tuple(ours[path].shape)
-        if path == "positional_embedding/table" and source.input_shape[1:3] != tuple(image_shape[:2]):
-            fitted = _fit_to_images(values[path], architecture, source.input_shape[1:3], image_shape)
-            notes += ["positions interpolated"] * (fitted is not values[path])
-            values[path] = fitted
-        if values[path].shape == shape:
-            continue
-        if path.startswith("head/"):
-            values[path] = keras.ops.convert_to_numpy(ours[path])
-            notes.append("new head")
-        else:
-            problems.append(f"shapes differ: {path} {values[path].shape}, needed {shape}")
+    fitted, notes = {path: values[path] for path in ours.keys() & values.keys()}, []
+    for fit in (_fit_positions, _fit_first_convolution):
+        notes += fit(fitted, architecture, source.input_shape[1:], image_shape)
+    notes.append(_fit_head(fitted, source_classes, classes))
+    problems += [
+        f"shapes differ: {path} {values[path].shape}, needed {tuple(ours[path].shape)}"
+        for path, value in fitted.items()
+        if value.shape != tuple(ours[path].shape)
+    ]
     problems += _other_functions(source, network)
     if problems:
         raise WeightsError("\n  ".join([f"{len(problems)} weights do not fit:", *sorted(problems)]))
-    for path, variable in ours.items():
-        variable.assign(values[path])
-    return ", ".join(dict.fromkeys(notes)) or "all weights taken"
+    for path, value in fitted.items():
+        ours[path].assign(value)
+    return ", ".join([f"{len(fitted)} of {len(ours)} tensors copied", *notes])
 
 
-def _fit_to_images(
-    table_1nd: np.ndarray, architecture: Architecture, source_shape: tuple[int, ...], image_shape: tuple[int, ...]
-) -> np.ndarray:
-    """The positions for images of another shape. The same table if the grids are equal, or if it is another model's."""
-    first = int(architecture.pooling == "class_token")
-    target = token_grid(architecture, *image_shape[:2])[-1]
+def _path(model: keras.Model, variable: keras.Variable) -> str:
+    return variable.path.removeprefix(f"{model.name}/")
+
+
+def _fit_positions(
+    values: dict[str, np.ndarray], architecture: Architecture, source: tuple[int, ...], target: tuple[int, ...]
+) -> list[str]:
+    """Interpolate the positions in `values` for images of another shape, unless they are another model's."""
+    if "positional_embedding/table" not in values or source[:2] == target[:2]:
+        return []
+    table_1nd, first = values["positional_embedding/table"], int(architecture.pooling == "class_token")
+    new = token_grid(architecture, *target[:2])[-1]
     try:
-        grid = token_grid(architecture, *source_shape)[-1]
+        old = token_grid(architecture, *source[:2])[-1]
     except ModelError:  # of another model: its tokenizer does not fit either, and is named
-        return table_1nd
-    if grid == target or table_1nd.shape[1] != first + grid[0] * grid[1]:
-        return table_1nd
-    return interpolate_positions(table_1nd, target, source=grid, class_tokens=first)
+        return []
+    if old == new or table_1nd.shape[1] != first + old[0] * old[1]:
+        return []
+    values["positional_embedding/table"] = interpolate_positions(table_1nd, new, source=old, class_tokens=first)
+    return [f"positions interpolated from {old[0]}x{old[1]} to {new[0]}x{new[1]}"]
+
+
+def _fit_first_convolution(
+    values: dict[str, np.ndarray], architecture: Architecture, source: tuple[int, ...], target: tuple[int, ...]
+) -> list[str]:
+    """Fit the kernel in `values` that reads the images to their number of channels."""
+    old, new = source[-1], target[-1]
+    if old == new:
+        return []
+    for path in FIRST_CONVOLUTIONS & values.keys():
+        values[path] = fit_channels(values[path], new)
+    return [f"first convolution {'summed' if new == 1 else 'repeated'} from {old} to {new} channels"]
+
+
+def _fit_head(values: dict[str, np.ndarray], old: Sequence[str] | None, new: Sequence[str]) -> str:
+    """Put the head's outputs in `values` into the order of the new classes; take the head out if they are others."""
+    head = [path for path in values if path.startswith("head/")]
+    if old is None or sorted(old) != sorted(new):
+        for path in head:
+            del values[path]
+        return "head new (the file names no classes)" if old is None else "head new (other classes)"
+    if list(old) == list(new):
+        return "head with the same classes"
+    for path in head:
+        values[path] = values[path][..., [old.index(name) for name in new]]
+    return "head matched by class names"
+
+
+def fit_channels(kernel_hwio: np.ndarray, channels: int) -> np.ndarray:
+    """The kernel of a first convolution for images with another number of channels, as timm's `adapt_input_conv`.
+
+    To one channel: the sum over all. To more: the channels again and again, scaled so that their sum stays. So a grey
+    image gives the same tokens whether it has one channel or three equal ones.
+
+    Args:
+        kernel_hwio: (height, width, inputs, outputs).
+        channels: the new number of inputs.
+
+    Returns:
+        (height, width, channels, outputs), of the same type.
+    """
+    inputs = kernel_hwio.shape[2]
+    if channels == 1:
+        return kernel_hwio.sum(axis=2, keepdims=True)
+    return kernel_hwio[:, :, np.arange(channels) % inputs] * np.float32(inputs / channels)
 
 
 def _other_functions(source: keras.Model, network: keras.Model) -> list[str]:

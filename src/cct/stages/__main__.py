@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 from cct import params
 from cct.data.params import is_descriptor
+from cct.data.sources import open_source, task_of_source
 from cct.dvc import require_plain_files
 from cct.entry import entry_point
 from cct.errors import CCTError
 from cct.log import log_to_file
+from cct.models.starting import require_starting_model
 from cct.paths import DVC_LOCK, PARAMS
 from cct.repository import keep_out_of_git, repository_root, require_experiments_kept
 from cct.runtime.backend import prepare_backend
@@ -39,13 +41,14 @@ class Stage(NamedTuple):
     imports_keras: bool = False
     logged: bool = False  # into .cct/logs
     first: bool = False
+    trains_later: bool = False  # it is the training, or comes before it
     last: bool = False  # when it ends, dvc.lock has the entries of all other stages
 
 
 STAGES = {
-    "download": Stage(first=True),
-    "preprocess": Stage(),
-    "train": Stage(imports_keras=True, logged=True),
+    "download": Stage(first=True, trains_later=True),
+    "preprocess": Stage(trains_later=True),
+    "train": Stage(imports_keras=True, logged=True, trains_later=True),
     "evaluate": Stage(imports_keras=True),
     "plot": Stage(last=True),
 }
@@ -70,6 +73,8 @@ def main(words: Sequence[str] | None = None) -> None:
         require_experiments_kept()
     runtime = params.load(PARAMS, "runtime")
     require_plain_files(Path())
+    if STAGES[name].trains_later:
+        _require_starting_model()
     dependencies = Dependencies(name)
     dependencies.require_made_by_stages()
     if STAGES[name].imports_keras:
@@ -83,6 +88,13 @@ def main(words: Sequence[str] | None = None) -> None:
         if STAGES[name].last and DVC_LOCK.is_file():
             tracker.log_artifact(DVC_LOCK)
             tracker.set_tags({"lock_digest": lock_digest(DVC_LOCK.read_text(encoding="utf-8"))})
+
+
+def _require_starting_model() -> None:
+    """Refuse a wrong `train.init_from` before the data are downloaded and decoded for it."""
+    data, model, train = params.load(PARAMS, "data", "model", "train")
+    if train.init_from:
+        require_starting_model(Path(train.init_from), model, task_of_source(open_source(Path(data.source))))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from cct.data.images.decoded import FOLDER
 from cct.data.images.source import list_images, prepare_images
 from cct.data.params import PreprocessParams
 from cct.data.prepare import Prepared, prepare_arrays, write_processed
-from cct.data.sources import LocalImages, Source, open_source, read_arrays, source_files
+from cct.data.sources import LocalImages, Source, open_source, read_arrays, source_files, task_of_source
 from cct.files import make_empty_folder, sha256_of_file
 from cct.paths import PARAMS, PROCESSED, RAW
 from cct.pipeline import stage_code_files
@@ -28,8 +28,7 @@ log = logging.getLogger(__name__)
 def main(tracker: "Tracker") -> None:
     data, preprocess = params.load(PARAMS, "data", "preprocess")
     source = open_source(Path(data.source))
-    local = isinstance(source, LocalImages)
-    task = PREPARATION_TASKS[name := "image_classification" if local else FORMATS[source.format].task]
+    task = PREPARATION_TASKS[name := task_of_source(source)]
     with _prepared(source, preprocess) as prepared:
         make_empty_folder(PROCESSED)  # DVC keeps persistent outputs, so a killed run's files may be there
         convert = task.converter(prepared.splits["train"].inputs.shape[1:], preprocess)

@@ -42,7 +42,7 @@ def main(tracker: "Tracker") -> None:
     task = task_of(meta, TRAINING_TASKS)
     fingerprint = configure_backend(runtime, seed=train.seed)
     log.info(describe_platform(fingerprint))
-    _require_memory(task.memory(model_params, meta, train.batch_size), fingerprint)
+    _require_memory(task.memory(model_params, meta, train.batch_size, train.freeze), fingerprint)
     decisive = {
         "model": task.describe(model_params),
         "augment": augment.model_dump(),
@@ -109,7 +109,8 @@ def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], *, 
     model = task.build(model_params, meta)
     log.info("%s: %s parameters", model_params.name, f"{model.count_params():,}")
     if init_from:
-        log.info("starting from %s, %s", init_from, task.initialize(Path(init_from), model, model_params, meta))
+        told = task.initialize(Path(init_from), model, model_params, meta)
+        log.info("starting from %s (sha256 %s): %s", init_from, sha256_of_file(Path(init_from))[:16], told)
     return model
 
 

@@ -19,15 +19,15 @@ class TrainingTask(NamedTuple):
 
     Attributes:
         describe: everything that decides the model, as JSON values.
-        memory: lower bound of a training's memory with batches of this size, in bytes.
+        memory: lower bound of a training's memory with batches of this size and `train.freeze`, in bytes.
         build: a model from a batch of inputs to logits.
-        initialize: copies the weights of a model file into a built model. Returns a text about the changed ones.
+        initialize: copies the weights of a model file into a built model. Returns a line about it.
         transforms: from the number of an epoch to the transform of its batches (augmentation).
         input_facts: how raw inputs become the model's, for the metadata of its file.
     """
 
     describe: Callable[[ModelParams], dict[str, Any]]
-    memory: Callable[[ModelParams, Meta, int], int]
+    memory: Callable[[ModelParams, Meta, int, str], int]
     build: Callable[[ModelParams, Meta], keras.Model]
     initialize: Callable[[Path, keras.Model, ModelParams, Meta], str]
     transforms: Callable[[Examples, AugmentParams, int], Callable[[int], Transform]]

@@ -1,4 +1,6 @@
-"""Keras optimizers that keep averaged weights beside the raw weights, and their learning rate at each step."""
+"""Keras optimizers whose averaged weights stay beside the raw ones, and their learning rates by step and by layer."""
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -26,9 +28,35 @@ class RawAndAveraged:
         super().finalize_variable_values(variables)
 
 
-class AdamW(RawAndAveraged, keras.optimizers.AdamW):
+class LayerRates:
+    """Mixin for an optimizer whose learning rate may differ from layer to layer. At first it does not.
+
+    It relies on what Keras documents for subclasses: `update_step` changes one variable. It makes no variables, so a
+    checkpoint needs nothing more.
+    """
+
+    rates: tuple[tuple[float, float], ...] = ()
+
+    def set_layer_rates(self, factors: Sequence[float], weight_decays: Sequence[float]) -> None:
+        """Set a factor of the learning rate, and the weight decay, of each variable that the optimizer is built with.
+
+        The optimizer's own weight decay must be 0: at each step Keras multiplies it by the rate of all variables.
+        """
+        self.rates = tuple(zip(factors, weight_decays, strict=True))
+
+    def update_step(self, gradient, variable, learning_rate) -> None:
+        """Decay and update a variable at its own rate."""
+        if self.rates:
+            factor, decay = self.rates[self._get_variable_index(variable)]
+            learning_rate = learning_rate * factor
+            if decay:
+                self.assign_sub(variable, variable * decay * ops.cast(learning_rate, variable.dtype))
+        super().update_step(gradient, variable, learning_rate)
+
+
+class AdamW(RawAndAveraged, LayerRates, keras.optimizers.AdamW):
     pass
 
 
-class Muon(RawAndAveraged, keras.optimizers.Muon):
+class Muon(RawAndAveraged, LayerRates, keras.optimizers.Muon):
     pass

@@ -17,6 +17,7 @@ from cct.training.interrupts import deferred_interrupts
 from cct.training.metrics import EPOCH_METRICS, reported_name
 from cct.training.optimizers import make_optimizer
 from cct.training.params import TrainParams
+from cct.training.parts import frozen
 from cct.training.resume import CheckpointCallback, Progress, RestoreMetrics, restore
 from cct.training.schedules import learning_rates
 
@@ -64,31 +65,34 @@ def train_model(
         )
     weights_k = class_weights(config.class_weights, training.labels, classes)
     rates = learning_rates(config, steps_per_epoch=steps)
-    _compile(model, config, rates, jit_compile=jit_compile)
+    batches = functools.partial(
+        train_batches,
+        training,
+        batch_size=batch_size,
+        classes=classes,
+        seed=config.seed,
+        transform_of=transform_of,
+        weights_k=weights_k,
+    )
     val_batches = EvalBatches(validation, batch_size=batch_size, classes=classes)
     best = BestWeights(val_batches if config.ema_decay is not None else None, config.early_stopping_patience)
-    progress = restore(model, best, checkpoints, EvalBatches(validation, batch_size=1, classes=classes)[0])
-    history = list(progress.history)
-    place = {"steps": steps, "first_step": progress.step}
-    with deferred_interrupts() as stop_requested:
-        callbacks = [
-            RestoreMetrics(progress.metrics),
-            StopOnNonFiniteLoss(),
-            best,
-            ProgressLogger(epochs=config.epochs, examples=len(training.labels), best=best, **place),
-            HistoryLogger(rates[steps - 1 :: steps], history, on_epoch),
-            CheckpointCallback(checkpoints, best=best, history=history, stop_requested=stop_requested, **place),
-        ]
-        batches = functools.partial(
-            train_batches,
-            training,
-            batch_size=batch_size,
-            classes=classes,
-            seed=config.seed,
-            transform_of=transform_of,
-            weights_k=weights_k,
-        )
-        _fit(model, config, progress, steps=steps, batches=batches, validation_data=val_batches, callbacks=callbacks)
+    with frozen(model, config.freeze):
+        _compile(model, config, rates, jit_compile=jit_compile)
+        progress = restore(model, best, checkpoints, EvalBatches(validation, batch_size=1, classes=classes)[0])
+        history = list(progress.history)
+        place = {"steps": steps, "first_step": progress.step}
+        with deferred_interrupts() as stop_requested:
+            callbacks = [
+                RestoreMetrics(progress.metrics),
+                StopOnNonFiniteLoss(),
+                best,
+                ProgressLogger(epochs=config.epochs, examples=len(training.labels), best=best, **place),
+                HistoryLogger(rates[steps - 1 :: steps], history, on_epoch),
+                CheckpointCallback(checkpoints, best=best, history=history, stop_requested=stop_requested, **place),
+            ]
+            _fit(
+                model, config, progress, steps=steps, batches=batches, validation_data=val_batches, callbacks=callbacks
+            )
     model.set_weights(best.weights)
     return [{**row, "best": int(row["epoch"] == best.epoch + 1)} for row in history]
 

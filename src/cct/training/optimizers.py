@@ -5,6 +5,8 @@ This module is light, because the schema reads its names. Keras is imported when
 
 from typing import TYPE_CHECKING, Any
 
+from cct.training.parts import rate_factors
+
 if TYPE_CHECKING:
     import keras
     import numpy as np
@@ -35,6 +37,8 @@ OPTIMIZERS = {"adamw": _adamw, "muon": _muon}
 def make_optimizer(model: "keras.Model", train: "TrainParams", rates: "np.ndarray") -> "keras.optimizers.Optimizer":
     """The optimizer of a config. Norms, biases, positions and the class token are decayed only if the config says so.
 
+    With layer decay, each layer has its own learning rate, and its weight decay falls with it, as in timm.
+
     Args:
         model: the model whose variables the optimizer will change.
         train: the config.
@@ -42,19 +46,29 @@ def make_optimizer(model: "keras.Model", train: "TrainParams", rates: "np.ndarra
     """
     from cct.training.averaging import LearningRate
 
-    batches_per_update = train.gradient_accumulation_steps
+    variables, batches_per_update = model.trainable_variables, train.gradient_accumulation_steps
+    spared = [] if train.decay_norm_and_bias else [v for v in variables if _is_norm_bias_or_token(v)]
+    by_layer = train.layer_decay < 1
+    # With layer decay `LayerRates` decays the weights, each at its own rate, and Keras does not.
+    own = train.model_copy(update={"weight_decay": 0.0}) if by_layer else train
     options = {
         "learning_rate": LearningRate(rates),
-        "weight_decay": train.weight_decay,
+        "weight_decay": own.weight_decay,
         "global_clipnorm": train.clip_norm,
         "gradient_accumulation_steps": batches_per_update if batches_per_update > 1 else None,
         "use_ema": train.ema_decay is not None,
         # Keras averages after every batch, also without an update.
         "ema_momentum": (train.ema_decay or 0.0) ** (1 / batches_per_update),
     }
-    optimizer = OPTIMIZERS[train.optimizer](train, options)
-    if not train.decay_norm_and_bias:
-        optimizer.exclude_from_weight_decay(
-            var_list=[v for v in model.trainable_variables if len(v.shape) < 2 or v.path.startswith(TOKEN_LAYERS)]
-        )
+    optimizer = OPTIMIZERS[train.optimizer](own, options)
+    if by_layer:
+        exempt = {id(variable) for variable in spared}
+        decays = [0.0 if id(variable) in exempt else train.weight_decay for variable in variables]
+        optimizer.set_layer_rates(rate_factors(model, train.layer_decay), decays)
+    elif spared:
+        optimizer.exclude_from_weight_decay(var_list=spared)
     return optimizer
+
+
+def _is_norm_bias_or_token(variable: "keras.Variable") -> bool:
+    return len(variable.shape) < 2 or variable.path.startswith(TOKEN_LAYERS)

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from cct.params import Section
 from cct.training.class_weights import CLASS_WEIGHTS
 from cct.training.optimizers import OPTIMIZERS
+from cct.training.parts import FREEZE
 from cct.training.schedules import SCHEDULES, default_warmup
 
 
@@ -61,12 +62,25 @@ class TrainParams(Section):
     )
     init_from: str | None = Field(
         pattern=r"^pretrained/[^/]+\.keras$",
-        description="pretrained/NAME.keras, a model to fine-tune; null: random weights",
+        description="pretrained/NAME.keras, a model to fine-tune (see cct import-model); null: random weights",
+    )
+    freeze: Literal[*FREEZE] = Field(
+        description="what is not trained of init_from; tokenizer: with positions; encoder: all but pooling and head"
+    )
+    layer_decay: float = Field(
+        gt=0, le=1, description="factor of the learning rate from each layer to the one before it; 1.0: one rate"
     )
     seed: int = Field(ge=0, lt=2**32, description="seed of initial weights, order, augmentation and dropout")
 
     # These are validators of fields, not of the model. A field's validator runs even if other fields are invalid.
     # It sees the valid fields above its own. A validator of the model runs only if every field is valid.
+    @field_validator("freeze")
+    @classmethod
+    def _of_trained_weights(cls, freeze: str, info: ValidationInfo) -> str:
+        if freeze != "none" and info.data.get("init_from", "") is None:
+            raise ValueError("would freeze random weights: name a trained model in train.init_from, or set it to none")
+        return freeze
+
     @field_validator("min_learning_rate")
     @classmethod
     def _not_above_peak(cls, rate: float, info: ValidationInfo) -> float:

@@ -125,7 +125,7 @@ def require_fit(contents: Sequence[Mapping[str, Any]]) -> None:
     sources = {content["data"]["source"] for content in contents}
     models = {content["train"]["init_from"] for content in contents} - {None}
     named = [*map(str, code_files()), *sorted(name for name in sources | models if not Path(name).is_absolute())]
-    unknown = [name for name in named if not git(top, "ls-files", name)]
+    unknown = [name for name in named if not git(top, "ls-files", name, f"{name}.dvc")]
     if unknown:
         raise CCTError(
             f"not in git, so experiments would not have them: {', '.join(unknown)}: git add and commit them first"

@@ -12,9 +12,11 @@ from cct.augment.sampling import apply_plan, sample_plan
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
 from cct.models.cost import training_memory
+from cct.models.metadata import read_metadata
 from cct.models.saving import load_model
 from cct.models.transfer import initialize_from
 from cct.training.batches import Examples, Transform
+from cct.training.parts import FREEZE
 
 
 def describe(params: ModelParams) -> dict[str, Any]:
@@ -22,11 +24,13 @@ def describe(params: ModelParams) -> dict[str, Any]:
     return resolve_architecture(params).model_dump()
 
 
-def memory(params: ModelParams, meta: Mapping[str, Any], batch_size: int) -> int:
+def memory(params: ModelParams, meta: Mapping[str, Any], batch_size: int, freeze: str = "none") -> int:
     """Lower bound of a training's memory, in bytes."""
     height, width, channels = meta["image_shape"]
     size = {"height": height, "width": width, "channels": channels, "classes": len(meta["classes"])}
-    return training_memory(resolve_architecture(params), **size, batch_size=batch_size)
+    architecture = resolve_architecture(params)
+    frozen_depths = FREEZE[freeze](architecture.num_layers)
+    return training_memory(architecture, **size, batch_size=batch_size, frozen_depths=frozen_depths)
 
 
 def build(params: ModelParams, meta: Mapping[str, Any]) -> keras.Model:
@@ -46,9 +50,15 @@ def input_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def initialize(path: Path, model: keras.Model, params: ModelParams, meta: Mapping[str, Any]) -> str:
-    """Copy the weights of a model file into `model`. Returns a text about the changed or missing ones."""
-    source, shape = load_model(path), tuple(meta["image_shape"])
-    return initialize_from(source, model, resolve_architecture(params), image_shape=shape)
+    """Copy the weights of a model file into `model`. Returns a text about what was copied, fitted and left out."""
+    return initialize_from(
+        load_model(path),
+        model,
+        resolve_architecture(params),
+        image_shape=tuple(meta["image_shape"]),
+        source_classes=read_metadata(path).get("classes"),
+        classes=meta["classes"],
+    )
 
 
 def transforms(examples: Examples, augment: AugmentParams, seed: int) -> Callable[[int], Transform]:

@@ -1,0 +1,190 @@
+"""What fine-tuning gains over random weights on few images: handwritten digits, from a model of Fashion-MNIST.
+
+    python benchmarks/fine_tuning.py pretrained/NAME.keras [--seeds 3] [--out benchmarks/results/fine_tuning.json]
+
+Each seed chooses the training images, their order and the random weights. All variants make equally many updates. The
+143 images of the validation split choose
+the best epoch, and the 359 of the test split measure it, for all variants alike. The learning rate of a variant is the
+one with the best validation accuracy in a training of its own, with other images. The report is written after each
+training, so that an interrupted run leaves what it measured.
+"""
+
+import argparse
+import itertools
+import json
+import logging
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from scale import OPTIONS
+from speed import here
+
+from cct import params
+from cct.augment.params import AugmentParams
+from cct.data.prepare import prepare_arrays
+from cct.data.sources import read_arrays, read_source
+from cct.entry import entry_point
+from cct.experiments.presets import read_preset
+from cct.files import sha256_of_file
+from cct.log import ROOT as LOGGER
+from cct.models.architectures import ModelParams
+from cct.models.metadata import read_metadata
+from cct.models.saving import predict_logits
+from cct.models.starting import stored_model
+from cct.runtime.backend import configure_backend
+from cct.runtime.params import CPU_DEFAULTS
+from cct.tasks.preparation import PREPARATION_TASKS
+from cct.tasks.training import TRAINING_TASKS
+from cct.training.batches import Examples
+from cct.training.loop import train_model
+from cct.training.params import TrainParams
+
+ROOT = Path(__file__).parents[1]
+TASK, SIDE = "image_classification", 14  # pixels of a side, half of those of Fashion-MNIST
+SIZES, BATCH = (5, 20, 50, 10), 25  # training images of a class; images in a batch
+EPOCHS, UPDATES = 12, 20  # an epoch repeats the images until they make so many updates, and validates once
+RATES, RATE_SEED, RATE_IMAGES = (1e-3, 3e-3), 1000, 10
+BASE = "random weights"
+VARIANTS: dict[str, dict[str, Any]] = {
+    BASE: {"init_from": None},
+    "all layers": {},
+    "layer_decay 0.5": {"layer_decay": 0.5},
+    "freeze tokenizer": {"freeze": "tokenizer"},
+    "freeze encoder": {"freeze": "encoder"},
+}
+
+
+class Problem:
+    """The digits as `preprocess` makes them, and the section of each parameter."""
+
+    def __init__(self, init_from: Path) -> None:
+        self.path, given = init_from, params.load(ROOT / "params.yaml")
+        preset = read_preset("demo")
+        self.values = {
+            name: given[name].model_dump()
+            | {k.partition(".")[2]: v for k, v in preset.items() if k.startswith(f"{name}.")}
+            for name in ("augment", "train")
+        }
+        self.augment = AugmentParams(**self.values["augment"])
+        self.model = ModelParams(name=stored_model(init_from).name())
+        source = read_source(ROOT / "data/sources/digits.yaml")
+        preprocess = OPTIONS.model_copy(update={"image_size": SIDE})
+        prepared = prepare_arrays(source, read_arrays(source, table_folder()), preprocess)
+        convert = PREPARATION_TASKS[TASK].converter((8, 8, 1), preprocess)
+        self.classes = list(source.classes)
+        self.splits = {
+            name: Examples(convert(np.asarray(split.inputs)[split.row_n]), split.label_n)
+            for name, split in prepared.splits.items()
+        }
+
+    def few(self, images: int, seed: int) -> Examples:
+        """The training examples of a seed: so many of each class."""
+        rng, every = np.random.default_rng(seed), self.splits["train"]
+        chosen = np.concatenate(
+            [rng.permutation(np.flatnonzero(every.labels == k))[:images] for k in range(len(self.classes))]
+        )
+        return Examples(every.inputs[chosen], every.labels[chosen])
+
+    def train(self, variant: Mapping[str, Any], *, images: int, seed: int, rate: float) -> dict[str, float]:
+        """Train one model. Returns its accuracies on validation and test split, and seconds."""
+        begun, task, few = time.perf_counter(), TRAINING_TASKS[TASK], self.few(images, seed)
+        repeats = BATCH * UPDATES // len(few.labels)
+        examples = Examples(np.concatenate([few.inputs] * repeats), np.concatenate([few.labels] * repeats))
+        meta = {"task": TASK, "classes": self.classes, **PREPARATION_TASKS[TASK].describe(few.inputs)}
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(seed)
+        model = task.build(self.model, meta)
+        if variant.get("init_from", self.path):
+            task.initialize(self.path, model, self.model, meta)
+        changes = {"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": rate, "seed": seed}
+        config = TrainParams(**self.values["train"] | changes | {"init_from": "pretrained/a.keras"} | variant)
+        history = train_model(
+            model,
+            examples,
+            self.splits["val"],
+            config=config,
+            transform_of=task.transforms(examples, self.augment, seed),
+            jit_compile=False,
+        )
+        test = self.splits["test"]
+        accuracy = float((predict_logits(model, test.inputs, batch_size=256).argmax(axis=1) == test.labels).mean())
+        val = max(row["val_accuracy"] for row in history)
+        return {"test_accuracy": accuracy, "val_accuracy": val, "seconds": time.perf_counter() - begun}
+
+
+def table_folder() -> Path:
+    """The folder with the digits in the package scikit-learn."""
+    import sklearn.datasets
+
+    return Path(sklearn.datasets.__file__).parent / "data"
+
+
+def summarize(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over the seeds, and of the gain over random weights with the same seed."""
+
+    def accuracies(variant: str, images: int) -> dict[int, float]:
+        wanted = (variant, images)
+        return {run["seed"]: run["test_accuracy"] for run in runs if (run["variant"], run["images"]) == wanted}
+
+    rows = []
+    for variant in VARIANTS:
+        for images in sorted(SIZES):
+            found, base = accuracies(variant, images), accuracies(BASE, images)
+            if gains := [found[seed] - base[seed] for seed in found if seed in base]:
+                row = {"variant": variant, "images": images, "seeds": len(found)}
+                rows.append(row | {"accuracy": spread(list(found.values())), "gain": spread(gains)})
+    return rows
+
+
+def spread(values: list[float]) -> dict[str, float | None]:
+    """Mean and standard deviation of a sample; the latter is null of one value."""
+    sd = round(statistics.stdev(values), 6) if len(values) > 1 else None
+    return {"mean": round(statistics.mean(values), 6), "sd": sd}
+
+
+def choose_rates(problem: Problem) -> list[dict[str, Any]]:
+    """The validation accuracy of each variant at each learning rate."""
+    found = []
+    for name, variant in VARIANTS.items():
+        for rate in RATES:
+            done = problem.train(variant, images=RATE_IMAGES, seed=RATE_SEED, rate=rate)
+            found.append({"variant": name, "learning_rate": rate, "val_accuracy": round(done["val_accuracy"], 6)})
+            print(json.dumps(found[-1]), flush=True)
+    return found
+
+
+@entry_point
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="a model of Fashion-MNIST, as cct import-model names it")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/fine_tuning.json")
+    arguments = parser.parse_args()
+    configure_backend(CPU_DEFAULTS, seed=0)
+    logging.getLogger(LOGGER).setLevel(logging.WARNING)
+    problem = Problem(arguments.model)
+    report = {"kind": "fine_tuning"} | here() | {
+        "model": {"name": problem.model.name, "sha256": sha256_of_file(arguments.model)},
+        "pretrained_on": read_metadata(arguments.model).get("data"),
+        "images": {name: len(split.labels) for name, split in problem.splits.items()},
+        "image_size": SIDE, "epochs": EPOCHS, "updates_per_epoch": UPDATES, "batch_size": BATCH,
+        "rates": choose_rates(problem), "runs": [],
+    }  # fmt: skip
+    best = {row["variant"]: row for row in sorted(report["rates"], key=lambda row: row["val_accuracy"])}
+    for images, seed, name in itertools.product(SIZES, range(arguments.seeds), VARIANTS):
+        rate = best[name]["learning_rate"]
+        done = problem.train(VARIANTS[name], images=images, seed=seed, rate=rate)
+        row = {"variant": name, "images": images, "seed": seed, "learning_rate": rate}
+        report["runs"].append(row | {key: round(value, 6) for key, value in done.items()})
+        report["rows"] = summarize(report["runs"])
+        arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        print(json.dumps(report["runs"][-1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Checks the model that a training starts from, `train.init_from`, before any work. It needs no Keras."""
+
+import json
+import shlex
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cct.errors import CCTError
+from cct.models.architectures import MODEL_NAMES as NAMES
+from cct.models.architectures import Architecture, ModelParams, resolve_architecture
+from cct.models.metadata import read_metadata
+
+FOLDER = Path("pretrained")  # the only folder of such models, a dependency of `train`
+POOLINGS = {"SequencePool": "sequence", "FirstToken": "class_token", "GlobalAveragePooling1D": "mean"}
+
+
+class StoredModel(NamedTuple):
+    """What the configuration in a `.keras` file says of its model.
+
+    Attributes:
+        fields: the fields of `Architecture` that fix weights and function; empty if the model has other layers than
+            those of images.
+        image_shape: height, width, channels.
+        classes: number of outputs.
+    """
+
+    fields: dict[str, Any]
+    image_shape: tuple[int, ...]
+    classes: int
+
+    def name(self) -> str | None:
+        """The name of the model in `cct models`; None if it has none."""
+        named = (name for name in NAMES if name != "custom")
+        return next((name for name in named if _fields(_architecture(name)) == self.fields), None)
+
+
+def _architecture(name: str) -> Architecture:
+    return resolve_architecture(ModelParams(name=name))
+
+
+def require_starting_model(path: Path, params: ModelParams, task: str) -> None:
+    """Refuse a file that a training cannot start from.
+
+    Args:
+        path: `train.init_from`.
+        params: the section `model`.
+        task: the task of the data, as `cct.data.formats.registry` names it.
+
+    Raises:
+        CCTError: there is no such file, it is no model, or it is a model of another task or another architecture.
+    """
+    require_starting_file(path)
+    trained_for = read_metadata(path).get("task", task)  # an imported checkpoint has no metadata
+    if trained_for != task:
+        raise CCTError(
+            f"{path} is a model for {trained_for}, and the data are for {task}: choose another train.init_from"
+        )
+    stored, wanted = stored_model(path), _fields(resolve_architecture(params))
+    differ = [field for field, value in wanted.items() if stored.fields.get(field, value) != value]
+    if stored.fields and differ:
+        name = stored.name()
+        remedy = f"set model.name to {name}, and its other fields to null" if name else "set these fields of model"
+        told = ", ".join(f"{field} {stored.fields[field]} and not {wanted[field]}" for field in differ)
+        raise CCTError(f"{path} does not fit the section model, {params.name}: it has {told}; {remedy}")
+
+
+def require_starting_file(path: Path) -> None:
+    """Refuse a `train.init_from` that is not there.
+
+    Raises:
+        CCTError: there is no such file.
+    """
+    if not path.is_file():
+        pointer = path.with_name(f"{path.name}.dvc")
+        remedy = f"dvc pull {shlex.quote(str(pointer))}" if pointer.is_file() else "put it there with cct import-model"
+        raise CCTError(f"train.init_from = {str(path)!r}: there is no such file: {remedy}")
+
+
+def stored_model(path: Path) -> StoredModel:
+    """Read the configuration of a model's file.
+
+    Raises:
+        CCTError: the file is not one of Keras.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            layers = json.loads(file.read("config.json"))["config"]["layers"]
+        configs = {layer["config"]["name"]: (layer["class_name"], layer["config"]) for layer in layers}
+        inputs = next(config for kind, config in configs.values() if kind == "InputLayer")
+        return StoredModel(_stored_fields(configs), tuple(inputs["batch_shape"][1:]), configs["head"][1]["units"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError, StopIteration, zipfile.BadZipFile) as error:
+        raise CCTError(f"{path} is not a model of this project: it has no configuration of one ({error!r})") from error
+
+
+def _stored_fields(configs: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """The fields of `StoredModel`, from the class and the configuration of each layer by its name."""
+    kind, tokenizer = configs.get("tokenizer", ("", {}))
+    blocks = [config for name, (_, config) in configs.items() if name.startswith("encoder_")]
+    if kind not in TOKENIZERS or not blocks:
+        return {}
+    copied = ("num_heads", "head_dim", "norm", "mlp_output", "qkv_bias", "layer_norm_epsilon")
+    tokens = TOKENIZERS[kind](tokenizer)
+    return {
+        **tokens,
+        "num_layers": len(blocks),
+        "mlp_ratio": blocks[0]["hidden_dim"] / tokens["embed_dim"],
+        **{field: blocks[0][field] for field in copied},
+        "positional_embedding": configs.get("positional_embedding", ("", {"kind": "none"}))[1]["kind"],
+        "pooling": POOLINGS[configs["pool"][0]],
+    }
+
+
+def _stored_convolutions(config: Mapping[str, Any]) -> dict[str, Any]:
+    channels = config["channels"]
+    return {
+        "tokenizer": "conv",
+        "embed_dim": channels[-1],
+        "num_conv_layers": len(channels),
+        **({"conv_channels": channels[0]} if len(channels) > 1 else {}),
+        "kernel_size": config["kernel_size"],
+        "conv_padding": config["padding"],
+        "conv_bias": config["use_bias"],
+    }
+
+
+def _stored_patches(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tokenizer": "patch", "embed_dim": config["embed_dim"], "patch_size": config["patch_size"]}
+
+
+TOKENIZERS = {"ConvTokenizer": _stored_convolutions, "PatchTokenizer": _stored_patches}
+
+
+def _fields(architecture: Architecture) -> dict[str, Any]:
+    """The fields of an architecture that `StoredModel` has too."""
+    a = architecture
+    convolutions = {
+        "num_conv_layers": a.num_conv_layers,
+        **({"conv_channels": a.conv_channels} if a.num_conv_layers > 1 else {}),
+        "kernel_size": a.kernel_size,
+        "conv_padding": a.conv_padding,
+        "conv_bias": a.conv_bias,
+    }
+    return {
+        "tokenizer": a.tokenizer,
+        "embed_dim": a.embed_dim,
+        **(convolutions if a.tokenizer == "conv" else {"patch_size": a.patch_size}),
+        "num_layers": a.num_layers,
+        "num_heads": a.num_heads,
+        "head_dim": a.head_dim,
+        "mlp_ratio": int(a.embed_dim * a.mlp_ratio) / a.embed_dim,  # the hidden units are a whole number
+        "norm": a.norm,
+        "mlp_output": a.mlp_output,
+        "qkv_bias": a.qkv_bias,
+        "layer_norm_epsilon": a.layer_norm_epsilon,
+        "positional_embedding": a.positional_embedding,
+        "pooling": a.pooling,
+    }

@@ -1,0 +1,69 @@
+"""What a model's file says of its architecture, without Keras, and which files a training cannot start from."""
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from networks import built
+
+from cct.errors import CCTError
+from cct.models.architectures import ModelParams
+from cct.models.saving import save_model
+from cct.models.starting import require_starting_model, stored_model
+
+IMAGES = "image_classification"
+
+
+@pytest.mark.parametrize("name", ["cct_2_3x2", "cct_2_7x1", "cvt_2_8", "vit_lite_2_8", "vit", "keras_example"])
+def test_a_file_names_its_architecture(name, tmp_path):
+    save_model(built(name, image_shape=(32, 40, 1), classes=7), path := tmp_path / "a.keras")
+    stored = stored_model(path)
+    assert (stored.name(), stored.image_shape, stored.classes) == (name, (32, 40, 1), 7)
+    require_starting_model(path, ModelParams(name=name, attention_dropout=0.3), IMAGES)  # of the training alone
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "told"),
+    [
+        ({}, "cct_2_7x2", "it has kernel_size 3 and not 7; set model.name to cct_2_3x2"),
+        ({}, "cct_4_3x1", "it has num_conv_layers 2 and not 1, num_layers 2 and not 4; set model.name to cct_2_3x2"),
+        ({}, "cvt_2_8", "it has tokenizer conv and not patch; set model.name to cct_2_3x2"),
+        ({"norm": "pre", "mlp_ratio": 0.5}, "cct_2_3x2", "has mlp_ratio 0.5 and not 1.0, norm pre and not stream; set"),
+        ({"positional_embedding": "none", "pooling": "mean"}, "cct_2_3x2", "positional_embedding none and not learn"),
+        ({"layer_norm_epsilon": 1e-3, "qkv_bias": True}, "cct_2_3x2", "qkv_bias True and not False"),
+    ],
+)
+def test_another_architecture_is_named_field_by_field(fields, name, told, tmp_path):
+    save_model(built("cct_2_3x2", **fields), path := tmp_path / "a.keras")
+    with pytest.raises(CCTError) as refused:
+        require_starting_model(path, ModelParams(name=name), IMAGES)
+    assert told in str(refused.value) and "\n" not in str(refused.value)
+    assert str(refused.value).startswith(f"{path} does not fit the section model, {name}: it has ")
+
+
+def test_another_task_and_other_files_are_refused(tmp_path):
+    path, params = tmp_path / "a.keras", ModelParams(name="cct_2_3x2")
+    save_model(built("cct_2_3x2"), path, facts={"task": "text_classification"})
+    with pytest.raises(CCTError, match=f"^{path} is a model for text_classification, and the data are for {IMAGES}: "):
+        require_starting_model(path, params, IMAGES)
+    for name, content in (("config.json", "{}"), ("config.json", '{"config": {"layers": [3]}}'), ("other", "")):
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("metadata.json", "{}")
+            file.writestr(name, content)
+        with pytest.raises(CCTError, match=f"^{path} is not a model of this project: it has no configuration of one"):
+            require_starting_model(path, params, IMAGES)
+    path.write_bytes(b"no zip")
+    with pytest.raises(CCTError, match="is not a model of this project: "):
+        require_starting_model(path, params, IMAGES)
+    path.unlink()
+    with pytest.raises(CCTError, match=r"there is no such file: put it there with cct import-model$"):
+        require_starting_model(path, params, IMAGES)
+    (tmp_path / "a.keras.dvc").touch()
+    with pytest.raises(CCTError, match=r"there is no such file: dvc pull .*a\.keras\.dvc$"):
+        require_starting_model(path, params, IMAGES)
+
+
+def test_the_check_needs_no_keras():
+    code = "import sys, cct.models.starting, cct.stages.__main__; print({'keras', 'mlflow'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
