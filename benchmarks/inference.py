@@ -1,7 +1,8 @@
 """Images a second of a `.keras` file and of its exports, as `cct.load` computes them.
 
 Each measurement has its own process. Turns alternate, so that a drift of the machine's speed affects all alike. A
-turn's figure is the median of its calls. Ratios compare the files of one turn: median (lowest to highest).
+turn's figure is the median of its calls. Ratios compare the files of one turn: median (lowest to highest). Processor
+time is that of all threads: it says what a call costs where other processes share the machine.
 """
 
 import argparse
@@ -19,11 +20,11 @@ from speed import HERE, here, spread, write
 
 BATCHES = (1, 128)
 FILES = {"keras": "model.keras", "onnx": "model.onnx", "litert": "model.tflite"}
-SECONDS = 4.0  # of calls in one turn
+SECONDS = 3.0  # of calls in one turn
 
 
 def contender(path: Path) -> dict:
-    """The seconds of a call for each batch, of one file in this process."""
+    """The seconds and the seconds of processor time of a call for each batch, of one file in this process."""
     import cct
 
     model = cct.load(path)
@@ -33,11 +34,12 @@ def contender(path: Path) -> dict:
         for _ in range(3):
             model.predict_arrays(images)
         taken: list[float] = []
+        busy = time.process_time()
         while sum(taken) < SECONDS or len(taken) < 5:
             start = time.perf_counter()
             model.predict_arrays(images)
             taken.append(time.perf_counter() - start)
-        found[str(batch)] = statistics.median(taken)
+        found[str(batch)] = [statistics.median(taken), (time.process_time() - busy) / len(taken)]
     return found
 
 
@@ -66,6 +68,11 @@ def run(*words: str) -> str:
     return done.stdout
 
 
+def rate(batch: int, seconds: list[float]) -> float:
+    """Images a second, of the median call."""
+    return round(batch / statistics.median(seconds), 1)
+
+
 def measure(folder: Path, *, turns: int) -> dict:
     """Rows of one model by batch: images a second of each file, and its ratio to Keras."""
     found = [
@@ -77,8 +84,12 @@ def measure(folder: Path, *, turns: int) -> dict:
     for batch in map(str, BATCHES):
         rows[batch] = {
             name: {
-                "images_per_second": round(int(batch) / statistics.median(turn[name][batch] for turn in found), 1),
-                "times_keras": spread(turn["keras"][batch] / turn[name][batch] for turn in found),
+                "images_per_second": rate(int(batch), [turn[name][batch][0] for turn in found]),
+                "times_keras": spread(turn["keras"][batch][0] / turn[name][batch][0] for turn in found),
+                "images_per_processor_second": rate(int(batch), [turn[name][batch][1] for turn in found]),
+                "times_keras_in_processor_time": spread(
+                    turn["keras"][batch][1] / turn[name][batch][1] for turn in found
+                ),
             }
             for name in FILES
         }
