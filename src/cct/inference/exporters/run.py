@@ -68,7 +68,7 @@ def find_data(folder: Path, metadata: ModelMetadata, *, named: bool) -> Data | N
 
 
 def use_tensorflow() -> None:
-    """Choose TensorFlow on the processor: Keras exports from it alone to all formats with a free size of the batch.
+    """Choose TensorFlow on the processor. Keras writes no LiteRT from JAX, and no free size of the batch from PyTorch.
 
     Raises:
         CCTError: this process has Keras on another backend already.
