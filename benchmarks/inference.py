@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from speed import HERE, here, spread, write
 
+from cct.inference.exporters.run import library_versions
+
 BATCHES = (1, 128)
 FILES = {"keras": "model.keras", "onnx": "model.onnx", "litert": "model.tflite"}
 SECONDS = 3.0  # of calls in one turn
@@ -107,8 +109,9 @@ def main() -> None:
     if arguments.contender:
         print(json.dumps(contender(arguments.contender)))
         return
-    load = os.getloadavg()
-    models = {}
+    report = {"kind": "inference"} | here() | {"load_at_start": [round(value, 1) for value in os.getloadavg()]}
+    report |= {"versions": library_versions(), "turns": arguments.turns, "note": arguments.note}
+    models: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("demo", "cct_7_3x1"):
             own = Path(folder, name)
@@ -120,15 +123,11 @@ def main() -> None:
                 random_model(name, path)
             run("-m", "cct.cli", "export", "--model", str(path), "--format", "onnx", "litert")
             models[name] = measure(own, turns=arguments.turns)
+            report |= {"models": models}
+            write(arguments.out, report)  # what is measured stays if the rest is interrupted
             for batch, row in models[name].items():
                 speeds = ", ".join(f"{file} {one['images_per_second']:,}" for file, one in row.items())
                 print(f"{name}, batch {batch}: {speeds} images/s; times Keras {row['onnx']['times_keras']}", flush=True)
-    report = {"kind": "inference"} | here() | {"load_at_start": [round(value, 1) for value in load]}
-    versions = run(
-        "-c", "from cct.inference.exporters.run import library_versions as v; import json; print(json.dumps(v()))"
-    )
-    report |= {"versions": json.loads(versions), "turns": arguments.turns, "note": arguments.note, "models": models}
-    write(arguments.out, report)
 
 
 if __name__ == "__main__":
