@@ -1,7 +1,8 @@
 """Images a second of a `.keras` file and of its exports, as `cct.load` computes them.
 
 Each measurement has its own process. Turns alternate, so that a drift of the machine's speed affects all alike. A
-turn's figure is the median of its calls. Ratios compare the files of one turn: median (lowest to highest).
+turn's figure is the median of its calls. Ratios compare the files of one turn: median (lowest to highest). Processor
+time is that of all threads: it says what a call costs where other processes share the machine.
 """
 
 import argparse
@@ -17,13 +18,15 @@ from pathlib import Path
 import numpy as np
 from speed import HERE, here, spread, write
 
+from cct.inference.exporters.run import library_versions
+
 BATCHES = (1, 128)
 FILES = {"keras": "model.keras", "onnx": "model.onnx", "litert": "model.tflite"}
-SECONDS = 4.0  # of calls in one turn
+SECONDS = 3.0  # of calls in one turn
 
 
 def contender(path: Path) -> dict:
-    """The seconds of a call for each batch, of one file in this process."""
+    """The seconds and the seconds of processor time of a call for each batch, of one file in this process."""
     import cct
 
     model = cct.load(path)
@@ -33,11 +36,12 @@ def contender(path: Path) -> dict:
         for _ in range(3):
             model.predict_arrays(images)
         taken: list[float] = []
+        busy = time.process_time()
         while sum(taken) < SECONDS or len(taken) < 5:
             start = time.perf_counter()
             model.predict_arrays(images)
             taken.append(time.perf_counter() - start)
-        found[str(batch)] = statistics.median(taken)
+        found[str(batch)] = [statistics.median(taken), (time.process_time() - busy) / len(taken)]
     return found
 
 
@@ -66,6 +70,11 @@ def run(*words: str) -> str:
     return done.stdout
 
 
+def rate(batch: int, seconds: list[float]) -> float:
+    """Images a second, of the median call."""
+    return round(batch / statistics.median(seconds), 1)
+
+
 def measure(folder: Path, *, turns: int) -> dict:
     """Rows of one model by batch: images a second of each file, and its ratio to Keras."""
     found = [
@@ -77,8 +86,12 @@ def measure(folder: Path, *, turns: int) -> dict:
     for batch in map(str, BATCHES):
         rows[batch] = {
             name: {
-                "images_per_second": round(int(batch) / statistics.median(turn[name][batch] for turn in found), 1),
-                "times_keras": spread(turn["keras"][batch] / turn[name][batch] for turn in found),
+                "images_per_second": rate(int(batch), [turn[name][batch][0] for turn in found]),
+                "times_keras": spread(turn["keras"][batch][0] / turn[name][batch][0] for turn in found),
+                "images_per_processor_second": rate(int(batch), [turn[name][batch][1] for turn in found]),
+                "times_keras_in_processor_time": spread(
+                    turn["keras"][batch][1] / turn[name][batch][1] for turn in found
+                ),
             }
             for name in FILES
         }
@@ -96,8 +109,9 @@ def main() -> None:
     if arguments.contender:
         print(json.dumps(contender(arguments.contender)))
         return
-    load = os.getloadavg()
-    models = {}
+    report = {"kind": "inference"} | here() | {"load_at_start": [round(value, 1) for value in os.getloadavg()]}
+    report |= {"versions": library_versions(), "turns": arguments.turns, "note": arguments.note}
+    models: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("demo", "cct_7_3x1"):
             own = Path(folder, name)
@@ -109,15 +123,11 @@ def main() -> None:
                 random_model(name, path)
             run("-m", "cct.cli", "export", "--model", str(path), "--format", "onnx", "litert")
             models[name] = measure(own, turns=arguments.turns)
+            report |= {"models": models}
+            write(arguments.out, report)  # what is measured stays if the rest is interrupted
             for batch, row in models[name].items():
                 speeds = ", ".join(f"{file} {one['images_per_second']:,}" for file, one in row.items())
                 print(f"{name}, batch {batch}: {speeds} images/s; times Keras {row['onnx']['times_keras']}", flush=True)
-    report = {"kind": "inference"} | here() | {"load_at_start": [round(value, 1) for value in load]}
-    versions = run(
-        "-c", "from cct.inference.exporters.run import library_versions as v; import json; print(json.dumps(v()))"
-    )
-    report |= {"versions": json.loads(versions), "turns": arguments.turns, "note": arguments.note, "models": models}
-    write(arguments.out, report)
 
 
 if __name__ == "__main__":

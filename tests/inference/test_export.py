@@ -220,6 +220,17 @@ def test_a_float32_file_that_answers_otherwise_is_refused(exported, tmp_path):
     assert row["ties"] == row["labels_differ"] == len(GREYS)
 
 
+def test_a_wrong_file_is_removed(here, monkeypatch, capsys):
+    """So that nobody serves it. The tolerance is so small here that rounding is a mistake."""
+    monkeypatch.setattr("cct.inference.exporters.comparison.LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr("cct.inference.exporters.comparison.require_batches", lambda *given: None)
+    for name in ("onnx", "saved_model"):
+        assert main(["export", "--format", name]) == 1
+        assert "does not compute what Keras does: 0 of 52 labels differ" in capsys.readouterr().err
+    assert [path.name for path in (here / "models").iterdir()] == ["model.keras"]
+    assert not (here / "reports").exists()
+
+
 class Unknown(keras.layers.Layer):
     """A layer of an operator that neither ONNX nor LiteRT has."""
 
