@@ -196,7 +196,7 @@ FILES = [
     Bad("the start of a PNG", _files(image()[:50]), 422, "0.png: damaged: …"),
     Bad("the start of a JPEG", _files(image("JPEG", size=(200, 200))[:-300]), 422, "0.png: damaged: …"),
     Bad("the start of a GIF", _files(image("GIF", size=(200, 200))[:-30]), 422, "0.png: damaged: …"),
-    Bad("the start of a TIFF", _files(image("TIFF", size=(200, 200))[:-300]), 422, "0.png: damaged: …"),
+    Bad("the start of a TIFF", _files(image("TIFF", size=(100, 100))[:-300]), 422, "0.png: damaged: …"),
     Bad("the start of a WebP", _files(image("WEBP", size=(200, 200))[:-30]), 422, "0.png: damaged: …"),
     Bad("one pixel", _files(image(size=(1, 1))), 422, "0.png: 1x1 pixels: too small"),
     Bad("pixels of 32 bits", _files(image("TIFF", "F")), 422, "0.png: damaged: pixels of 32 bits (F) have no known …"),

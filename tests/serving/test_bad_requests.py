@@ -31,7 +31,9 @@ def test_a_bad_request_has_one_sentence(server: Server, bad):
 
 def test_the_table_is_large_and_in_the_documentation():
     assert len(ALL) == len({bad.what for bad in ALL}) >= 40
-    assert filled_page() == PAGE.read_text(encoding="utf-8"), "run PYTHONPATH=tests python tests/serving/bad_requests.py"
+    assert filled_page() == PAGE.read_text(encoding="utf-8"), (
+        "run PYTHONPATH=tests python tests/serving/bad_requests.py"
+    )
 
 
 def test_a_method_that_is_not_allowed_has_those_that_are(server: Server):
