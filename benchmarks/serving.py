@@ -1,9 +1,10 @@
 """`cct serve` against MLflow's server, and ten thousand requests of which some are malformed.
 
-    python benchmarks/serving.py [--model reports/demo/model.keras] [--turns 3] [--out benchmarks/results/serving.json]
+    python benchmarks/serving.py [--model reports/demo/model.keras] [--turns 7] [--out benchmarks/results/serving.json]
 
-Both servers run on this machine in turns, with one process each, and get the same images as the same JSON arrays over
-connections that stay open. The clients run on the same cores. The model is the demo's: run `make demo` and
+Both servers run on this machine, and are loaded in turns. They get the same images as the same JSON arrays over
+connections that stay open. The clients run on the same cores. `cpu_ms` is the server's own processor time of a request,
+which other work on the machine changes least. The model is the demo's: run `make demo` and
 `cct export --model reports/demo/model.keras --format onnx` before.
 """
 
@@ -29,7 +30,7 @@ import load
 import numpy as np
 import psutil
 from PIL import Image
-from speed import here
+from speed import here, spread
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = (1, 16)
@@ -109,45 +110,55 @@ def images_of(model: Path, count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
 
 
-def turn(words: list[str], health: str, requests: list[bytes], *, seconds: float) -> dict[str, dict[str, float]]:
-    """Start a server, and load it with each number of clients for so long: what `load.summary` says."""
-    found = {}
-    with running(words, health=health) as (_, port):
+def turn(pid: int, port: int, requests: list[bytes], *, clients: int, seconds: float) -> dict[str, float]:
+    """Load a server for so long: what `load.summary` says, and the processor time of a request."""
+    begun, used, answers = time.perf_counter(), processor_seconds(pid), []
+    while time.perf_counter() - begun < seconds:
+        answers += load.ask(port, requests, clients=clients)
+    if failed := [answer for answer in answers if answer.status != 200]:
+        sys.exit(f"port {port}: {failed[0]}")
+    used = processor_seconds(pid) - used
+    return load.summary(answers, time.perf_counter() - begun) | {"cpu_ms": round(1000 * used / len(answers), 2)}
+
+
+def processor_seconds(pid: int) -> float:
+    """What a server's processes have used."""
+    process = psutil.Process(pid)
+    return sum(sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)])
+
+
+def compare(model: Path, *, turns: int, seconds: float) -> list[dict[str, Any]]:
+    """Both servers, each loaded in turn while the other one is idle: a row for each number of clients."""
+    images = images_of(model, 50)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        servers = {}
+        for name, words, health, path, key in (
+            ("cct", cct_serve(model), "/health", "/predict", "images"),
+            ("mlflow", mlflow_serve(model, Path(folder)), "/ping", "/invocations", "instances"),
+        ):
+            requests = [load.post(path, json.dumps({key: [one.tolist()]}).encode(), JSON) for one in images]
+            servers[name] = (*stack.enter_context(running(words, health=health)), requests)
+        rows = []
         for clients in CLIENTS:
-            load.ask(port, requests[:50], clients=clients)  # the first ones compile
-            begun, answers = time.perf_counter(), []
-            while time.perf_counter() - begun < seconds:
-                answers += load.ask(port, requests, clients=clients)
-            if failed := [answer for answer in answers if answer.status != 200]:
-                sys.exit(f"{health}: {failed[0]}")
-            found[str(clients)] = load.summary(answers, time.perf_counter() - begun)
-    return found
+            found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
+            for number in range(turns + 1):
+                for name, server in servers.items():
+                    result = turn(*server, clients=clients, seconds=seconds)
+                    print(f"{clients} clients, turn {number}, {name}: {result}", flush=True)
+                    found[name] += [result] if number else []  # the first turn compiles
+            rows.append({"clients": clients} | {name: median_of(results) for name, results in found.items()})
+            rows[-1]["ratio"] = spread(
+                ours["requests_per_second"] / others["requests_per_second"]
+                for ours, others in zip(*found.values(), strict=True)
+            )
+        return rows
 
 
-def compare(model: Path, *, turns: int, seconds: float) -> dict[str, Any]:
-    """Both servers in turns, and the medians over the turns."""
-    images = images_of(model, 200)
-    with tempfile.TemporaryDirectory() as folder:
-        servers = {
-            "cct serve": (cct_serve(model), "/health", "/predict", "images"),
-            "mlflow models serve": (mlflow_serve(model, Path(folder)), "/ping", "/invocations", "instances"),
-        }
-        rows: dict[str, list[dict]] = {name: [] for name in servers}
-        for number in range(turns):
-            for name, (words, health, path, key) in servers.items():
-                requests = [load.post(path, json.dumps({key: [one.tolist()]}).encode(), JSON) for one in images]
-                rows[name].append(turn(words, health, requests, seconds=seconds))
-                print(f"turn {number + 1}, {name}: {rows[name][-1]}", flush=True)
-    return {
-        name: {
-            clients: {
-                key: round(statistics.median(row[clients][key] for row in found), 2)
-                for key in ("requests_per_second", "p50_ms", "p99_ms")
-            }
-            for clients in map(str, CLIENTS)
-        }
-        for name, found in rows.items()
-    } | {"turns": rows}
+def median_of(results: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each value over the turns, and the number of requests in all."""
+    medians = {key: round(statistics.median(result[key] for result in results), 2) for key in results[0]}
+    return medians | {"requests": sum(result["requests"] for result in results)}
 
 
 def mixed_requests(model: Path, count: int) -> tuple[list[bytes], np.ndarray, np.ndarray]:
@@ -229,8 +240,8 @@ def endure(model: Path, count: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=ROOT / "reports/demo/model.keras")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=4, help="of each turn")
     parser.add_argument("--requests", type=int, default=10_000, help="of the part with malformed ones")
     parser.add_argument("--note", default="", help="what else the machine did")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/serving.json")

@@ -3,7 +3,8 @@
     python benchmarks/table.py [--check]
 
 `record.py` and `record_gpu.py` write accuracies. Older ones were written by hand, and their notes say so. `speed.py`
-writes `speed.json`, `fine_tuning.py` writes `fine_tuning.json`, and `record_gpu.py` writes `gpu.json`.
+writes `speed.json`, `fine_tuning.py` writes `fine_tuning.json`, `serving.py` writes `serving.json`, and
+`record_gpu.py` writes `gpu.json`.
 `ablation.json` is a copy of the file that `make ablate` leaves in `reports/ablation/`.
 """
 
@@ -39,6 +40,7 @@ PAGES = {
     "docs/data.md": ("scale",),
     "docs/gpu.md": ("gpu",),
     "docs/fine-tuning.md": ("fine-tuning",),
+    "docs/serve.md": ("serving",),
 }
 DRAWN = "CIFAR-10, JPEG copy"  # the data set in the figure of results
 COLUMNS = (
@@ -269,6 +271,33 @@ def _gain(spread: Mapping[str, float | None]) -> str:
     return f" ({_percent(spread, '+')})" if spread["mean"] or spread["sd"] else ""
 
 
+def serving(measured: Mapping[str, Any]) -> str:
+    """The tables of `cct serve` against MLflow's server and of many requests, from `serving.json`."""
+    columns = ["clients", "server", "requests/s", "median", "99th percentile", "processor time of a request"]
+    lines = []
+    for row in measured["speed"]:
+        for name, title in (("cct", "`cct serve`"), ("mlflow", "`mlflow models serve`")):
+            found = row[name]
+            times = (f"{found[key]:,.3g} ms" for key in ("p50_ms", "p99_ms", "cpu_ms"))
+            lines.append([str(row["clients"]), title, f"{found['requests_per_second']:,.0f}", *times])
+    ratios = " and ".join(
+        f"{row['ratio'][0]:.1f} ({row['ratio'][1]:.1f} to {row['ratio'][2]:.1f}) with {row['clients']}"
+        for row in measured["speed"]
+    )
+    long = measured["endurance"]
+    memory = ", ".join(f"{value:.0f} MB {name}" for name, value in long["memory_mb"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    return (
+        f"{_table(columns, lines)}\n\n"
+        "Requests a second of `cct serve` over those of MLflow's server, median and range of the turns: "
+        f"{ratios} clients.\n\n"
+        f"Then {long['requests']:,} requests from 16 clients, {long['malformed']:,} of them malformed: {long['wrong']} "
+        f"wrong answers. The largest difference from `predict` is {long['largest_difference']:.1g}. "
+        f"Memory: {memory}.\n\n"
+        f"Machine: {measured['cpu']}, {measured['note']}. Versions: Python {measured['python']}, {versions}."
+    )
+
+
 def tables(folder: Path) -> dict[str, str]:
     """Every table by its name.
 
@@ -283,6 +312,7 @@ def tables(folder: Path) -> dict[str, str]:
         "steps": steps(_content(folder / "speed.json")),
         "augmentation": augmentation(_content(folder / "speed.json")),
         "gpu": gpu(_content(folder / "gpu.json")),
+        "serving": serving(_content(folder / "serving.json")),
         "scale": scale(_content(folder / "scale.json")),
         "fine-tuning": fine_tuning(_content(folder / "fine_tuning.json")),
     }

@@ -1,6 +1,6 @@
 """Requests and files that cannot be answered, and what the server says of each.
 
-    python tests/serving/bad_requests.py    # writes the table of docs/serve.md
+    PYTHONPATH=tests python tests/serving/bad_requests.py    # writes the tables of docs/serve.md
 
 In a sentence … stands for any text.
 """
@@ -9,13 +9,15 @@ import base64
 import io
 import json
 import struct
-import sys
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from exchange import chunked, form, request
 from PIL import Image
+
+from cct.markers import fill_markers
+from cct.serving import limits
 
 # Of the server that the tests ask.
 LIMITS = {"body_bytes": 100_000, "images": 4, "pixels": 1_000_000, "head_seconds": 2, "body_seconds": 2}
@@ -194,7 +196,7 @@ FILES = [
     Bad("the start of a PNG", _files(image()[:50]), 422, "0.png: damaged: …"),
     Bad("the start of a JPEG", _files(image("JPEG", size=(200, 200))[:-300]), 422, "0.png: damaged: …"),
     Bad("the start of a GIF", _files(image("GIF", size=(200, 200))[:-30]), 422, "0.png: damaged: …"),
-    Bad("the start of a TIFF", _files(image("TIFF", size=(200, 200))[:-300]), 422, "0.png: damaged: …"),
+    Bad("the start of a TIFF", _files(image("TIFF", size=(100, 100))[:-300]), 422, "0.png: damaged: …"),
     Bad("the start of a WebP", _files(image("WEBP", size=(200, 200))[:-30]), 422, "0.png: damaged: …"),
     Bad("one pixel", _files(image(size=(1, 1))), 422, "0.png: 1x1 pixels: too small"),
     Bad("pixels of 32 bits", _files(image("TIFF", "F")), 422, "0.png: damaged: pixels of 32 bits (F) have no known …"),
@@ -217,8 +219,17 @@ def table() -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    from cct.markers import fill_markers
+def limits_table() -> str:
+    """The limits for people."""
+    lines = ["| `--limit` | default | at most | meaning |", "| --- | --- | --- | --- |"]
+    lines += [f"| `{name}` | {one.default:,} | {one.most:,} | {one.meaning} |" for name, one in limits.LIMITS.items()]
+    return "\n".join(lines)
 
-    PAGE.write_text(fill_markers(PAGE, {"bad requests": table()}), encoding="utf-8")
-    sys.exit()
+
+def filled_page() -> str:
+    """The page docs/serve.md with its tables."""
+    return fill_markers(PAGE, {"bad requests": table(), "limits": limits_table()})
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled_page(), encoding="utf-8")

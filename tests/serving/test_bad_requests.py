@@ -3,12 +3,10 @@
 import re
 
 import pytest
-from bad_requests import ALL, JSON, LIMITS, PAGE, image, table
+from bad_requests import ALL, JSON, LIMITS, PAGE, filled_page, image
 from brightness import bright_probability, brightness_model
 from exchange import post_files, request, send
 from served import Server, served
-
-from cct.markers import fill_markers
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +31,9 @@ def test_a_bad_request_has_one_sentence(server: Server, bad):
 
 def test_the_table_is_large_and_in_the_documentation():
     assert len(ALL) == len({bad.what for bad in ALL}) >= 40
-    text = PAGE.read_text(encoding="utf-8")
-    assert fill_markers(PAGE, {"bad requests": table()}) == text, "run python tests/serving/bad_requests.py"
+    assert filled_page() == PAGE.read_text(encoding="utf-8"), (
+        "run PYTHONPATH=tests python tests/serving/bad_requests.py"
+    )
 
 
 def test_a_method_that_is_not_allowed_has_those_that_are(server: Server):

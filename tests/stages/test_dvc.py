@@ -72,6 +72,7 @@ EDITS = {
     "repository.py": "preprocess train",
     "runtime/*.py": "train evaluate",
     "runtime/machine.py": "preprocess train evaluate",
+    "serving/*.py": "",
     "stages/__main__.py": "",
     "stages/dependencies.py": "",
     "stages/download.py": "download",

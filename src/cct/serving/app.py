@@ -3,21 +3,19 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from cct import __version__
-from cct.evaluation.conformal import percent_of
 from cct.serving import schema
 from cct.serving.metrics import MEDIA_TYPE
 from cct.serving.middleware import Watched
+from cct.serving.queries import parse_query
 from cct.serving.refusals import Refusal, json_response, refusal_response
 from cct.serving.schema_page import schema_page
 from cct.serving.service import Service
@@ -27,22 +25,6 @@ POLICY = (
     "default-src 'none'; img-src 'self' blob: data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-MOST_TOP = 1000
-
-
-def _whole_percent(value: float) -> float:
-    return percent_of(value) / 100
-
-
-Coverage = Annotated[float, AfterValidator(_whole_percent)]
-
-
-class PredictQuery(BaseModel):
-    """What stands behind the question mark of /predict."""
-
-    model_config = ConfigDict(extra="forbid")
-    top: int = Field(5, ge=1, le=MOST_TOP, description="how many classes to list, the most probable first")
-    coverage: Coverage | None = Field(None, description="add the set of classes that holds the true one so often: 0.95")
 
 
 def make_app(service: Service) -> ASGIApp:
@@ -66,8 +48,9 @@ def make_app(service: Service) -> ASGIApp:
 
 def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/predict", **schema.PREDICT)
-    async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+    async def predict(request: Request) -> Response:
         """Predict the class of each image."""
+        query = parse_query(request)
         return json_response({"predictions": await service.predict(request, top=query.top, coverage=query.coverage)})
 
     @app.post("/explain", **schema.EXPLAIN)
@@ -116,12 +99,6 @@ async def _no_route(request: Request, error: HTTPException) -> Response:
     return refusal_response(Refusal(error.status_code, sentence, error.headers))
 
 
-async def _wrong_query(request: Request, error: RequestValidationError) -> Response:
-    names = ", ".join(sorted({str(one["loc"][1])[:80] for one in error.errors()}))
-    allowed = f"top is a whole number from 1 to {MOST_TOP:,}, coverage is 0.01, 0.02, ... 0.99, and there are no others"
-    return refusal_response(Refusal(400, f"in the address, {names} is wrong: {allowed}"))
-
-
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
     """Nobody reads it; metrics count it as nginx does."""
     return Response(status_code=499)
@@ -130,6 +107,5 @@ async def _gone(request: Request, error: ClientDisconnect) -> Response:
 HANDLERS: dict[type[Exception], Any] = {
     Refusal: _refused,
     HTTPException: _no_route,
-    RequestValidationError: _wrong_query,
     ClientDisconnect: _gone,
 }

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from cct.serving.queries import openapi_parameters
+
 DESCRIPTION = "Classifies images with a trained model. Every refusal is a JSON object with one sentence as its error."
 
 
@@ -108,7 +110,7 @@ _BODY = {
 }
 PREDICT: dict[str, Any] = {
     "responses": {200: {"model": Predictions}, **_refusals(400, 408, 413, 415, 422, 500, 503, 504)},
-    "openapi_extra": _BODY,
+    "openapi_extra": {**_BODY, "parameters": openapi_parameters()},
 }
 EXPLAIN: dict[str, Any] = {
     "responses": {200: {"model": Explanation}, **_refusals(400, 408, 409, 413, 415, 422, 500, 503, 504)},

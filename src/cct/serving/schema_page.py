@@ -51,7 +51,8 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
     yield f"<p>{escape(operation.get('description', ''))}</p>"
     for one in operation.get("parameters", []):
         default = one["schema"].get("default")
-        yield f"<p><code>?{escape(one['name'])}={default}</code>: {escape(one.get('description', ''))}.</p>"
+        value = "" if default is None else f"={default}"
+        yield f"<p><code>?{escape(one['name'])}{value}</code>: {escape(one.get('description', ''))}.</p>"
     if body := operation.get("requestBody"):
         yield f"<p>Takes {', '.join(f'<code>{escape(name)}</code>' for name in body['content'])}.</p>"
     if path in EXAMPLES:
