@@ -45,9 +45,9 @@ from cct.training.loop import train_model
 from cct.training.params import TrainParams
 
 ROOT = Path(__file__).parents[1]
-TASK, SIDE = "image_classification", 14  # pixels of a side, half of those of Fashion-MNIST
+TASK, SIDE = "image_classification", 28  # pixels of a side, as those of Fashion-MNIST
 SIZES, BATCH = (5, 20, 50, 10), 25  # training images of a class; images in a batch
-EPOCHS, UPDATES = 12, 20  # an epoch repeats the images until they make so many updates, and validates once
+EPOCHS, UPDATES = 10, 20  # an epoch repeats the images until they make so many updates, and validates once
 RATES, RATE_SEED, RATE_IMAGES = (1e-3, 3e-3), 1000, 10
 BASE = "random weights"
 VARIANTS: dict[str, dict[str, Any]] = {

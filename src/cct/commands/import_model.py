@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _model(text: str) -> Path | str:
     """A file, an address in MLflow, or else a run."""
-    if not text.startswith(SCHEMES) and (text.endswith(".keras") or Path(text).exists()):
+    if not non_empty(text).startswith(SCHEMES) and (text.endswith(".keras") or Path(text).exists()):
         return file_path(text)
-    return non_empty(text)
+    return text
 
 
 def main(arguments: argparse.Namespace) -> None:
