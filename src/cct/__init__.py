@@ -13,10 +13,11 @@ def load(model: "str | os.PathLike[str]") -> "Classifier":
     """Load a trained model, in any folder.
 
     Args:
-        model: a `.keras` file that the pipeline trained, or in MLflow models:/NAME@ALIAS or runs:/RUN_ID/model.
+        model: a `.keras` file that the pipeline trained; an `.onnx` or `.tflite` file or a SavedModel folder that
+            `cct export` wrote; or in MLflow models:/NAME@ALIAS or runs:/RUN_ID/model.
 
     Raises:
-        cct.errors.CCTError: there is no such model.
+        cct.errors.CCTError: there is no such model, or the library that it needs is not installed.
     """
     from cct.inference.classifier import Classifier
     from cct.tracking.model_files import model_file

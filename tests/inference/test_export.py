@@ -220,6 +220,17 @@ def test_a_float32_file_that_answers_otherwise_is_refused(exported, tmp_path):
     assert row["ties"] == row["labels_differ"] == len(GREYS)
 
 
+def test_a_wrong_file_is_removed(here, monkeypatch, capsys):
+    """So that nobody serves it. The tolerance is so small here that rounding is a mistake."""
+    monkeypatch.setattr("cct.inference.exporters.comparison.LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr("cct.inference.exporters.comparison.require_batches", lambda *given: None)
+    for name in ("onnx", "saved_model"):
+        assert main(["export", "--format", name]) == 1
+        assert "does not compute what Keras does: 0 of 52 labels differ" in capsys.readouterr().err
+    assert [path.name for path in (here / "models").iterdir()] == ["model.keras"]
+    assert not (here / "reports").exists()
+
+
 class Unknown(keras.layers.Layer):
     """A layer of an operator that neither ONNX nor LiteRT has."""
 
@@ -230,13 +241,17 @@ class Unknown(keras.layers.Layer):
         return input_shape
 
 
-@pytest.mark.parametrize(("format_name", "suffix"), [("onnx", ".onnx"), ("litert", ".tflite")])
-def test_an_operator_that_a_format_lacks_is_named(format_name, suffix, exported, tmp_path):
-    metadata = model_metadata(exported / "model.keras")
+def unknown_model(exported: Path) -> tuple[keras.Model, ExportFacts]:
     images = keras.Input((8, 6, 3), dtype="uint8")
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1.0)(images))
     model = keras.Model(images, keras.layers.Softmax()(Unknown()(keras.layers.Dense(2)(pooled))))
-    facts = ExportFacts(model=metadata, model_sha256="0" * 64, precision="float32", version="0")
+    metadata = model_metadata(exported / "model.keras")
+    return model, ExportFacts(model=metadata, model_sha256="0" * 64, precision="float32", version="0")
+
+
+@pytest.mark.parametrize(("format_name", "suffix"), [("onnx", ".onnx"), ("litert", ".tflite")])
+def test_an_operator_that_a_format_lacks_is_named(format_name, suffix, exported, tmp_path):
+    model, facts = unknown_model(exported)
     out = tmp_path / f"model{suffix}"
     with pytest.raises(CCTError) as caught:
         EXPORTERS[format_name].write(ExportJob(model, facts, images_of([]), out))
@@ -245,6 +260,21 @@ def test_an_operator_that_a_format_lacks_is_named(format_name, suffix, exported,
         "format, or a model without the operator"
     )
     assert not out.exists()
+
+
+def test_an_operator_that_no_model_of_ours_has_is_named_in_a_saved_model(exported, tmp_path):
+    """TensorFlow could compute it. The check that no program of others runs refuses it."""
+    model, facts = unknown_model(exported)
+    out = tmp_path / "saved_model"
+    EXPORTERS["saved_model"].write(ExportJob(model, facts, images_of([]), out))
+    with pytest.raises(CCTError, match=r"has operators that no model of this project has \(Erfinv, .*Tanh\)"):
+        cct.load(out)
+
+
+def test_a_model_without_names_of_classes_is_refused(here, capsys):
+    save_model(load_model(here / "models/model.keras"), here / "bare.keras")
+    assert main(["export", "--format", "onnx", "--model", "bare.keras"]) == 1
+    assert "does not say what its outputs mean, as an imported checkpoint" in capsys.readouterr().err
 
 
 def test_a_second_saved_model_replaces_the_first(tmp_path):

@@ -101,7 +101,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--model", type=non_empty, metavar="MODEL",
-        help="a .keras file, models:/NAME@champion or runs:/RUN_ID/model (default: models/model.keras)",
+        help="a .keras file, one that cct export made of it, models:/NAME@champion or runs:/RUN_ID/model "
+        "(default: models/model.keras)",
     )  # fmt: skip
     which.add_argument("--run", type=non_empty, metavar="RUN_ID", help="the model of a run, as the MLflow UI shows it")
 

@@ -19,6 +19,10 @@ LARGEST_DIFFERENCE = 1e-3  # of two probabilities in float32
 LEAST_TURNS, MOST_SECONDS = 5, 3.0  # of a measurement of latency
 
 
+class ComparisonError(ExportError):
+    """An exported file does not compute what Keras does."""
+
+
 class Reference(NamedTuple):
     """What Keras answers, and the images.
 
@@ -40,7 +44,7 @@ def compare(path: Path, reference: Reference, *, precision: str) -> dict[str, An
         file, bytes, largest_difference, labels_differ, ties, accuracy (None without labels), and the latencies.
 
     Raises:
-        ExportError: the file takes no batch of another size, or in float32 its labels are not Keras's.
+        ComparisonError: the file takes no batch of another size, or in float32 its labels are not Keras's.
     """
     runtime = open_model(path)
     require_batches(runtime, reference.inputs, path)
@@ -58,9 +62,9 @@ def compare(path: Path, reference: Reference, *, precision: str) -> dict[str, An
     }
     wrong = int((differ_n & ~tie_n).sum())
     if precision == "float32" and (wrong or row["largest_difference"] > LARGEST_DIFFERENCE):
-        raise ExportError(
+        raise ComparisonError(
             f"{path} does not compute what Keras does: {wrong} of {len(given_nk):,} labels differ, and probabilities "
-            f"by up to {row['largest_difference']:.2g}. Do not use it, and report this model"
+            f"by up to {row['largest_difference']:.2g}. It is removed: report this model"
         )
     return row
 
@@ -69,7 +73,7 @@ def require_batches(runtime: Runtime, inputs: np.ndarray, path: Path) -> None:
     """Refuse an export whose answers depend on the size of the batch.
 
     Raises:
-        ExportError: it takes no such batch, or answers otherwise.
+        ComparisonError: it takes no such batch, or answers otherwise.
     """
     some = np.resize(inputs, (max(BATCHES), *inputs.shape[1:]))
     whole = runtime.probabilities(some)
@@ -77,9 +81,11 @@ def require_batches(runtime: Runtime, inputs: np.ndarray, path: Path) -> None:
         try:
             found = runtime.probabilities(some[:size])
         except Exception as error:  # each runtime has its own
-            raise ExportError(f"{path} takes no batch of {size} inputs: {error}") from error
+            raise ComparisonError(f"{path} takes no batch of {size} inputs, and is removed: {error}") from error
         if found.shape != (size, runtime.outputs) or np.abs(found - whole[:size]).max() > LARGEST_DIFFERENCE:
-            raise ExportError(f"{path} answers otherwise in a batch of {size} inputs: report this model")
+            raise ComparisonError(
+                f"{path} answers otherwise in a batch of {size} inputs, and is removed: report this model"
+            )
 
 
 def margins(probabilities_nk: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from cct.files import write_atomically
 from cct.inference.exported import KEY
 from cct.inference.exporters.base import ExportJob, lacks_operators
 from cct.inference.exporters.graph import OUTPUT
+from cct.inference.exporters.onnx_pooling import fold_padding
 from cct.inference.runtimes.base import require_package
 from cct.runtime.backend import quiet_library
 
@@ -39,7 +40,7 @@ def export_onnx(job: ExportJob) -> None:
         model = onnx.load(path)
         lacking = {node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)}
         if not lacking:
-            model = PRECISIONS[job.facts.precision](_named(model), job.samples, Path(folder))
+            model = PRECISIONS[job.facts.precision](fold_padding(_named(model)), job.samples, Path(folder))
     if lacking:
         raise lacks_operators("onnx", lacking)
     onnx.helper.set_model_props(model, {KEY: job.facts.model_dump_json(exclude_none=True)})

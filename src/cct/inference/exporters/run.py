@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,15 @@ from cct.data.store import read_meta, read_split
 from cct.files import sha256_of_file
 from cct.inference.exported import ExportFacts
 from cct.inference.exporters.base import CALIBRATION_IMAGES, ExportError, ExportJob
-from cct.inference.exporters.comparison import BATCHES, Reference, accuracy, compare, latencies, size_of
+from cct.inference.exporters.comparison import (
+    BATCHES,
+    ComparisonError,
+    Reference,
+    accuracy,
+    compare,
+    latencies,
+    size_of,
+)
 from cct.inference.exporters.registry import EXPORTERS
 from cct.models.metadata import ModelMetadata, model_metadata
 from cct.runtime.backend import import_keras
@@ -59,7 +68,7 @@ def find_data(folder: Path, metadata: ModelMetadata, *, named: bool) -> Data | N
 
 
 def use_tensorflow() -> None:
-    """Choose TensorFlow on the processor: Keras exports from it alone to all formats with a free size of the batch.
+    """Choose TensorFlow on the processor. Keras writes no LiteRT from JAX, and no free size of the batch from PyTorch.
 
     Raises:
         CCTError: this process has Keras on another backend already.
@@ -119,9 +128,13 @@ def export_model(
     for format_name, precision, out in wanted:
         facts = ExportFacts(model=metadata, model_sha256=sha256, precision=precision, version=cct.__version__)
         samples = _samples(data, format_name) if precision == "int8" else reference.inputs[:0]
-        EXPORTERS[format_name].write(ExportJob(model, facts, samples, out))
         name = f"{format_name}_{precision}"
-        rows[name] = compare(out, reference, precision=precision)
+        try:
+            EXPORTERS[format_name].write(ExportJob(model, facts, samples, out))
+            rows[name] = compare(out, reference, precision=precision)
+        except ComparisonError:
+            remove(out)  # so that nobody serves it
+            raise
         done(name, rows[name])
     return {
         "model": {"file": path.name, "sha256": sha256, "trained_on": metadata.trained_on[-1]},
@@ -129,9 +142,17 @@ def export_model(
         if data
         else None,
         "machine": {"cpu": cpu_info()["model"], "cores": cpu_cores(), "python": platform.python_version()},
-        "versions": _versions(),
+        "versions": library_versions(),
         "rows": rows,
     }
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _reference(model: Any, data: Data | None) -> Reference:
@@ -165,7 +186,7 @@ def _samples(data: Data | None, format_name: str) -> np.ndarray:
     return np.asarray(inputs[:: max(1, len(inputs) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES])
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
         try:
