@@ -289,10 +289,10 @@ def serving(measured: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
     return (
         f"{_table(columns, lines)}\n\n"
-        "Requests a second of `cct serve` over those of MLflow's server, median and range of the turns: "
+        "`cct serve` answers more requests a second, by these factors (median and range of the turns): "
         f"{ratios} clients.\n\n"
-        f"Then {long['requests']:,} requests from 16 clients, {long['malformed']:,} of them malformed: {long['wrong']} "
-        f"wrong answers. The largest difference from `predict` is {long['largest_difference']:.1g}. "
+        f"Then 16 clients sent {long['requests']:,} requests, {long['malformed']:,} of them malformed. Wrong answers: "
+        f"{long['wrong']}. The largest difference from `predict` is {long['largest_difference']:.1g}. "
         f"Memory: {memory}.\n\n"
         f"Machine: {measured['cpu']}, {measured['note']}. Versions: Python {measured['python']}, {versions}."
     )

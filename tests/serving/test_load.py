@@ -27,12 +27,12 @@ def test_good_requests_are_answered_right_and_bad_ones_refused(model):
 
 
 def test_the_check_finds_wrong_answers(model, monkeypatch):
-    """A server with another model is wrong in nearly all good requests, and in no bad one."""
+    """A server with another model is wrong in all good requests but those between the classes, and in no bad one."""
     other = brightness_model(model.with_name("other.keras"), classes=["bright", "dark"])
     command = serving.cct_serve
     monkeypatch.setattr(serving, "cct_serve", lambda path: command(other))
     found = serving.endure(model, 60)
-    assert found["requests"] - found["malformed"] == found["wrong"] > 40
+    assert found["requests"] - found["malformed"] >= found["wrong"] > 40
 
 
 def test_both_servers_are_measured(model):
