@@ -102,7 +102,8 @@ def test_an_experiment_in_another_folder_starts_from_the_same_weights(finished):
 def changed_by_dvc(clone: Clone) -> list:
     """What changed before `train` as DVC sees it. A repository object remembers what it has read."""
     with dvc.repo.Repo(str(clone.path)) as repository:
-        return repository.status().get("train", [])
+        named = {name.rpartition(":")[2]: changes for name, changes in repository.status().items()}
+    return named.get("train", [])
 
 
 def test_dvc_sees_another_content(finished):
