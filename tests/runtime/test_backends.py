@@ -83,8 +83,8 @@ def test_backends_agree(name, folder):
 
 @pytest.mark.skipif("jax" not in BACKENDS, reason="JAX is not installed: make test-services")
 def test_training_does_on_jax_what_it_does_on_tensorflow():
-    """Averages beside the raw weights, accumulation, class weights, frozen parts, a rate for each layer, and killed runs
-    that end in the same bits."""
+    """Averages beside the raw weights, accumulation, class weights, frozen parts, rates by layer, and killed runs that
+    end in the same bits."""
     folder = Path(__file__).parents[1] / "training"
     words = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(folder)]
     words += ["-k", "averag or accumulated or killed_run or class_weights or frozen_weights or own_rate or fine_tuning"]
