@@ -98,7 +98,7 @@ def test_the_representatives_have_every_choice_that_a_name_can_make():
         assert choices(name=name) <= covered, name
 
 
-@pytest.mark.services
+@pytest.mark.exports
 @pytest.mark.parametrize("name", NAMES)
 def test_every_named_model_exports_to_onnx(name, tmp_path):
     keras_file = saved(tmp_path, name=name, num_layers=1)
