@@ -26,6 +26,7 @@ FACTS = {
     "classes": [f"class {k}" for k in range(10)],
     "input": {"shape": [32, 32, 3], "resize": "crop", "background": "white"},
     "temperature": 0.5,
+    "set_thresholds": [1 - percent / 100 for percent in range(1, 100)],
     "trained_on": [{"backend": "tensorflow"}],
 }
 # Each operator of the family is in one of these. An encoder layer is the same graph for any width and number of heads.
