@@ -53,6 +53,12 @@ def test_images_are_treated_as_in_training(model, tmp_path):
         np.testing.assert_array_equal(model.predict(image).probabilities, expected.probabilities)
 
 
+@pytest.mark.parametrize("wrong", [5, None, {"a": 1}, {1}, 2.5])
+def test_what_is_no_input_is_named(model, wrong):
+    with pytest.raises(CCTError, match=f"{type(wrong).__name__}: give a path"):
+        model.predict(wrong)
+
+
 def test_a_batch_is_more_than_one_call_of_the_model(model):
     images = np.zeros((300, 8, 6, 3), np.uint8)
     images[290:] = 255

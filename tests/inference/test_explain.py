@@ -53,6 +53,11 @@ def test_a_model_without_attention_is_refused(folder, tmp_path):
         model.explain(folder / "a.png")
 
 
+def test_nothing_is_not_explained(folder):
+    with pytest.raises(CCTError, match="nothing to explain"):
+        cct.load(folder / "model.keras").explain([])
+
+
 def test_too_many_images_are_refused_before_the_model_is_loaded(folder, tmp_path, capsys):
     for number in range(51):
         (tmp_path / f"{number}.png").write_bytes((folder / "a.png").read_bytes())

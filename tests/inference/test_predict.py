@@ -70,6 +70,13 @@ def test_a_prediction_below_the_threshold_is_marked(predict):
     assert [line.endswith("(unsure)") for line in out.splitlines()] == [False, False, True]
 
 
+def test_a_pattern_of_all_depths_names_each_file_once(predict):
+    """Not again as a part of its folder."""
+    _, out, _ = predict("photos/**", "--jsonl")
+    files = [json.loads(line)["file"] for line in out.splitlines()]
+    assert sorted(files) == ["photos/a/1.png", "photos/a/2.png", "photos/b c.png", "photos/notes.txt"]
+
+
 def test_sets_have_the_coverage(predict):
     """The threshold of the test model is one minus the coverage. Its probabilities are at most 0.72."""
     code, out, _ = predict("photos", "--coverage", "0.6")

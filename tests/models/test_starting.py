@@ -1,5 +1,6 @@
 """What a model's file says of its architecture, without Keras, and which files a training cannot start from."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -62,6 +63,35 @@ def test_another_task_and_other_files_are_refused(tmp_path):
     (tmp_path / "a.keras.dvc").touch()
     with pytest.raises(CCTError, match=r"there is no such file: dvc pull .*a\.keras\.dvc$"):
         require_starting_model(path, params, IMAGES)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"config": 5}', b"\xff", b"{}", b'{"config": {"layers": [1]}}'])
+def test_a_damaged_configuration_is_a_sentence(content, tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", content)
+        file.writestr("metadata.json", content)
+    with pytest.raises(CCTError, match="is not a model of this project"):
+        stored_model(path)
+    whole = bytearray(path.read_bytes())
+    whole[40:60] = bytes(20)
+    path.write_bytes(whole)
+    with pytest.raises(CCTError, match="is not a model of this project"):
+        stored_model(path)
+
+
+def test_a_model_of_no_width_is_a_sentence(tmp_path):
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "images", "batch_shape": [None, 8, 8, 3]}},
+        {"class_name": "PatchTokenizer", "config": {"name": "tokenizer", "embed_dim": 0, "patch_size": 4}},
+        {"class_name": "EncoderBlock", "config": {"name": "encoder_0", "hidden_dim": 8}},
+        {"class_name": "Dense", "config": {"name": "head", "units": 2}},
+    ]
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", json.dumps({"config": {"layers": layers}}))
+    with pytest.raises(CCTError, match="is not a model of this project"):
+        stored_model(path)
 
 
 def test_the_check_needs_no_keras():

@@ -180,6 +180,13 @@ BODIES = [
     Bad("a pixel of 30 digits", _json({"images": [[[10**30]]]}), 422, "image 0: its pixels are not numbers"),
     Bad("a text as a pixel", _json({"images": [[["7"]]]}), 422, "image 0: its pixels are not numbers"),
     Bad("`true` as a pixel", _json({"images": [[[True]]]}), 422, "image 0: its pixels are not numbers"),
+    Bad("`true` among numbers", _json({"images": [[[True, 1]]]}), 422, "image 0: its pixels are not numbers"),
+    Bad(
+        "a long text among numbers",
+        _json({"images": [[["a" * 20_000, *[1] * 2000]]]}),
+        422,
+        "image 0: its pixels are not numbers",
+    ),
     Bad("an image without pixels", _json({"images": [[]]}), 422, SHAPE.format("(0,)")),
     Bad("one row alone", _json({"images": [[1, 2, 3]]}), 422, SHAPE.format("(3,)")),
     Bad("two channels", _json({"images": [[[[1, 2]]]]}), 422, SHAPE.format("(1, 1, 2)")),

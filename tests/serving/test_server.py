@@ -5,6 +5,7 @@ import io
 import json
 import re
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +186,12 @@ def test_the_interface_is_described_without_an_outside_address(server: Server):
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert not re.search(r"https?://(?!www\.w3\.org)|src=['\"]//|@import|url\(", text), path
     assert all(path in text for path in openapi["paths"])
+
+
+def test_a_bug_is_a_sentence_for_the_client_and_a_traceback_in_the_log(folder, tmp_path):
+    with served(folder / "model.keras", tmp_path, script=Path(__file__).parent / "failing.py") as failing:
+        body = json.dumps({"images": [[[255, 0]] * 8]}).encode()
+        answer = send(failing.port, request("POST", "/predict", body, Content_Type="application/json"))
+        assert (answer.status, answer.json) == (500, {"error": "the server failed; its log says why"})
+        assert send(failing.port, request("GET", "/health")).status == 200
+        assert "MemoryError: too much" in failing.log.read_text()

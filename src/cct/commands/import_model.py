@@ -41,7 +41,8 @@ def _model(text: str) -> Path | str:
 def main(arguments: argparse.Namespace) -> None:
     with _opened(arguments.model) as (path, origin):
         facts, stored, sha256 = read_metadata(path), stored_model(path), sha256_of_file(path)
-        name = arguments.name or origin or facts.get("data", {}).get("name") or path.stem
+        data = facts.get("data")
+        name = arguments.name or origin or (data.get("name") if isinstance(data, dict) else None) or path.stem
         target = _copy(path, FOLDER / f"{_plain(name)}-{sha256[:SHOWN]}.keras")
     run_dvc("add", "--quiet", str(target))
     pointer = f"{target}.dvc"

@@ -146,7 +146,9 @@ class Classifier:
 
     def explain(self, inputs: Any) -> Explanations:
         """What the model looked at, in the inputs of `predict`. The model is a `.keras` file."""
-        return self.explain_arrays(self.reader.arrays(_as_sequence(inputs)))
+        if not len(items := _as_sequence(inputs)):
+            raise CCTError("there is nothing to explain: give at least one input")
+        return self.explain_arrays(self.reader.arrays(items))
 
     def explain_arrays(self, arrays: np.ndarray) -> Explanations:
         """As `explain`, of arrays (n, ...) that are the model's inputs already. n is at least 1."""
@@ -159,4 +161,6 @@ def _as_sequence(inputs: Any) -> Sequence[Any]:
         return inputs if inputs.ndim == 4 else [inputs]
     if isinstance(inputs, str | bytes | bytearray | os.PathLike) or hasattr(inputs, "getexif"):
         return [inputs]
-    return list(inputs) if isinstance(inputs, Iterator) else inputs
+    if isinstance(inputs, Iterator) or hasattr(inputs, "tolist"):  # such as a column of pandas
+        return list(inputs)
+    return inputs if isinstance(inputs, Sequence) else [inputs]

@@ -2,6 +2,7 @@
 
 import glob
 import itertools
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -44,7 +45,9 @@ def list_files(names: Sequence[str]) -> list[tuple[str, list[str] | None]]:
         if name == STANDARD_INPUT:
             found.append((name, None))
             continue
-        paths = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))
+        paths = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
+        if "**" in name:  # which also fits the folders of the files
+            paths = [path for path in paths if not os.path.isdir(path)]
         if not paths:
             raise CCTError(f"{name}: there is no such file or folder, and no pattern that fits one")
         found += [(path, _inside(Path(path))) for path in paths]

@@ -11,6 +11,7 @@ from cct.errors import CCTError
 from cct.params import ParamsError, Section, parse
 
 KEY = "cct"  # in the file's metadata.json
+LARGEST = 1 << 26  # bytes of a JSON file in a model's file
 
 
 class ModelMetadata(Section):
@@ -36,13 +37,24 @@ def read_metadata(path: Path) -> dict[str, Any]:
         CCTError: the file is no `.keras` file.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            found = json.loads(file.read("metadata.json")).get(KEY)
-            return found if isinstance(found, dict) else {}
+        found = read_json(path, "metadata.json").get(KEY)
+        return found if isinstance(found, dict) else {}
     except FileNotFoundError as error:
         raise CCTError(f"{path} is not there: give a .keras file, or make one with dvc repro") from error
-    except (OSError, ValueError, KeyError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except Exception as error:  # any error that a crafted or damaged file causes
         raise CCTError(f"{path} is not a model of this project: {error}") from error
+
+
+def read_json(path: Path, name: str) -> Any:
+    """The value of a JSON file in a `.keras` file. A damaged or crafted file may raise anything.
+
+    Raises:
+        ValueError: it unpacks to more than `LARGEST` bytes.
+    """
+    with zipfile.ZipFile(path) as file:
+        if (size := file.getinfo(name).file_size) > LARGEST:
+            raise ValueError(f"its {name} has {size:,} bytes")
+        return json.loads(file.read(name))
 
 
 def model_metadata(path: Path) -> ModelMetadata:

@@ -1,8 +1,6 @@
 """Checks the model that a training starts from, `train.init_from`, before any work. It needs no Keras."""
 
-import json
 import shlex
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +8,7 @@ from typing import Any, NamedTuple
 from cct.errors import CCTError
 from cct.models.architectures import MODEL_NAMES as NAMES
 from cct.models.architectures import Architecture, ModelParams, resolve_architecture
-from cct.models.metadata import read_metadata
+from cct.models.metadata import read_json, read_metadata
 
 FOLDER = Path("pretrained")  # the only folder of such models, a dependency of `train`
 POOLINGS = {"SequencePool": "sequence", "FirstToken": "class_token", "GlobalAveragePooling1D": "mean"}
@@ -85,12 +83,11 @@ def stored_model(path: Path) -> StoredModel:
         CCTError: the file is not one of Keras.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            layers = json.loads(file.read("config.json"))["config"]["layers"]
+        layers = read_json(path, "config.json")["config"]["layers"]
         configs = {layer["config"]["name"]: (layer["class_name"], layer["config"]) for layer in layers}
         inputs = next(config for kind, config in configs.values() if kind == "InputLayer")
         return StoredModel(_stored_fields(configs), tuple(inputs["batch_shape"][1:]), configs["head"][1]["units"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError, StopIteration, zipfile.BadZipFile) as error:
+    except Exception as error:  # any error that a crafted or damaged file causes
         raise CCTError(f"{path} is not a model of this project: it has no configuration of one ({error!r})") from error
 
 

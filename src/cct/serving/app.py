@@ -104,8 +104,14 @@ async def _gone(request: Request, error: ClientDisconnect) -> Response:
     return Response(status_code=499)
 
 
+async def _failed(request: Request, error: Exception) -> Response:
+    """A bug. `Watched` logs it, because Starlette raises the error again after this response."""
+    return refusal_response(Refusal(500, "the server failed; its log says why"))
+
+
 HANDLERS: dict[type[Exception], Any] = {
     Refusal: _refused,
     HTTPException: _no_route,
     ClientDisconnect: _gone,
+    Exception: _failed,
 }

@@ -15,6 +15,8 @@ from cct.errors import one_line
 from cct.serving.limits import Limits
 from cct.serving.refusals import Refusal
 
+MOST_DEPTH = 3  # of lists: rows, columns, channels
+
 
 class SentImage(NamedTuple):
     """An image of a request.
@@ -156,6 +158,7 @@ def _from_base64(text: str) -> bytes:
 
 def _from_rows(rows: list[Any]) -> np.ndarray:
     """Pixels (height, width) or (height, width, channels), uint8. A plain cast would turn 0.5 and 256 into 0."""
+    _require_numbers(rows)
     try:
         values = np.array(rows)
     except (ValueError, OverflowError) as error:  # rows of different lengths, or nested too deeply
@@ -165,6 +168,18 @@ def _from_rows(rows: list[Any]) -> np.ndarray:
     if not ((values >= 0) & (values <= 255) & (values == np.floor(values))).all():
         raise ImageError("its pixels are not whole numbers from 0 to 255")
     return values.astype(np.uint8)
+
+
+def _require_numbers(rows: list[Any], depth: int = 1) -> None:
+    """Refuse other values before NumPy sees them: one long text would make each number as long."""
+    if depth > MOST_DEPTH:
+        raise ImageError("its rows of pixels have different lengths or depths")
+    for kind in {type(item) for item in rows}:
+        if kind is not list and kind not in (int, float):  # bool is not int here
+            raise ImageError("its pixels are not numbers")
+    for item in rows:
+        if isinstance(item, list):
+            _require_numbers(item, depth + 1)
 
 
 # By media type. The page docs/serve.md describes each.
