@@ -264,6 +264,20 @@ def files_written(path: Path) -> None:
     (path / "assets.extra/cct.json").write_text(keep)
 
 
+def files_written_as_savers(path: Path) -> None:
+    """The same, with its functions under the names of those that save weights, which nothing but its objects names."""
+    from google.protobuf import text_format
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    files_written(path)
+    model = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    names = [function.signature.name for function in model.meta_graphs[0].graph_def.library.function]
+    text = text_format.MessageToString(model)
+    for place, name in enumerate(sorted(names, key=len, reverse=True)):
+        text = text.replace(f'"{name}"', f'"__inference__traced_save_{place}"')
+    (path / "saved_model.pb").write_bytes(text_format.Parse(text, saved_model_pb2.SavedModel()).SerializeToString())
+
+
 def of_tensorflow_1(path: Path) -> None:
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -289,6 +303,7 @@ HOSTILE_SAVED_MODEL = [
     (lambda path: (path / "saved_model.pb").write_bytes(b"\xff" * 100), "is no SavedModel, or is cut off"),
     (lambda path: (path / "saved_model.pb").write_bytes(b""), "is a SavedModel of TensorFlow 1, or has several graphs"),
     (of_tensorflow_1, "is a SavedModel of TensorFlow 1, or has several graphs"),
+    (files_written_as_savers, r"has operators that no model of this project has \(a function that saves"),
     (files_written, r"has operators that no model of this project has \(.*WriteFile\), and a SavedModel is a program"),
 ]
 

@@ -72,7 +72,7 @@ def operators(path: Path) -> set[str]:
     TensorFlow also writes a function that saves the weights, and one that restores them. Loading calls neither.
 
     Raises:
-        CCTError: its graph cannot be read, or another function calls one of these two.
+        CCTError: its graph cannot be read, or another function or an object names one of these two.
     """
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -86,14 +86,23 @@ def operators(path: Path) -> set[str]:
     # TensorFlow runs the graph of a file without objects, which version 1 wrote, while it loads it.
     if len(model.meta_graphs) != 1 or not model.meta_graphs[0].HasField("object_graph_def"):
         raise CCTError(f"{path} is a SavedModel of TensorFlow 1, or has several graphs, which cct export never writes")
-    functions = [function for graph in model.meta_graphs for function in graph.graph_def.library.function]
-    found = set()
+    graph = model.meta_graphs[0]
+    functions = graph.graph_def.library.function
+    found = {"a function that saves" for name in _named_functions(graph.object_graph_def) if name.startswith(SAVERS)}
     for node in (node for f in functions if not f.signature.name.startswith(SAVERS) for node in f.node_def):
         called = [
             name for value in node.attr.values() for name in (value.func.name, *(f.name for f in value.list.func))
         ]
         found.add("a function that saves" if any(name.startswith(SAVERS) for name in called) else node.op)
     return found
+
+
+def _named_functions(objects: Any) -> set[str]:
+    """The functions that the objects of a SavedModel name, such as its signatures. Loading makes them callable."""
+    names = set(objects.concrete_functions)
+    for node in objects.nodes:
+        names.update(node.function.concrete_functions, [node.bare_concrete_function.concrete_function_name])
+    return names
 
 
 def _require_known_operators(path: Path) -> None:
