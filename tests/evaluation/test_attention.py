@@ -36,7 +36,7 @@ def test_a_layer_that_attends_to_all_tokens_alike_spreads_half_of_each_share():
     maps = attention_maps(model, random_images(3))
     after_one = maps.pooling_bn / 2 + 1 / 32
     np.testing.assert_allclose(maps.rollout_bln[:, 1], after_one, rtol=1e-5)
-    np.testing.assert_allclose(maps.relevance_bn, after_one / 2 + 1 / 32, rtol=1e-5)
+    np.testing.assert_allclose(maps.rollout_bln[:, 0], after_one / 2 + 1 / 32, rtol=1e-5)
     assert np.ptp(maps.pooling_bn) > 0
 
 
@@ -46,7 +46,7 @@ def test_a_class_token_starts_with_the_whole_share_and_is_left_out():
     maps = attention_maps(model, random_images(2))
     stream = keras.Model(model.inputs[0], block.input)(random_images(2))
     row_bn = keras.ops.convert_to_numpy(block.attention.attention_weights(block.norm_1(stream))).mean(axis=1)[:, 0, 1:]
-    np.testing.assert_allclose(maps.relevance_bn, row_bn / row_bn.sum(axis=-1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(maps.rollout_bln[:, 0], row_bn / row_bn.sum(axis=-1, keepdims=True), rtol=1e-5)
 
 
 def test_the_pooling_is_the_models_own():

@@ -11,6 +11,8 @@ from cct.repository import repository_root
 if TYPE_CHECKING:
     from cct.inference.classifier import Classifier
 
+BROKEN = 3  # the exit code where a file could not be used
+
 
 def whole_number(most: int) -> Callable[[str], int]:
     """The type of a whole number from 1 to `most`."""
@@ -129,9 +131,8 @@ def model_name(arguments: argparse.Namespace) -> str:
     if not arguments.run:
         return arguments.model or str(repository_root() / MODEL)
     from cct.repository import require_repository
-    from cct.tracking.store import Store, explained_errors
+    from cct.tracking.model_files import model_of_run
 
     require_repository()
-    with explained_errors():
-        store = Store()
-        return f"models:/{store.require_model(store.get(arguments.run))}"
+    address, _ = model_of_run(arguments.run)
+    return address

@@ -5,12 +5,11 @@ import logging
 import sys
 from pathlib import Path
 
-from cct.commands.arguments import add_model, load_classifier, non_empty
+from cct.commands.arguments import BROKEN, add_model, load_classifier, non_empty
 from cct.errors import CCTError
 
 log = logging.getLogger(__name__)
 
-BROKEN = 3  # the exit code where a file could not be used
 MAX_IMAGES, DPI = 50, 100  # of the figure
 
 

@@ -17,7 +17,7 @@ from cct.files import sha256_of_file, write_atomically
 from cct.models.metadata import read_metadata
 from cct.models.starting import FOLDER, stored_model
 from cct.repository import git, repository_root
-from cct.tracking.model_files import SCHEMES, model_file
+from cct.tracking.model_files import SCHEMES, model_file, model_of_run
 
 SHOWN = 8  # digits of the sha256 in a file's name
 
@@ -64,7 +64,7 @@ def _opened(model: Path | str) -> Iterator[tuple[Path, str | None]]:
     if isinstance(model, Path):
         yield model, None
         return
-    address, name = (model, _registered_name(model)) if model.startswith(SCHEMES) else _of_run(model)
+    address, name = (model, _registered_name(model)) if model.startswith(SCHEMES) else model_of_run(model)
     with model_file(address) as path:
         yield path, name
 
@@ -72,16 +72,6 @@ def _opened(model: Path | str) -> Iterator[tuple[Path, str | None]]:
 def _registered_name(address: str) -> str | None:
     found = re.fullmatch(r"models:/([^/@]+)[/@].*", address)
     return found and found[1]
-
-
-def _of_run(run_id: str) -> tuple[str, str]:
-    """The address in MLflow of the model that a run logged, and the run's name."""
-    from cct.tracking.store import Store, explained_errors
-
-    with explained_errors():
-        store = Store()
-        run = store.get(run_id)
-        return f"models:/{store.require_model(run)}", run.info.run_name
 
 
 def _plain(name: str) -> str:

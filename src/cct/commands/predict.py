@@ -8,11 +8,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from cct.commands.arguments import add_model, coverage, load_classifier, non_empty, probability, whole_number
+from cct.commands.arguments import BROKEN, add_model, coverage, load_classifier, non_empty, probability, whole_number
 from cct.errors import CCTError
 from cct.log import ROOT
 
-BROKEN = 3  # the exit code where a file could not be used
 NAME_WIDTH = 60  # characters of a file's name in the table
 
 

@@ -25,11 +25,6 @@ class AttentionMaps(NamedTuple):
     rollout_bln: np.ndarray
     pooling_bn: np.ndarray | None
 
-    @property
-    def relevance_bn(self) -> np.ndarray:
-        """The share of the tokenizer's tokens."""
-        return self.rollout_bln[:, 0]
-
 
 def attention_maps(model: keras.Model, inputs: np.ndarray) -> AttentionMaps:
     """Attention rollout from the output back to the tokens.

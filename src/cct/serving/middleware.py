@@ -1,4 +1,4 @@
-"""What every response passes: it is counted, its request is read to the end, and no traceback leaves the server."""
+"""What every response passes: it is counted, its request is read to the end, and a bug's traceback goes to the log."""
 
 import asyncio
 import logging
@@ -8,7 +8,6 @@ from collections.abc import Collection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cct.serving.metrics import Metrics
-from cct.serving.refusals import Refusal, refusal_response
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # others are counted as "other"
 # How much more of a request that is refused is read. A client that is still sending often misses the response.
@@ -34,9 +33,6 @@ class Watched:
             await self.app(scope, exchange.receive, exchange.send)
         except Exception:
             log.exception("%s %s failed; this is a bug", scope["method"], scope["path"])
-            if not exchange.status:
-                failed = refusal_response(Refusal(500, "the server failed; its log says why"))
-                await failed(scope, exchange.receive, exchange.send)
         seconds = time.perf_counter() - begun
         route = scope["path"] if scope["path"] in self.routes else "other"
         method = scope["method"] if scope["method"] in METHODS else "other"

@@ -8,8 +8,6 @@ from cct.inference.classifier import Classifier
 from cct.inference.runtimes.onnx_model import onnx_beside
 
 KERAS = ".keras"
-# What computes a file, by its suffix.
-RUNTIMES = {KERAS: "Keras", ".onnx": "ONNX Runtime", ".tflite": "LiteRT", "": "TensorFlow"}
 
 
 class ServedModel(NamedTuple):
@@ -37,9 +35,9 @@ def open_model_to_serve(path: Path) -> ServedModel:
         CCTError: it is no model of this project.
     """
     chosen = onnx_beside(path) or path
-    classifier, suffix = Classifier(chosen), chosen.suffix.lower()
-    runtime = RUNTIMES.get(suffix, RUNTIMES[""])
-    if suffix == KERAS:
+    classifier = Classifier(chosen)
+    runtime = classifier.runtime.title
+    if chosen.suffix.lower() == KERAS:
         return ServedModel(classifier, runtime, chosen.name, lambda: classifier, compiles=True)
     explains = (lambda: Classifier(path)) if path.suffix.lower() == KERAS else None
     return ServedModel(classifier, runtime, chosen.name, explains, compiles=False)

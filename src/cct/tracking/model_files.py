@@ -12,6 +12,20 @@ from cct.tracking.address import require_sqlite_file, sqlite_file
 SCHEMES = ("models:/", "runs:/")
 
 
+def model_of_run(run_id: str) -> tuple[str, str]:
+    """The address of the model that a run logged, and the run's name.
+
+    Raises:
+        CCTError: MLflow has no such run, or the run has no model.
+    """
+    from cct.tracking.store import Store, explained_errors
+
+    with explained_errors():
+        store = Store()
+        run = store.get(run_id)
+        return f"models:/{store.require_model(run)}", run.info.run_name
+
+
 @contextlib.contextmanager
 def model_file(name: str) -> Iterator[Path]:
     """The `.keras` file of a model, which may be gone after the context.

@@ -19,11 +19,13 @@ class Runtime(Protocol):
     """An opened model.
 
     Attributes:
+        title: the name of what computes it, for people.
         metadata: what its file says of it.
         input_shape: the shape of one input, without the batch.
         outputs: the number of outputs, k.
     """
 
+    title: str
     metadata: ModelMetadata
     input_shape: tuple[int, ...]
     outputs: int

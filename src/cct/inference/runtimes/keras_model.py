@@ -18,6 +18,8 @@ class KerasModel:
         model: the Keras model, from arrays to logits.
     """
 
+    title = "Keras"
+
     def __init__(self, path: Path) -> None:
         """Load a `.keras` file.
 

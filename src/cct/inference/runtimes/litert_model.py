@@ -4,6 +4,7 @@ import hashlib
 import io
 import threading
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ class LiteRTModel:
     Attributes:
         facts: what the file says of its export.
     """
+
+    title = "LiteRT"
 
     def __init__(self, path: Path) -> None:
         """Load a `.tflite` file.
@@ -69,12 +72,8 @@ def read_litert(path: Path) -> tuple[bytes, ExportFacts]:
             if archive.getinfo(FACTS).file_size > MAX_FACTS:
                 raise CCTError(f"{path}: its {FACTS} unpacks to more than {MAX_FACTS:,} bytes: export it again")
             text = archive.read(FACTS)
-    except KeyError:
-        text = None
-    except (OSError, ValueError, NotImplementedError, RuntimeError, EOFError, zipfile.BadZipFile, zipfile.zlib.error):
-        text = None
-    if text is None:
-        read_facts(None, path)
+    except (KeyError, OSError, ValueError, NotImplementedError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        text, start = None, 0  # which `read_facts` refuses
     facts = read_facts(text, path)
     # LiteRT is compiled code that trusts the offsets in a file, so that damage could end the process.
     if hashlib.sha256(content[:start]).hexdigest() != facts.content_sha256:

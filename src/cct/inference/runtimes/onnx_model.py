@@ -26,6 +26,8 @@ class OnnxModel:
         facts: what the file says of its export.
     """
 
+    title = "ONNX Runtime"
+
     def __init__(self, path: Path) -> None:
         """Load an `.onnx` file.
 

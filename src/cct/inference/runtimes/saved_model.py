@@ -30,6 +30,8 @@ class SavedModel:
         facts: what the folder says of its export.
     """
 
+    title = "TensorFlow"
+
     def __init__(self, path: Path) -> None:
         """Load a SavedModel.
 
