@@ -54,7 +54,6 @@ class SavedModel:
             ((self.input, taken),) = self.function.structured_input_signature[1].items()
             ((self.output, given),) = self.function.structured_outputs.items()
             self.input_shape, self.outputs = tuple(taken.shape[1:]), given.shape[-1]
-            self.dtype = taken.dtype.as_numpy_dtype
         except Exception as error:  # any error that a crafted folder causes in TensorFlow
             raise CCTError(f"{path} cannot be computed by TensorFlow: {one_line(error)}") from error
 
