@@ -43,6 +43,7 @@ def make_base() -> None:
         return
     for mark in ENVIRONMENT.glob("ready*"):
         mark.unlink()
+    print("making the environment in .venv, which takes minutes if its packages are not in a cache", flush=True)
     if not here:
         run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT))
     locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")

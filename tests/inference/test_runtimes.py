@@ -183,18 +183,14 @@ HOSTILE_ONNX = [
     (lambda path: edit(path, foreign_operators), "has operators of evil.example, which are not ONNX's own"),
     (lambda path: edit(path, lambda model: model.graph.node.pop()), "cannot be computed by ONNX Runtime"),
     (lambda path: edit(path, lambda model: model.graph.ClearField("output")), "cannot be computed by ONNX Runtime"),
+    (
+        lambda path: brightness_model(path.with_suffix(".keras")).replace(path),
+        "is a zip archive, as .keras",
+    ),
     (lambda path: path.unlink(), "is not there: make it with cct export"),
     (lambda path: (path.unlink(), os.mkfifo(path)), "is not a plain file, and an exported model is one"),
     (lambda path: (path.unlink(), path.symlink_to("/dev/zero")), "is not a plain file, and an exported model is one"),
 ]
-
-
-@pytest.mark.parametrize(("change", "said"), HOSTILE_ONNX)
-def test_what_is_no_onnx_file_of_this_project_is_one_sentence(exported, change, said, tmp_path):
-    path = tmp_path / "model.onnx"
-    shutil.copy(exported / "model.onnx", path)
-    change(path)
-    refused(path, said)
 
 
 def refused(path: Path, said: str) -> None:
@@ -237,14 +233,6 @@ HOSTILE_LITERT = [
     (lambda path: repack(path, " " * (1 << 25)), "its cct.json unpacks to more than 16,777,216 bytes"),
     (foreign_flatbuffer, "cannot be computed by LiteRT"),
 ]
-
-
-@pytest.mark.parametrize(("change", "said"), HOSTILE_LITERT)
-def test_what_is_no_litert_file_of_this_project_is_one_sentence(exported, change, said, tmp_path):
-    path = tmp_path / "model.tflite"
-    shutil.copy(exported / "model.tflite", path)
-    change(path)
-    refused(path, said)
 
 
 def files_written(path: Path) -> None:
@@ -308,10 +296,15 @@ HOSTILE_SAVED_MODEL = [
 ]
 
 
-@pytest.mark.parametrize(("change", "said"), HOSTILE_SAVED_MODEL)
-def test_what_is_no_saved_model_of_this_project_is_one_sentence(exported, change, said, tmp_path):
-    path = tmp_path / "saved_model"
-    shutil.copytree(exported / "saved_model", path)
+HOSTILE = {"model.onnx": HOSTILE_ONNX, "model.tflite": HOSTILE_LITERT, "saved_model": HOSTILE_SAVED_MODEL}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"), [(name, *case) for name, cases in HOSTILE.items() for case in cases]
+)
+def test_what_is_no_exported_model_of_this_project_is_one_sentence(exported, name, change, said, tmp_path):
+    path = tmp_path / name
+    (shutil.copytree if (exported / name).is_dir() else shutil.copy)(exported / name, path)
     change(path)
     refused(path, said)
     assert not (tmp_path / "written").exists()

@@ -188,6 +188,7 @@ BODIES = [
         "image 0: its pixels are not numbers",
     ),
     Bad("an image without pixels", _json({"images": [[]]}), 422, SHAPE.format("(0,)")),
+    Bad("an array of one pixel", _json({"images": [[[7]]]}), 422, "image 0: 1x1 pixels: too small"),
     Bad("one row alone", _json({"images": [[1, 2, 3]]}), 422, SHAPE.format("(3,)")),
     Bad("two channels", _json({"images": [[[[1, 2]]]]}), 422, SHAPE.format("(1, 1, 2)")),
 ]

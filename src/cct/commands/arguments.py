@@ -98,13 +98,13 @@ def add_run_id(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="RUN_ID", type=non_empty, help="as the MLflow UI shows it")
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the choice of a trained model."""
+def add_model(parser: argparse.ArgumentParser, *, exported: bool = True) -> None:
+    """Add the choice of a trained model, which may be an exported file."""
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--model", type=non_empty, metavar="MODEL",
-        help="a .keras file, one that cct export made of it, models:/NAME@champion or runs:/RUN_ID/model "
-        "(default: models/model.keras)",
+        help=f"a .keras file, {'one that cct export made of it, ' if exported else ''}models:/NAME@champion or "
+        "runs:/RUN_ID/model (default: models/model.keras)",
     )  # fmt: skip
     which.add_argument("--run", type=non_empty, metavar="RUN_ID", help="the model of a run, as the MLflow UI shows it")
 

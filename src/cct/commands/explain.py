@@ -42,18 +42,19 @@ def main(arguments: argparse.Namespace) -> int:
         raise CCTError(f"{count:,} images are too many for one figure: name at most {MAX_IMAGES}")
     require_writable(arguments.output.parent)
     classifier = load_classifier(arguments)
-    images, broken = {}, 0
+    names, images, broken = [], [], 0
     for decoded in decode_listed(listed, classifier.reader.options):
         for name, pixels_hwc, error in zip(decoded.names, decoded.pixels_nhwc, decoded.errors, strict=True):
             if error:
                 broken += 1
                 print(f"{name}: {error}", file=sys.stderr)
             else:
-                images[name] = pixels_hwc
+                names.append(name)
+                images.append(pixels_hwc)
     if images:
-        found = classifier.explain_arrays(np.stack(list(images.values())))
+        found = classifier.explain_arrays(np.stack(images))
         answers = [f"{label} {confidence:.1%}" for ((label, confidence),) in found.predictions.top(1)]
-        rows = list(zip(images, answers, strict=True))
+        rows = list(zip(names, answers, strict=True))
         for name, answer in rows:
             print(f"{name}  {answer}")
         save_figure(plot_explanations(found.arrays, rows, found.attention.titled()), arguments.output, DPI)

@@ -5,7 +5,7 @@ import logging
 import os
 from pathlib import Path
 
-from cct.commands.arguments import non_empty
+from cct.commands.arguments import add_model, model_name
 from cct.errors import CCTError
 from cct.inference.exporters.base import PRECISIONS, ExportError
 from cct.inference.exporters.registry import EXPORTERS, require_precision
@@ -19,10 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "of the classes. cct predict --model and cct.load read it. The test split goes through Keras and through each "
         "file; the command fails if a float32 file gives another label."
     )
-    parser.add_argument(
-        "--model", type=non_empty, metavar="MODEL",
-        help="a .keras file, models:/NAME@champion or runs:/RUN_ID/model (default: models/model.keras)",
-    )  # fmt: skip
+    add_model(parser, exported=False)
     parser.add_argument("--format", nargs="+", required=True, choices=list(EXPORTERS), help="one or more formats")
     parser.add_argument(
         "--precision", nargs="+", default=[PRECISIONS[0]], choices=PRECISIONS,
@@ -41,18 +38,18 @@ def main(arguments: argparse.Namespace) -> None:
     from cct.inference.exporters.report import HEADER, REPORT, line, metrics, write_report
     from cct.inference.exporters.run import export_model, find_data
     from cct.models.metadata import model_metadata
-    from cct.paths import DVC_YAML, MODEL, PROCESSED
+    from cct.paths import DVC_YAML, PROCESSED
     from cct.repository import repository_root
     from cct.tracking.model_files import model_file
 
     for format_name in arguments.format:
         for precision in arguments.precision:
             require_precision(format_name, precision)
-    top = repository_root()
-    with model_file(arguments.model or str(top / MODEL)) as path:
+    top, name = repository_root(), model_name(arguments)
+    with model_file(name) as path:
         metadata = model_metadata(path)  # a mistake in it is said before anything is imported
         # A model from MLflow is in a temporary folder, so its exports go into the user's.
-        beside = path if not arguments.model or Path(arguments.model) == path else Path(path.name)
+        beside = path if Path(name) == path else Path(path.name)
         wanted = _files(arguments, beside)
         data = find_data(arguments.data or top / PROCESSED, metadata, named=arguments.data is not None)
         print(HEADER)

@@ -40,7 +40,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
         found = read_json(path, "metadata.json").get(KEY)
         return found if isinstance(found, dict) else {}
     except FileNotFoundError as error:
-        raise CCTError(f"{path} is not there: give a .keras file, or make one with dvc repro") from error
+        raise CCTError(
+            f"{path} is not there: dvc repro makes it, and make demo makes reports/demo/model.keras"
+        ) from error
     except Exception as error:  # any error that a crafted or damaged file causes
         raise CCTError(f"{path} is not a model of this project: {error}") from error
 

@@ -16,6 +16,7 @@ from cct.serving.limits import Limits
 from cct.serving.refusals import Refusal
 
 MOST_DEPTH = 3  # of lists: rows, columns, channels
+SMALL_BYTES = 1 << 15  # of JSON: to read it takes less time than to ask a thread
 
 
 class SentImage(NamedTuple):
@@ -112,7 +113,12 @@ async def _read_file(request: Request, chunks: AsyncIterator[bytes], limits: Lim
 
 
 async def _read_json(request: Request, chunks: AsyncIterator[bytes], limits: Limits) -> list[SentImage]:
-    values = _parse(b"".join([chunk async for chunk in chunks]))
+    body = b"".join([chunk async for chunk in chunks])
+    return _images(body, limits) if len(body) <= SMALL_BYTES else await asyncio.to_thread(_images, body, limits)
+
+
+def _images(body: bytes, limits: Limits) -> list[SentImage]:
+    values = _parse(body)
     if not isinstance(values, dict) or values.keys() != {"images"} or not isinstance(values["images"], list):
         raise Refusal(400, 'the JSON must be {"images": [...]}, each in base64 or as a list of rows of pixels')
     if len(values["images"]) > limits.images:

@@ -106,6 +106,16 @@ def image_pixels(content: bytes) -> int:
         return image.width * image.height
 
 
+def require_size(height: int, width: int) -> None:
+    """Refuse an image that is too small to show anything.
+
+    Raises:
+        ImageError: a side has less than `MIN_SIDE` pixels.
+    """
+    if min(height, width) < MIN_SIDE:
+        raise ImageError(f"{height}x{width} pixels: too small")
+
+
 def to_pixels(image: "Image", options: ImageOptions) -> np.ndarray:
     """The pixels (height, width, channels) of an image that Pillow has decoded. Its EXIF rotation is applied.
 
@@ -174,8 +184,7 @@ def _opened(content: bytes | Path) -> Iterator["Image"]:
         with image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"{image.height}x{image.width} pixels, more than {MAX_PIXELS:,}")
-            if min(image.size) < MIN_SIDE:
-                raise ImageError(f"{image.height}x{image.width} pixels: too small")
+            require_size(image.height, image.width)
             yield image
 
 

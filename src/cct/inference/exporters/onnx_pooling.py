@@ -36,4 +36,6 @@ def fold_padding(model: Any) -> Any:
         pads = [int(value) for value in (*before[2:], *after[2:])]
         pooling.attribute.append(onnx.helper.make_attribute("pads", pads))
         model.graph.node.remove(pad)
+        if not any(pad.input[1] in node.input for node in model.graph.node):  # ONNX Runtime warns of unused ones
+            model.graph.initializer.remove(constants[pad.input[1]])
     return model

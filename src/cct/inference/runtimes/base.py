@@ -12,6 +12,7 @@ from cct.evaluation.softmax import softmax
 from cct.models.metadata import ModelMetadata
 
 BATCH = 128  # inputs that an exported model takes at a time: its memory grows with them
+ZIP = b"PK\x03\x04"
 LARGEST = 2**31 - 1  # bytes of a file that ONNX and LiteRT can hold
 
 
@@ -70,7 +71,7 @@ def read_model_file(path: Path) -> bytes:
     """The bytes of a model's file.
 
     Raises:
-        CCTError: it is absent, no plain file, or larger than any exported model.
+        CCTError: it is absent, no plain file, a zip archive, or larger than any exported model.
     """
     if path.exists() and not path.is_file():
         raise CCTError(f"{path} is not a plain file, and an exported model is one: check the path")
@@ -78,4 +79,7 @@ def read_model_file(path: Path) -> bytes:
         raise CCTError(f"{path} is not there: make it with cct export, or check the path")
     if path.stat().st_size > LARGEST:
         raise CCTError(f"{path} has more than {LARGEST:,} bytes, which no exported model has: check the path")
-    return path.read_bytes()
+    content = path.read_bytes()
+    if content.startswith(ZIP):
+        raise CCTError(f"{path} is a zip archive, as .keras files are, and no exported model: give it its own suffix")
+    return content

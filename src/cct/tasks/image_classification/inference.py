@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image, fit_array, to_pixels
+from cct.data.images.decoding import (
+    ImageError,
+    ImageOptions,
+    colour_of,
+    decode_image,
+    fit_array,
+    require_size,
+    to_pixels,
+)
 from cct.params import Section, parse
 from cct.tasks.inputs import Input
 
@@ -96,10 +104,10 @@ class ImageReader:
                     f"an array of {image.dtype} {image.shape}, where an image is uint8 (height, width, 1 or 3), of raw "
                     "pixels from 0 to 255"
                 )
-            if not pixels_hwc.size:
-                raise ImageError("an array without pixels")
+            require_size(*pixels_hwc.shape[:2])
             return fit_array(pixels_hwc, self.options)
         if hasattr(image, "getexif"):
+            require_size(image.height, image.width)
             try:
                 return to_pixels(image, self.options)
             except (ValueError, OSError) as error:
