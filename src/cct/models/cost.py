@@ -1,12 +1,12 @@
 """The cost of a model: tokens, parameters and multiply-adds, counted without building the model."""
 
 import itertools
-from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel
 
-from cct.models.architectures import MODEL_NAMES, Architecture, ModelError, ModelParams, resolve_architecture
+from cct.models.architectures import ModelError, ModelParams, resolve_architecture
+from cct.models.fields import Architecture, Encoder
+from cct.models.names import CUSTOM, IMAGES, MODELS
 
 # Published test accuracy in percent and epochs on the original CIFAR-10. Source: the paper; for the example, its page.
 PUBLISHED = {
@@ -26,7 +26,7 @@ PUBLISHED = {
 
 
 class Cost(BaseModel):
-    """The cost of one image. `macs` counts multiply-adds with weights, as the paper does. `attention_macs` counts the
+    """The cost of one example. `macs` counts multiply-adds with weights, as the paper does. `attention_macs` counts the
     products of queries, keys and values."""
 
     tokens: int
@@ -87,12 +87,17 @@ def model_cost(architecture: Architecture, *, height: int, width: int, channels:
             target = a.embed_dim if block == a.num_conv_layers - 1 else a.conv_channels
             macs += rows * columns * a.kernel_size**2 * source * target
             source = target
+    return encoder_cost(a, places, classes=classes, tokenizer_macs=macs)
+
+
+def encoder_cost(a: Encoder, places: int, *, classes: int, tokenizer_macs: int) -> Cost:
+    """The cost of one example whose tokenizer has made `places` tokens with so many multiply-adds."""
     tokens = places + (a.pooling == "class_token")
     inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
-    macs += a.num_layers * tokens * (a.embed_dim * inner * 4 + a.embed_dim * hidden * 2) + a.embed_dim * classes
+    macs = a.num_layers * tokens * (a.embed_dim * inner * 4 + a.embed_dim * hidden * 2) + a.embed_dim * classes
     if a.pooling == "sequence":
         macs += tokens * a.embed_dim
-    return Cost(tokens=tokens, macs=macs, attention_macs=a.num_layers * 2 * tokens**2 * inner)
+    return Cost(tokens=tokens, macs=tokenizer_macs + macs, attention_macs=a.num_layers * 2 * tokens**2 * inner)
 
 
 def training_memory(
@@ -104,11 +109,17 @@ def training_memory(
     attention weights, tokens and first convolution that the backward pass needs.
     """
     a, size = architecture, {"height": height, "width": width, "channels": channels, "classes": classes}
-    tokens, hidden = model_cost(a, **size).tokens, int(a.embed_dim * a.mlp_ratio)
+    tokens = model_cost(a, **size).tokens
     rows, columns = token_grid(a, height, width)[0]
     first = rows * columns * (a.conv_channels if a.num_conv_layers > 1 else a.embed_dim)
+    return 4 * (5 * count_parameters(a, **size) + batch_size * (first + encoder_values(a, tokens)))
+
+
+def encoder_values(a: Encoder, tokens: int) -> int:
+    """The numbers of one example in the encoder that the backward pass needs, at the least."""
+    hidden = int(a.embed_dim * a.mlp_ratio)
     layer = a.num_heads * tokens**2 + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + hidden)
-    return 4 * (5 * count_parameters(a, **size) + batch_size * (first + a.num_layers * layer))
+    return a.num_layers * layer
 
 
 class ModelRow(BaseModel):
@@ -125,14 +136,19 @@ class ModelRow(BaseModel):
 def count_parameters(architecture: Architecture, *, height: int, width: int, channels: int, classes: int) -> int:
     """Number of trainable parameters, from the shapes of the layers. A test compares it with the built models."""
     a = architecture
-    inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
     if a.tokenizer == "patch":
         count = a.patch_size**2 * channels * a.embed_dim + a.embed_dim
     else:
         widths = [channels, *[a.conv_channels] * (a.num_conv_layers - 1), a.embed_dim]
         count = sum(a.kernel_size**2 * m * n + a.conv_bias * n for m, n in itertools.pairwise(widths))
     tokens = model_cost(a, height=height, width=width, channels=channels, classes=classes).tokens
-    count += a.embed_dim if a.pooling == "class_token" else 0
+    return count + encoder_parameters(a, tokens, classes=classes)
+
+
+def encoder_parameters(a: Encoder, tokens: int, *, classes: int) -> int:
+    """Number of trainable parameters after the tokenizer."""
+    inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
+    count = a.embed_dim if a.pooling == "class_token" else 0
     count += tokens * a.embed_dim if a.positional_embedding == "learnable" else 0
     attention = a.embed_dim * 3 * inner + a.qkv_bias * 3 * inner + inner * a.embed_dim + a.embed_dim
     mlp = a.embed_dim * hidden + hidden + hidden * a.embed_dim + a.embed_dim
@@ -145,8 +161,8 @@ def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes
     """Every named model at one image size. Models that cannot take this size are left out."""
     size = {"height": height, "width": width, "channels": channels, "classes": classes}
     rows = []
-    for name in MODEL_NAMES:
-        if name == "custom":
+    for name in MODELS[IMAGES]:
+        if name in CUSTOM:
             continue
         a = resolve_architecture(ModelParams(name=name))
         try:
@@ -158,21 +174,3 @@ def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes
         counts = {"parameters": count_parameters(a, **size), "macs": spent.macs, "tokens": spent.tokens}
         rows.append(ModelRow(name=name, **counts, accuracy=accuracy, epochs=epochs))
     return rows
-
-
-def workload(model: Mapping[str, Any]) -> float:
-    """Multiply-adds of one example, for comparisons between models.
-
-    Args:
-        model: the values of the `model` section.
-
-    Returns:
-        Multiply-adds for an image of 32x32x3, or 1.0 if the model cannot take it.
-    """
-    try:
-        spent = model_cost(
-            resolve_architecture(ModelParams.model_validate(dict(model))), height=32, width=32, channels=3, classes=10
-        )
-    except ModelError:
-        return 1.0
-    return float(spent.macs + spent.attention_macs)

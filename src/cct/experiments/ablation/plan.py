@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from cct.data.sources import open_source
 from cct.errors import CCTError
 from cct.lockfile import dvc_digest
-from cct.models.cost import workload
+from cct.models.workload import workload
 from cct.params import ParamsError, Section, check, flatten, load, parse, read_yaml
 from cct.paths import PARAMS
 from cct.pipeline import read_stages, stage_code_files
