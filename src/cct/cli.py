@@ -22,7 +22,7 @@ COMMANDS = {
     "inspect": "look at a data source before training: classes, sizes, problems, duplicates, and the command for it",
     "params": "explain parameters: their meaning, the allowed values and the value in params.yaml",
     "preset": "print a preset as arguments of dvc exp run, or list the presets",
-    "predict": "say what images show, with a trained model: files, folders, archives or standard input",
+    "predict": "say of which class images or texts are, with a trained model",
     "models": "print every named model with its parameters, multiply-adds and published accuracy",
     "import-checkpoint": "turn an official PyTorch checkpoint into a .keras model",
     "demo": "run the pipeline on handwritten digits, beside the work tree",

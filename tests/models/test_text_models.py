@@ -11,11 +11,12 @@ from cct.models.architectures import ModelParams, resolve_architecture, resolve_
 from cct.models.build_text import EMBEDDING, build_text_model
 from cct.models.fields import TextArchitecture
 from cct.models.layers.encoder import Attention
-from cct.models.layers.words import MOST_WORDS, WordConvTokenizer, WordEmbedding
+from cct.models.layers.words import WordConvTokenizer, WordEmbedding
 from cct.models.names import MODELS, TEXTS
 from cct.models.saving import load_model, predict_logits, save_model
 from cct.models.text_cost import count_text_parameters, text_cost, text_model_table
 from cct.models.workload import workload
+from cct.words import MOST_WORDS
 
 # Parameters without the vectors of words, for 64 words of 300 dimensions and 4 classes. Those of text_cct are published
 # in the authors' nlp/README.md; the others are the same code's. No change here is right.

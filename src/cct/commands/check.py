@@ -6,9 +6,11 @@ from typing import Any
 
 from cct import params
 from cct.commands.arguments import file_path
+from cct.data.kinds import source_task
 from cct.data.sources import open_source
 from cct.dvc import require_plain_files
 from cct.errors import CCTError
+from cct.models.architectures import require_model_of
 from cct.paths import PARAMS
 
 
@@ -24,14 +26,18 @@ def main(arguments: argparse.Namespace) -> None:
     except params.ParamsError as error:
         mistakes.append(str(error))
     # These two are checked even if there are mistakes elsewhere.
-    source, init_from = (_text(content, *name) for name in (("data", "source"), ("train", "init_from")))
+    source = _text(content, "data", "source")
     if source:
         try:
-            open_source(Path(source))
+            opened = open_source(Path(source))
+            if sections:
+                require_model_of(source_task(opened, sections["preprocess"]), sections["model"].name)
         except CCTError as error:
             mistakes.append(str(error))
-    if init_from and not Path(init_from).is_file():
-        mistakes.append(f"{arguments.file}: train.init_from = {init_from!r}: there is no such file")
+    for name in ("train.init_from", "model.embeddings"):
+        path = _text(content, *name.split("."))
+        if path and not Path(path).is_file():
+            mistakes.append(f"{arguments.file}: {name} = {path!r}: there is no such file")
     try:
         require_plain_files(Path())
     except CCTError as error:

@@ -1,4 +1,4 @@
-"""Say what images show, with a trained model."""
+"""Say of which class images or texts are, with a trained model."""
 
 import argparse
 import csv
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cct.commands.arguments import non_empty, probability, whole_number
-from cct.errors import CCTError
 from cct.log import ROOT
 
 BROKEN = 3  # the exit code where a file could not be used
@@ -18,12 +17,13 @@ NAME_WIDTH = 60  # characters of a file's name in the table
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Files that are no images are named on stderr, the others are predicted, and the command ends with "
+        "Inputs that cannot be used are named on stderr, the others are predicted, and the command ends with "
         f"{BROKEN}. The probabilities are calibrated on the validation split."
     )
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", type=non_empty,
-        help="image files, folders, zip or tar archives, quoted patterns, or - for one image on standard input",
+        "inputs", nargs="+", metavar="INPUT", type=non_empty,
+        help="images: files, folders, zip or tar archives, quoted patterns, or - for one image on standard input; "
+        "texts: the texts, text files, tables with a column of texts, or - for a text on each line of standard input",
     )  # fmt: skip
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -51,20 +51,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     from cct import load
-    from cct.inference.files import list_files
     from cct.paths import MODEL
     from cct.repository import repository_root
+    from cct.tasks.inference import INFERENCE_TASKS
+    from cct.tasks.lookup import task_of
 
     if arguments.format != "table":
         logging.getLogger(ROOT).setLevel(logging.WARNING)  # other lines go to stdout too
-    listed = list_files(arguments.paths)
-    classifier = load(_model_of_run(arguments.run) if arguments.run else arguments.model or repository_root() / MODEL)
-    count = sum(1 if inside is None else len(inside) for _, inside in listed)
+    address = _model_of_run(arguments.run) if arguments.run else arguments.model or repository_root() / MODEL
+    classifier = load(address)
+    named = task_of({"task": classifier.metadata.task}, INFERENCE_TASKS).named(arguments.inputs)
     broken = 0
 
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal broken
-        for row in predict_files(classifier, listed, count=count, top=arguments.top, unsure=arguments.unsure):
+        for row in predict_named(classifier, named, top=arguments.top, unsure=arguments.unsure):
             if "error" in row:
                 broken += 1
                 print(f"{row['file']}: {row['error']}", file=sys.stderr)
@@ -72,7 +73,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     WRITERS[arguments.format](rows(), arguments.top)
     if broken:
-        print(f"{broken} of {count} files could not be used; they are named above", file=sys.stderr)
+        print(f"{broken} of {named.count} {named.unit} could not be used; they are named above", file=sys.stderr)
     return BROKEN if broken else 0
 
 
@@ -87,35 +88,22 @@ def _model_of_run(run_id: str) -> str:
         return f"models:/{store.require_model(store.get(run_id))}"
 
 
-def predict_files(
-    classifier: Any, listed: list[tuple[str, list[str] | None]], *, count: int, top: int, unsure: float
-) -> Iterator[dict[str, Any]]:
-    """One row per file, in their order and in bounded memory: file, label, probability, unsure and top; or an error."""
-    import itertools
-
-    import numpy as np
+def predict_named(classifier: Any, named: Any, *, top: int, unsure: float) -> Iterator[dict[str, Any]]:
+    """One row per input, in order and in bounded memory: file, label, probability, unsure and top; or an error."""
     from tqdm import tqdm
 
-    from cct.data.images.pool import decode_files
-    from cct.inference.files import names_of, read_files
-
-    if not hasattr(classifier.reader, "options"):
-        raise CCTError(f"the model is for {classifier.metadata.task}, not for images")
-    names = names_of(listed)
-    with tqdm(total=count, unit=" images", desc="predict", disable=None, delay=1) as bar:
-        for chunk in decode_files(read_files(listed), classifier.reader.options, count=count):
-            errors = chunk.facts_n["error"]
-            good = np.flatnonzero(errors == b"")
-            predictions = classifier.predict_arrays(chunk.pixels_nhwc[good])
-            best = dict(zip(good.tolist(), predictions.top(top), strict=True))
-            for place, name in enumerate(itertools.islice(names, len(errors))):
-                if place not in best:
-                    yield {"file": name, "error": errors[place].decode(errors="replace")}
+    with tqdm(total=named.count, unit=f" {named.unit}", desc="predict", disable=None, delay=1) as bar:
+        for chunk in named.chunks(classifier.reader):
+            best = iter(classifier.predict_arrays(chunk.arrays).top(top))
+            for place, name in enumerate(chunk.names):
+                if place in chunk.errors:
+                    yield {"file": name, "error": chunk.errors[place]}
                     continue
-                label, p = best[place][0]
-                shown = [{"label": one, "probability": round(q, 6)} for one, q in best[place]]
+                answers = next(best)
+                shown = [{"label": label, "probability": round(p, 6)} for label, p in answers]
+                label, p = answers[0]
                 yield {"file": name, "label": label, "probability": round(p, 6), "unsure": p < unsure, "top": shown}
-            bar.update(len(errors))
+            bar.update(len(chunk.names))
 
 
 def _write_table(rows: Iterable[dict[str, Any]], top: int) -> None:

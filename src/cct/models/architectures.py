@@ -217,9 +217,18 @@ def _stride(kernel_size: int) -> int:
     return max(1, kernel_size // 2 - 1)
 
 
+def require_model_of(task: str, name: str) -> None:
+    """Refuse a model of another task.
+
+    Raises:
+        ModelError: `name` is one.
+    """
+    if (own := task_of_model(name)) != task:
+        raise ModelError(f"model.name = {name} {MISFITS[own]}")
+
+
 def _resolved(params: ModelParams, task: str) -> dict[str, Any]:
-    if (own := task_of_model(params.name)) != task:
-        raise ModelError(f"model.name = {params.name} {MISFITS[own]}")
+    require_model_of(task, params.name)
     fields = _fields(given := params.model_dump())
     if problem := _other_width(given) or _undivided(fields):
         raise ModelError(f"model: {problem}")  # of pretrained vectors, whose width only their file has

@@ -36,7 +36,7 @@ def main(tracker: "Tracker") -> None:
     summary = compute_metrics(
         logits, labels, len(meta["classes"]), confidence=evaluate.confidence_level, temperature=temperature
     )
-    macs = task_of(meta, EVALUATION_TASKS).macs(model_params, meta)
+    macs = task_of(meta, EVALUATION_TASKS).macs(model_params, meta, model)
     summary["model"] = {
         "parameters": model.count_params(), "macs": macs, "temperature": temperature, "sha256": sha256
     }  # fmt: skip

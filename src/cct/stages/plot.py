@@ -5,7 +5,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from cct import params
-from cct.data.store import read_meta, read_split
+from cct.data.store import read_meta, read_split, read_texts
 from cct.evaluation.figures.registry import FIGURES, FigureInputs
 from cct.evaluation.figures.style import save_figure, warn_of_missing_fonts
 from cct.evaluation.per_class import read_per_class
@@ -32,6 +32,7 @@ def main(tracker: "Tracker") -> None:
         per_class=read_per_class(PER_CLASS),
         predictions=read_predictions(PREDICTIONS),
         read_split=functools.partial(read_split, PROCESSED),
+        read_texts=functools.partial(read_texts, PROCESSED),
         augment=augment,
         plot=plot,
     )

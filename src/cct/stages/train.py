@@ -38,6 +38,7 @@ def main(tracker: "Tracker") -> None:
     require_writable(MODEL.parent, HISTORY.parent, cache_folder() / "files" / "md5")
     meta = read_meta(PROCESSED)
     task = task_of(meta, TRAINING_TASKS)
+    task.check(model_params, augment, meta)
     fingerprint = configure_backend(runtime, seed=train.seed)
     log.info(describe_platform(fingerprint))
     _require_memory(task.memory(model_params, meta, train.batch_size), fingerprint)
@@ -49,7 +50,8 @@ def main(tracker: "Tracker") -> None:
         "data": meta,
         "versions": {name: fingerprint[name] for name in ("backend", "backend_version", "keras")},
     }
-    files = [*stage_code_files("train"), *([Path(train.init_from)] if train.init_from else [])]
+    files = [*stage_code_files("train"), *task.files(model_params)]
+    files += [Path(train.init_from)] if train.init_from else []
     folder = repository_root() / CHECKPOINTS
     with CheckpointStore(folder, run_digest(decisive, files), is_committed) as checkpoints:
         _announce_resume(checkpoints, train.epochs, fingerprint)
@@ -71,7 +73,7 @@ def main(tracker: "Tracker") -> None:
                 checkpoints=checkpoints,
                 on_epoch=tracker.log_epoch,
             )
-        _write(model, history, task, meta, checkpoints.notes["platforms"])
+        _write(model, history, meta, task.input_facts(model_params, meta), checkpoints.notes["platforms"])
         checkpoints.finish([dvc_digest(path) for path in (MODEL, HISTORY)])
         _track(tracker, history, meta, backend=runtime.backend)
 
@@ -114,8 +116,8 @@ def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], *, 
 def _write(
     model: keras.Model,
     history: list[dict[str, float]],
-    task: TrainingTask,
     meta: dict[str, Any],
+    input_facts: dict[str, Any],
     platforms: list[dict[str, Any]],
 ) -> None:
     best = best_row(history)
@@ -128,7 +130,7 @@ def _write(
         "task": meta["task"],
         "data": {"name": meta["name"], "digest": meta["digest"]},
         "classes": meta["classes"],
-        "input": task.input_facts(meta),
+        "input": input_facts,
         "temperature": temperature,
         "trained_on": platforms,
     }

@@ -1,20 +1,27 @@
 """The functions for evaluation, by task. To add a task, write its functions and an entry in `EVALUATION_TASKS`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cct.models.architectures import ModelParams
 from cct.tasks.image_classification import evaluation as images
+from cct.tasks.text_classification import evaluation as texts
+
+if TYPE_CHECKING:
+    import keras
 
 
 class EvaluationTask(NamedTuple):
     """The functions of a task that `evaluate` calls.
 
     Attributes:
-        macs: multiply-adds of a prediction, from the `model` section and the content of meta.json.
+        macs: multiply-adds of a prediction, from the `model` section, the content of meta.json, and the model.
     """
 
-    macs: Callable[[ModelParams, Mapping[str, Any]], int]
+    macs: Callable[[ModelParams, Mapping[str, Any], "keras.Model"], int]
 
 
-EVALUATION_TASKS = {"image_classification": EvaluationTask(images.macs)}
+EVALUATION_TASKS = {
+    "image_classification": EvaluationTask(images.macs),
+    "text_classification": EvaluationTask(texts.macs),
+}

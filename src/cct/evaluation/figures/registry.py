@@ -3,7 +3,7 @@
 Figures that show examples belong to a task and are in its folder, in `cct.tasks`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ class FigureInputs(NamedTuple):
     per_class: PerClass
     predictions: Predictions
     read_split: Callable[[str], tuple[np.ndarray, np.ndarray]]  # inputs and labels of "train", "val" or "test"
+    read_texts: Callable[[str], Sequence[str]]  # the texts of a split, where the examples are texts
     augment: AugmentParams
     plot: PlotParams
 

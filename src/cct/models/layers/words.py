@@ -7,11 +7,7 @@ import keras
 from keras import ops
 
 from cct.models.layers.base import INITIALIZATIONS, CCTLayer, one_of
-
-PADDING, UNKNOWN, FIRST_WORD = 0, 1, 2  # numbers of words: no word, a word without a number, the vocabulary's first
-# While a model is trained, a number of a word may have the weight of the batch's mirrored text above these bits, in
-# 1/256. The weight has to come with its text: a model has one input.
-MOST_WORDS = 1 << 20
+from cct.words import MOST_WORDS, PADDING
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -19,7 +15,7 @@ class WordEmbedding(CCTLayer):
     """Turns numbers of words (b, n) into vectors (b, n, d) and a mask (b, n). Padding is zeros.
 
     In training it also applies MixUp (Guo et al., arXiv:1905.08941): a text becomes the weighted mean of its vectors
-    and those of the text at the mirrored place of the batch. `MOST_WORDS` says where the weight is.
+    and those of the text at the mirrored place of the batch. `cct.words.MOST_WORDS` says where the weight is.
 
     Args:
         vocabulary_size: numbers of words, with padding and the unknown word.

@@ -1,16 +1,42 @@
 """The image files that a user names: files, folders, archives, patterns, and standard input."""
 
 import glob
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from cct.data.images.containers import ARCHIVE_SUFFIXES, File, open_container
 from cct.data.images.decoding import MAX_FILE_BYTES, SUFFIXES
 from cct.data.images.listing import is_image
+from cct.data.images.pool import decode_files
 from cct.errors import CCTError
+from cct.tasks.image_classification.inference import ImageReader
+from cct.tasks.named import Chunk, Named
 
 STANDARD_INPUT = "-"
+
+
+def named_images(names: Sequence[str]) -> Named:
+    """The images that a user names, before anything is read.
+
+    Raises:
+        CCTError: as `list_files`.
+    """
+    listed = list_files(names)
+    count = sum(1 if inside is None else len(inside) for _, inside in listed)
+
+    def chunks(reader: ImageReader) -> Iterator[Chunk]:
+        left = names_of(listed)
+        for chunk in decode_files(read_files(listed), reader.options, count=count):
+            errors = chunk.facts_n["error"]
+            bad = {int(place): errors[place].decode(errors="replace") for place in np.flatnonzero(errors != b"")}
+            good_nhwc = chunk.pixels_nhwc[errors == b""]
+            yield Chunk(list(itertools.islice(left, len(errors))), good_nhwc, bad)
+
+    return Named(count, "files", chunks)
 
 
 def list_files(names: Sequence[str]) -> list[tuple[str, list[str] | None]]:
