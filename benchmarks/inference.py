@@ -58,6 +58,7 @@ def random_model(name: str, path: Path) -> None:
         "classes": [str(k) for k in range(10)],
         "input": {"shape": [32, 32, 3], "resize": "crop", "background": "white"},
         "temperature": 1.0,
+        "set_thresholds": [0.0] * 99,
         "trained_on": [{"backend": "tensorflow"}],
     }
     save_model(model, path, facts=facts)

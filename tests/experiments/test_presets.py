@@ -11,6 +11,7 @@ from runs import SEED_SHIFT
 from cct.experiments.presets import preset_names, preset_title, read_preset
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.cost import model_cost
+from cct.models.names import task_of_model
 from cct.params import SECTIONS, flatten, load, read_yaml
 from cct.tasks.training import TRAINING_TASKS
 from cct.training.batches import Examples
@@ -48,6 +49,17 @@ def test_nothing_of_an_earlier_recipe_is_left(name):
     assert recipe | {"runtime.precision"} == {path for path in said if path != "data.source"} | idle
 
 
+def image_data(name):
+    side = {"photos_64": 64, "photos_128": 128}.get(name, 16)
+    meta = {"image_shape": [side, side, 3], "classes": list("abcd"), "mean": [0.5] * 3, "std": [0.25] * 3}
+    return meta, np.random.default_rng(0).integers(0, 256, (40, side, side, 3), dtype=np.uint8)
+
+
+def text_data(name):
+    meta = {"tokens": "words", "max_length": 16, "vocabulary": [], "vocabulary_size": 30, "classes": list("abcd")}
+    return meta, np.random.default_rng(0).integers(0, 30, (40, 16), dtype=np.int32)
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_it_trains(name):
     """As it says, but for its length and the number of layers."""
@@ -58,12 +70,10 @@ def test_it_trains(name):
     short = {"epochs": 2, "warmup_epochs": min(sections["train"].warmup_epochs or 0.5, 0.5), "cooldown_epochs": 0}
     config = sections["train"].model_copy(update={**short, "batch_size": 16, "seed": SEED_SHIFT})
     model_params = sections["model"].model_copy(update={"num_layers": 1})
-    task = TRAINING_TASKS["image_classification"]
-    side = {"photos_64": 64, "photos_128": 128}.get(name, 16)
-    meta = {"image_shape": [side, side, 3], "classes": list("abcd"), "mean": [0.5] * 3, "std": [0.25] * 3}
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (40, side, side, 3), dtype=np.uint8)
-    examples = Examples(images, np.arange(40) % 4)
+    task = TRAINING_TASKS[task_of_model(model_params.name)]
+    meta, inputs = (text_data if name == "text" else image_data)(name)
+    task.check(model_params, sections["augment"], meta)
+    examples = Examples(inputs, np.arange(40) % 4)
     keras.utils.set_random_seed(SEED_SHIFT)
     keras.config.set_dtype_policy(sections["runtime"].precision)
     try:

@@ -14,11 +14,14 @@ from exports import export
 import cct
 from cct.inference.exporters.comparison import BATCHES
 from cct.inference.exporters.registry import EXPORTERS
-from cct.models.architectures import MODEL_NAMES, ModelParams, resolve_architecture
+from cct.models.architectures import ModelParams, resolve_architecture, resolve_text_architecture
+from cct.models.build_text import build_text_model
+from cct.models.names import CUSTOM, MODEL_NAMES, MODELS, TEXTS, task_of_model
 from cct.models.saving import load_model, predict_logits, save_model
+from cct.words import FIRST_WORD
 
 sys.path.append(str(ROOT / "tests/models"))
-from networks import built, random_images
+from networks import built
 
 FACTS = {
     "task": "image_classification",
@@ -28,6 +31,11 @@ FACTS = {
     "temperature": 0.5,
     "set_thresholds": [1 - percent / 100 for percent in range(1, 100)],
     "trained_on": [{"backend": "tensorflow"}],
+}
+VOCABULARY = [f"word{k}" for k in range(30)]
+TEXT_FACTS = FACTS | {
+    "task": "text_classification",
+    "input": {"tokens": "words", "max_length": 16, "truncation": "end", "vocabulary": VOCABULARY},
 }
 # Each operator of the family is in one of these. An encoder layer is the same graph for any width and number of heads.
 REPRESENTATIVES = {
@@ -40,30 +48,45 @@ REPRESENTATIVES = {
     "sinusoidal": {"name": "cct_2_3x1", "positional_embedding": "sinusoidal", "pooling": "mean"},
     "biases": {"name": "cct_2_3x1", "positional_embedding": "none", "conv_bias": True, "qkv_bias": True},
 }
-NAMES = [name for name in MODEL_NAMES if name != "custom"]
+TEXT_REPRESENTATIVES = {
+    "word convolution": {"name": "text_cct_2_2"},
+    "word patches": {"name": "text_cvt_2_2"},
+    "class token of texts": {"name": "text_vit_lite_2_4"},
+    "words as tokens": {"name": "text_transformer_2"},
+    "learnable": {"name": "text_cct_2_1", "positional_embedding": "learnable", "pooling": "mean"},
+    "biases of texts": {"name": "text_cct_2_4", "positional_embedding": "none", "conv_bias": True, "qkv_bias": True},
+}
+NAMES = [name for name in MODEL_NAMES if name not in CUSTOM]
 
 
 def saved(folder: Path, **params) -> Path:
     """A `.keras` file with random weights. Two models of one name have equal ones."""
     keras.utils.set_random_seed(0)
-    save_model(built(**params), folder / "model.keras", facts=FACTS)
+    texts = task_of_model(params["name"]) == TEXTS
+    model, facts = (text_network(**params), TEXT_FACTS) if texts else (built(**params), FACTS)
+    save_model(model, folder / "model.keras", facts=facts)
     return folder / "model.keras"
 
 
+def text_network(**params) -> keras.Model:
+    architecture = resolve_text_architecture(ModelParams(**params))
+    return build_text_model(architecture, length=16, vocabulary_size=len(VOCABULARY) + FIRST_WORD, classes=10)
+
+
 def require_same_answers(keras_file: Path, path: Path) -> None:
-    images = random_images(max(BATCHES), 32, 32, 3)
-    logits = predict_logits(load_model(keras_file), images, batch_size=64)
-    exp = np.exp(2 * (logits - logits.max(axis=1, keepdims=True)).astype(np.float64))
     model = cct.load(path)
+    inputs = model.reader.random(max(BATCHES))
+    logits = predict_logits(load_model(keras_file), inputs, batch_size=64)
+    exp = np.exp(2 * (logits - logits.max(axis=1, keepdims=True)).astype(np.float64))
     for size in BATCHES:
-        found = model.predict_arrays(images[:size]).probabilities
+        found = model.predict_arrays(inputs[:size]).probabilities
         np.testing.assert_allclose(found, (exp / exp.sum(axis=1, keepdims=True))[:size], atol=1e-5)
 
 
 @pytest.mark.parametrize("format_name", EXPORTERS)
-@pytest.mark.parametrize("kind", REPRESENTATIVES)
+@pytest.mark.parametrize("kind", REPRESENTATIVES | TEXT_REPRESENTATIVES)
 def test_each_kind_of_model_exports_to_each_format(kind, format_name, tmp_path):
-    keras_file = saved(tmp_path, num_layers=1, **REPRESENTATIVES[kind])
+    keras_file = saved(tmp_path, num_layers=1, **(REPRESENTATIVES | TEXT_REPRESENTATIVES)[kind])
     require_same_answers(keras_file, export(keras_file, format_name))
 
 
@@ -82,19 +105,25 @@ def test_more_layers_need_no_other_operators(tmp_path):
 
 def test_the_representatives_have_every_choice_that_a_name_can_make():
     """Of the fields that decide operators; sizes, rates and the initialization do not."""
+    resolve = {task: resolve_text_architecture if task == TEXTS else resolve_architecture for task in MODELS}
     sizes = {
         "num_layers", "num_heads", "embed_dim", "head_dim", "mlp_ratio", "patch_size", "num_conv_layers", "kernel_size",
-        "stride", "conv_channels", "initialization", "standardize", "dropout", "dropout_places", "attention_dropout",
-        "stochastic_depth", "layer_norm_epsilon",
+        "stride", "padding", "word_dim", "conv_channels", "initialization", "standardize", "dropout", "dropout_places",
+        "attention_dropout", "stochastic_depth", "layer_norm_epsilon",
     }  # fmt: skip
 
     def choices(**params) -> set:
-        fields = resolve_architecture(ModelParams(**params)).model_dump()
+        task = task_of_model(params["name"])
+        fields = resolve[task](ModelParams(**params)).model_dump() | {"task": task}
         # A stride above 1 pads by itself, and a head as wide as the tokens folds its projections.
-        fields |= {"strided": fields["stride"] > 1, "folds": fields["head_dim"] >= fields["embed_dim"]}
-        return {(key, value) for key, value in fields.items() if key not in sizes}
+        fields |= {
+            "strided": task != TEXTS and fields["stride"] > 1,
+            "folds": fields["head_dim"] >= fields["embed_dim"],
+        }
+        return {(task, key, value) for key, value in fields.items() if key not in sizes}
 
-    covered = set().union(*(choices(**params) for params in REPRESENTATIVES.values()))
+    every = (REPRESENTATIVES | TEXT_REPRESENTATIVES).values()
+    covered = set().union(*(choices(**params) for params in every))
     for name in NAMES:
         assert choices(name=name) <= covered, name
 

@@ -60,7 +60,7 @@ def test_the_same_answers_from_every_container(source, predict):
     code, out, _ = predict(source, "--jsonl")
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [row["label"] for row in rows] == ["bright", "dark", "bright"]
-    assert all(row["file"].startswith(source.rstrip("/")) for row in rows)
+    assert all(row["input"].startswith(source.rstrip("/")) for row in rows)
     assert rows[2]["probability"] == pytest.approx(bright_probability(140), abs=1e-6)
     assert [row["unsure"] for row in rows] == [False] * 3
 
@@ -73,7 +73,7 @@ def test_a_prediction_below_the_threshold_is_marked(predict):
 def test_a_pattern_of_all_depths_names_each_file_once(predict):
     """Not again as a part of its folder."""
     _, out, _ = predict("photos/**", "--jsonl")
-    files = [json.loads(line)["file"] for line in out.splitlines()]
+    files = [json.loads(line)["input"] for line in out.splitlines()]
     assert sorted(files) == ["photos/a/1.png", "photos/a/2.png", "photos/b c.png", "photos/notes.txt"]
 
 
@@ -93,7 +93,7 @@ def test_sets_have_the_coverage(predict):
 def test_patterns_find_files_and_csv_has_all_classes(predict):
     code, out, _ = predict("photos/**/*.png", "--csv", "--top", "2")
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert code == 0 and [row["file"] for row in rows] == ["photos/a/1.png", "photos/a/2.png", "photos/b c.png"]
+    assert code == 0 and [row["input"] for row in rows] == ["photos/a/1.png", "photos/a/2.png", "photos/b c.png"]
     assert rows[0]["label"] == "bright" and rows[0]["label_2"] == "dark" and rows[0]["error"] == ""
     assert float(rows[0]["probability"]) + float(rows[0]["probability_2"]) == pytest.approx(1, abs=1e-5)
 
@@ -103,7 +103,7 @@ def test_one_image_comes_on_standard_input(folder):
     content = (folder / "photos/a/2.png").read_bytes()
     done = subprocess.run(words, cwd=folder, input=content, capture_output=True, check=True)
     (row,) = json.loads(done.stdout)
-    assert (row["file"], row["label"]) == ("-", "dark")
+    assert (row["input"], row["label"]) == ("-", "dark")
 
 
 def test_broken_files_are_named_and_the_rest_is_done(predict, tmp_path):

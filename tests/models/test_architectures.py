@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cct.errors import CCTError
-from cct.models.architectures import MODEL_NAMES, SIZES, Architecture, ModelParams, resolve_architecture
+from cct.models.architectures import Architecture, ModelParams, resolve_architecture
 from cct.models.cost import model_cost, token_grid
+from cct.models.names import IMAGES, MODEL_NAMES, MODELS, SIZES, WORD_FIELDS
 from cct.params import ParamsError, parse
 
 
@@ -36,7 +37,7 @@ def test_importing_is_light():
     assert not {"keras", "tensorflow", "mlflow", "numpy"} & set(loaded)
 
 
-NAMED = [name for name in MODEL_NAMES if name != "custom"]
+NAMED = [name for name in MODELS[IMAGES] if name != "custom"]
 DIVIDE = "choose a num_heads that does, or give head_dim"
 CUSTOM = {"num_layers": 2, "num_heads": 2, "embed_dim": 8, "mlp_ratio": 1.5}
 
@@ -63,7 +64,7 @@ def test_names_are_the_grammar():
     grammar = [f"cct_{layers}_{kernel}" for layers, kernel in itertools.product([2, 4, 6, 7, 14], kernels)]
     sizes = itertools.product(["cvt", "vit_lite"], [2, 4, 6, 7], [2, 4, 8, 16])
     grammar += [f"{family}_{layers}_{patch}" for family, layers, patch in sizes]
-    assert sorted(MODEL_NAMES) == sorted([*grammar, "vit", "keras_example", "custom"])
+    assert sorted(MODELS[IMAGES]) == sorted([*grammar, "vit", "keras_example", "custom"])
 
 
 def test_custom_takes_every_field_and_needs_the_essential_ones():
@@ -147,8 +148,8 @@ def test_one_override_changes_one_field(field, value):
 
 def test_every_field_can_be_overridden():
     tested = next(mark for mark in test_one_override_changes_one_field.pytestmark if mark.name == "parametrize")
-    # A tokenizer of another kind changes more than a field; it has a test of its own.
-    elsewhere = {"name", "tokenizer", "patch_size"}
+    # A tokenizer of another kind changes more than a field; it has a test of its own, as have the fields of texts.
+    elsewhere = {"name", "tokenizer", "patch_size", *WORD_FIELDS}
     fields = {field for field, _ in tested.args[1]}
     assert fields == ModelParams.model_fields.keys() - elsewhere, "give each field a value in the list above"
 

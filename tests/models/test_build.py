@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from networks import built, random_images
 
-from cct.models.architectures import MODEL_NAMES
 from cct.models.cost import model_table
+from cct.models.names import IMAGES, MODELS
 from cct.models.saving import predict_logits
 
 # Trainable parameters for 32x32x3 and 10 classes of every model. Those of the README's and the paper's tables are facts
@@ -36,7 +36,7 @@ def test_large_images():
 
 def test_every_model_has_its_parameters():
     assert {row.name: row.parameters for row in model_table()} == PARAMETERS
-    assert PARAMETERS.keys() == set(MODEL_NAMES) - {"custom"}
+    assert PARAMETERS.keys() == MODELS[IMAGES].keys() - {"custom"}
 
 
 @pytest.mark.parametrize("row", [row for row in model_table() if row.parameters < 5e6], ids=lambda row: row.name)

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from networks import array, random_images, random_tokens
 
-from cct.models.layers import encoder, tokenizers, tokens
+from cct.models.layers import encoder, tokenizers, tokens, words
 from cct.models.layers.base import CCTLayer
 from cct.models.layers.encoder import Attention, EncoderBlock, StochasticDepth
 from cct.models.layers.tokenizers import ConvTokenizer, PatchTokenizer, Standardize
 from cct.models.layers.tokens import ClassToken, FirstToken, PositionalEmbedding, SequencePool, sinusoidal_table
+from cct.models.layers.words import WordConvTokenizer, WordEmbedding, WordPatchTokenizer
 
 LAYERS = [
     Standardize([0.4, 0.5, 0.6], [0.2, 0.2, 0.3]),
@@ -25,6 +26,9 @@ LAYERS = [
     Attention(2, 6, qkv_bias=True, projection_dropout=0.1, attention_dropout=0.2),
     EncoderBlock(2, 6, 24, norm="pre", mlp_output="gelu", stochastic_depth=0.1, dropout=0.1, layer_norm_epsilon=1e-6),
     SequencePool(),
+    WordEmbedding(50, 8),
+    WordConvTokenizer(12, kernel_size=4, stride=1, padding=2, use_bias=True, initialization="keras"),
+    WordPatchTokenizer(12, 2, initialization="keras"),
 ]
 
 
@@ -41,7 +45,7 @@ def test_every_layer_is_its_configuration(layer):
 
 def test_no_layer_is_left_out_above():
     defined = {
-        value for module in (tokenizers, tokens, encoder)
+        value for module in (tokenizers, tokens, encoder, words)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, CCTLayer) and value is not CCTLayer
     }  # fmt: skip

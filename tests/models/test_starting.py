@@ -20,7 +20,7 @@ IMAGES = "image_classification"
 def test_a_file_names_its_architecture(name, tmp_path):
     save_model(built(name, image_shape=(32, 40, 1), classes=7), path := tmp_path / "a.keras")
     stored = stored_model(path)
-    assert (stored.name(), stored.image_shape, stored.classes) == (name, (32, 40, 1), 7)
+    assert (stored.name(), stored.input_shape, stored.classes) == (name, (32, 40, 1), 7)
     require_starting_model(path, ModelParams(name=name, attention_dropout=0.3), IMAGES)  # of the training alone
 
 

@@ -22,36 +22,46 @@ runtime = RuntimeParams(backend=backend, device="cpu", precision="float32", dete
 prepare_backend(runtime)
 print(configure_backend(runtime, seed=0))
 import keras, numpy as np
-from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.architectures import ModelParams, resolve_architecture, resolve_text_architecture
 from cct.models.build import build_model
+from cct.models.build_text import build_text_model
 from cct.models.saving import load_model, predict_logits, save_model
 assert keras.backend.backend() == backend
 for name in names:
     fields = dict(dropout=0.0) if name == "keras_example" else dict(num_layers=2)  # more compute nothing else, longer
-    architecture = resolve_architecture(ModelParams(name=name, attention_dropout=0.0, stochastic_depth=0.0, **fields))
-    network = build_model(architecture, image_shape=(32, 32, 3), classes=10, mean=[.5] * 3, std=[.25] * 3)
+    params = ModelParams(name=name, attention_dropout=0.0, stochastic_depth=0.0, **fields)
     draws = np.random.default_rng(7)
+    if name.startswith("text_"):
+        architecture = resolve_text_architecture(params)
+        network = build_text_model(architecture, length=16, vocabulary_size=50, classes=10)
+        inputs = np.arange(16) < draws.integers(3, 17, (6, 1))  # texts of 3 to 16 words
+        inputs = np.where(inputs, draws.integers(1, 50, (6, 16)), 0).astype("int32")
+    else:
+        network = build_model(
+            resolve_architecture(params), image_shape=(32, 32, 3), classes=10, mean=[.5] * 3, std=[.25] * 3
+        )
+        inputs = draws.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     for variable in network.trainable_variables:
         scale = 1 / np.sqrt(np.prod(variable.shape[:-1])) if len(variable.shape) > 1 else 0.1
         value = draws.normal(size=variable.shape) * scale + (1 if variable.path.endswith("gamma") else 0)
         variable.assign(value.astype("float32"))
-    images = draws.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     targets = np.eye(10, dtype="float32")[draws.integers(0, 10, 6)]
-    logits = predict_logits(network, images, batch_size=6)
+    logits = predict_logits(network, inputs, batch_size=6)
     file = folder / f"{name}.keras"  # TensorFlow comes first and writes it; the others open it
     if backend == "tensorflow":
         save_model(network, file)
     else:
-        np.testing.assert_allclose(predict_logits(load_model(file), images, batch_size=6), logits, atol=1e-4)
+        np.testing.assert_allclose(predict_logits(load_model(file), inputs, batch_size=6), logits, atol=1e-4)
     before = [np.array(weight) for weight in network.get_weights()]
     # A step of plain gradient descent at rate 1 is the gradient.
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.SGD(1.0), loss, jit_compile=backend == "jax")
-    network.train_on_batch(images, targets)
+    network.train_on_batch(inputs, targets)
     gradient = [b - a for a, b in zip(network.get_weights(), before)]
     np.savez(folder / f"{name}-{backend}.npz", logits, *gradient)
 """
 NAMES = ["cct_2_3x2", "vit_lite_2_8", "vit", "keras_example"]
+NAMES += ["text_cct_2_4", "text_cvt_2_2", "text_vit_lite_2_4", "text_transformer_2"]
 BACKENDS = ["tensorflow", *(name for name in ("jax", "torch") if importlib.util.find_spec(name))]
 
 

@@ -20,7 +20,7 @@ from cct.markers import fill_markers
 from cct.serving import limits
 
 # Of the server that the tests ask.
-LIMITS = {"body_bytes": 100_000, "images": 4, "pixels": 1_000_000, "head_seconds": 2, "body_seconds": 2}
+LIMITS = {"body_bytes": 100_000, "inputs": 4, "pixels": 1_000_000, "head_seconds": 2, "body_seconds": 2}
 PAGE = Path(__file__).parents[2] / "docs/serve.md"
 JSON = "application/json"
 
@@ -80,7 +80,7 @@ NO_ROUTE = "there is no such address: GET /docs lists all"
 NO_METHOD = "the method {} is not for this address: GET /docs lists all"
 NO_IMAGE = "0.png: not an image (JPEG, PNG, WEBP, BMP, GIF, TIFF)"
 BODY_TOO_LARGE = "the body has more than … bytes"
-TOO_MANY = "the request has more than … images"
+TOO_MANY = "the request has more than … inputs"
 NOT_WHOLE = "image 0: its pixels are not whole numbers from 0 to 255"
 NOT_ROWS = "image 0: neither a text in base64 nor a list of rows of pixels"
 SHAPE = "image 0: an array of uint8 {}, where an image is uint8 (height, width, 1 or 3), of raw pixels from 0 to 255"

@@ -48,8 +48,8 @@ def test_nothing_of_it_is_in_the_log(server: Server):
 def test_bad_images_leave_good_ones_alone(server: Server):
     answer = post_files(server.port, ("a.png", image()), ("b.png", b"text"), ("c.png", image("JPEG")), ("d.png", b""))
     rows = answer.json["predictions"]
-    assert answer.status == 200 and [row["file"] for row in rows] == ["a.png", "b.png", "c.png", "d.png"]
-    assert [set(row) for row in rows[1::2]] == [{"file", "error"}] * 2
+    assert answer.status == 200 and [row["input"] for row in rows] == ["a.png", "b.png", "c.png", "d.png"]
+    assert [set(row) for row in rows[1::2]] == [{"input", "error"}] * 2
     assert rows[0]["label"] == rows[2]["label"] == "dark"
     assert rows[0]["probability"] == pytest.approx(1 - bright_probability(0), abs=1e-6)
     assert rows[3]["error"] == "empty"

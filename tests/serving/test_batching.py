@@ -95,7 +95,7 @@ def test_a_full_queue_refuses_and_an_empty_one_takes_a_large_request():
         first = await submit(batcher, 1, 1, 1, 1)
         await asyncio.to_thread(model.begun.acquire)
         waits = await submit(batcher, 2)
-        with pytest.raises(Refusal, match="1 images wait already, and 2 may") as caught:
+        with pytest.raises(Refusal, match="1 inputs wait already, and 2 may") as caught:
             await batcher.predict(np.zeros((2, 1)))
         assert caught.value.status == 503 and caught.value.headers == {"Retry-After": "1"}
         for _ in range(2):

@@ -158,7 +158,7 @@ def test_what_is_no_image_is_said_and_the_next_one_works(chromium, plain):
     opened.choose(picture("PNG"))
     opened.page.locator("#result").wait_for()
     assert not opened.page.locator("#error").is_visible()
-    opened.shows("there is no heat map: the model has no attention")
+    opened.shows("nothing shows what the model looked at: the model has no attention")
     opened.page.close()
 
 

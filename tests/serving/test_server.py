@@ -62,7 +62,7 @@ def test_every_kind_of_body_has_the_same_answer(server: Server):
             {"label": "bright", "probability": row["probability"]},
             {"label": "dark", "probability": pytest.approx(1 - row["probability"], abs=1e-6)},
         ]
-    assert rows_of(bodies["form"])[0]["file"] == "a.png" and rows_of(bodies["pixels"])[0]["file"] == "image 0"
+    assert rows_of(bodies["form"])[0]["input"] == "a.png" and rows_of(bodies["pixels"])[0]["input"] == "image 0"
 
 
 def noise(kind: str, mode: str, **options) -> bytes:
@@ -103,7 +103,7 @@ def test_unusual_images_are_treated_as_in_training(server: Server, folder):
     files = {name: make() for name, make in UNUSUAL.items()}
     expected = cct.load(folder / "model.keras").predict(list(files.values()))
     rows = rows_of(post_files(server.port, *files.items()))
-    assert [row["file"] for row in rows] == list(files)
+    assert [row["input"] for row in rows] == list(files)
     assert [row["label"] for row in rows] == expected.labels
     assert [row["probability"] for row in rows] == pytest.approx(expected.confidences.tolist(), abs=2e-6)
     assert len({row["probability"] for row in rows}) > 5
@@ -147,12 +147,12 @@ def test_the_model_is_described(server: Server):
     facts = send(server.port, request("GET", "/model")).json
     assert facts["classes"] == CLASSES and facts["temperature"] == 2.0 and facts["unsure"] == 0.6
     assert facts["input"]["shape"] == [8, 6, 3] and facts["data"]["name"] == "made-up"
-    assert facts["trained_on"] == [{"backend": "tensorflow"}] and facts["limits"]["images"] == 128
+    assert facts["trained_on"] == [{"backend": "tensorflow"}] and facts["limits"]["inputs"] == 128
 
 
 def test_metrics_count_what_was_asked(server: Server):
     before = server.metric('cct_requests_total{route="/predict",method="POST",status="422"}')
-    images = server.metric('cct_images_total{result="predicted"}')
+    images = server.metric('cct_inputs_total{result="predicted"}')
     assert post_files(server.port, ("a.png", b"")).status == 422
     assert post_files(server.port, ("a.png", image()), ("b.png", image()), ("c.png", b"")).status == 200
     send(server.port, request("GET", "/no/such/address"))
@@ -162,9 +162,9 @@ def test_metrics_count_what_was_asked(server: Server):
     assert server.metric('cct_requests_total{route="/predict",method="POST",status="422"}') == before + 1
     assert server.metric('cct_requests_total{route="/predict",method="other",status="405"}') == 1
     assert server.metric('cct_requests_total{route="other",method="GET",status="404"}') == 1
-    assert server.metric('cct_images_total{result="predicted"}') == images + 2
-    assert server.metric('cct_images_total{result="refused"}') >= 2
-    assert server.metric("cct_queue_images") == server.metric("cct_active_requests") == 0
+    assert server.metric('cct_inputs_total{result="predicted"}') == images + 2
+    assert server.metric('cct_inputs_total{result="refused"}') >= 2
+    assert server.metric("cct_queue_inputs") == server.metric("cct_active_requests") == 0
     assert server.metric("process_resident_memory_bytes") > 1e7
     lines = text.body.decode().splitlines()
     sample = re.compile(r'[a-z_]+(\{([a-z]+="[^"]*",?)+\})? [0-9.e+-]+')

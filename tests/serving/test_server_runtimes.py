@@ -69,7 +69,7 @@ def test_an_exported_file_alone_has_no_heat_map(folder, tmp_path):
         assert send(server.port, request("GET", "/model")).json["explains"] is False
         refused = post_files(server.port, ("a.png", gradient()), path="/explain")
         assert refused.status == 409
-        sentence = "the heat map needs the .keras file of the model, and the server has an exported file"
+        sentence = "what the model looked at needs its .keras file, and the server has an exported file"
         assert refused.json == {"error": sentence}
         assert post_files(server.port, ("a.png", gradient())).status == 200
 
@@ -87,7 +87,7 @@ def test_a_model_without_attention_has_no_heat_map_and_keras_answers_alone(tmp_p
     with served(brightness_model(tmp_path / "model.keras"), tmp_path) as server:
         assert "computed by Keras" in server.log.read_text()
         refused = post_files(server.port, ("a.png", gradient()), path="/explain")
-        assert refused.status == 409 and refused.json["error"].startswith("there is no heat map: the model has no")
+        assert refused.status == 409 and refused.json["error"].startswith("nothing shows what the model looked at: the model has no")
         assert post_files(server.port, ("a.png", gradient())).status == 200
 
 

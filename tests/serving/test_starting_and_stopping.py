@@ -90,17 +90,17 @@ def test_what_does_not_fit_is_refused_at_once_and_what_takes_too_long_later(mode
         computed = Asking(server)
         gate.wait_until_asked()
         waiting = Asking(server)
-        server.wait_for("cct_queue_images", 1)
+        server.wait_for("cct_queue_inputs", 1)
         full = post_json(server.port, BRIGHT)
         assert full.status == 503 and full.headers["retry-after"] == "1"
-        assert full.json == {"error": "1 images wait already, and 1 may: ask again later"}
+        assert full.json == {"error": "1 inputs wait already, and 1 may: ask again later"}
         for asking in (computed, waiting):
             late = asking.result()
             assert late.status == 504 and late.json == {"error": "the model did not answer within 3 seconds"}
         assert send(server.port, request("GET", "/health")).status == 200
         gate.open()
         wait_until(lambda: post_json(server.port, BRIGHT).status == 200)
-        server.wait_for("cct_queue_images", 0)
+        server.wait_for("cct_queue_inputs", 0)
 
 
 def test_only_so_many_requests_are_read_at_a_time(model, tmp_path):
@@ -164,9 +164,9 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(model, capsys):
         (("--host", "192.0.2.1"), "192.0.2.1:8000 cannot be used: Cannot assign requested address"),
         (("--model", "absent.keras"), "absent.keras is not there: give a .keras file"),
         (("--model", "models:/cct@champion"), "models:/cct@champion is in MLflow, and there is no store at"),
-        (("--limit", "image=3"), "--limit image=3: unknown name; valid: body_bytes, images,"),
-        (("--limit", "images=0"), "--limit images=0: must be images=N with a whole number from 1 to 4,096"),
-        (("--limit", "images"), "--limit images: must be images=N with a whole number from 1 to 4,096"),
+        (("--limit", "image=3"), "--limit image=3: unknown name; valid: body_bytes, inputs,"),
+        (("--limit", "inputs=0"), "--limit inputs=0: must be inputs=N with a whole number from 1 to 4,096"),
+        (("--limit", "inputs"), "--limit inputs: must be inputs=N with a whole number from 1 to 4,096"),
     ],
 )
 def test_what_cannot_start_says_why(words, sentence, tmp_path, monkeypatch, capsys):

@@ -9,7 +9,7 @@ from cct.params import Section
 
 
 class AugmentParams(Section):
-    """How training images are changed at random. Each image of each epoch gets its own changes."""
+    """How training examples are changed at random. Each example of each epoch gets its own changes."""
 
     renamed: ClassVar[dict[str, str]] = {
         "randaugment_layers": "randaugment_num_ops",
@@ -40,14 +40,21 @@ class AugmentParams(Section):
         ge=0, le=1, description="probability that 2 to 33 % of an image, a rectangle, become noise"
     )
     mixup_alpha: float = Field(
-        ge=0, le=100, description="alpha of MixUp's Beta distribution; 0: off; the paper has 0.8"
+        ge=0,
+        le=100,
+        description="alpha of MixUp's Beta distribution, of images or words' vectors; 0: off; the paper has 0.8",
     )
     cutmix_alpha: float = Field(
         ge=0, le=100, description="alpha of CutMix's Beta distribution; 0: off; the paper has 1.0"
     )
-    mix_prob: float = Field(ge=0, le=1, description="probability that an image is mixed with another of its batch")
+    mix_prob: float = Field(
+        ge=0, le=1, description="probability that an image or text is mixed with another of its batch"
+    )
     mix_switch_prob: float = Field(ge=0, le=1, description="probability of CutMix where MixUp and CutMix are both on")
     mix_epochs: int | None = Field(ge=0, description="number of first epochs with mixing; null: all epochs")
+    word_dropout: float = Field(
+        0.0, ge=0, le=0.9, description="texts: probability that a word becomes the unknown word"
+    )
 
     @field_validator("resized_crop")
     @classmethod

@@ -98,6 +98,15 @@ def add_run_id(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="RUN_ID", type=non_empty, help="as the MLflow UI shows it")
 
 
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add what a trained model predicts: images or texts."""
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", type=non_empty,
+        help="images: files, folders, zip or tar archives, quoted patterns, or - for one image on standard input; "
+        "texts: the texts, text files, tables with a column of texts, or - for a text on each line of standard input",
+    )  # fmt: skip
+
+
 def add_model(parser: argparse.ArgumentParser, *, exported: bool = True) -> None:
     """Add the choice of a trained model, which may be an exported file."""
     which = parser.add_mutually_exclusive_group()

@@ -6,9 +6,11 @@ from typing import Any
 
 from cct import params
 from cct.commands.arguments import file_path
-from cct.data.sources import open_source, task_of_source
+from cct.data.kinds import source_task
+from cct.data.sources import open_source
 from cct.dvc import require_plain_files
 from cct.errors import CCTError
+from cct.models.architectures import require_model_of
 from cct.models.starting import require_starting_file, require_starting_model
 from cct.paths import PARAMS
 
@@ -25,21 +27,28 @@ def main(arguments: argparse.Namespace) -> None:
     except params.ParamsError as error:
         mistakes.append(str(error))
     # These two are checked even if there are mistakes elsewhere.
-    source, init_from = (_text(content, *name) for name in (("data", "source"), ("train", "init_from")))
-    opened = None
+    source, init_from, embeddings = (
+        _text(content, *name) for name in (("data", "source"), ("train", "init_from"), ("model", "embeddings"))
+    )
+    task = None
     if source:
         try:
             opened = open_source(Path(source))
+            if sections:
+                task = source_task(opened, sections["preprocess"])
+                require_model_of(task, sections["model"].name)
         except CCTError as error:
             mistakes.append(str(error))
     if init_from:
         try:
-            if sections and opened:
-                require_starting_model(Path(init_from), sections["model"], task_of_source(opened))
+            if sections and task:
+                require_starting_model(Path(init_from), sections["model"], task)
             else:
                 require_starting_file(Path(init_from))
         except CCTError as error:
             mistakes.append(str(error))
+    if embeddings and not Path(embeddings).is_file():
+        mistakes.append(f"{arguments.file}: model.embeddings = {embeddings!r}: there is no such file")
     try:
         require_plain_files(Path())
     except CCTError as error:

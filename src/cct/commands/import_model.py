@@ -15,6 +15,7 @@ from cct.dvc import run_dvc
 from cct.errors import CCTError
 from cct.files import sha256_of_file, write_atomically
 from cct.models.metadata import read_metadata
+from cct.models.names import WORD_DIM
 from cct.models.starting import FOLDER, stored_model
 from cct.repository import git, repository_root
 from cct.tracking.model_files import SCHEMES, model_file, model_of_run
@@ -51,9 +52,11 @@ def main(arguments: argparse.Namespace) -> None:
     git(repository_root(), "add", "--", pointer, str(FOLDER / ".gitignore"))
     if not git(repository_root(), "ls-files", "--", pointer):
         raise CCTError(f"git cannot add {pointer}, so experiments would not have {target}: see git status")
-    shape, model = "x".join(map(str, stored.image_shape)), stored.name()
+    shape, model = "x".join(map(str, stored.input_shape)), stored.name()
+    width = stored.fields.get("word_dim", WORD_DIM)
+    settings = [f"model.name={model}"] * bool(model) + [f"model.word_dim={width}"] * (width != WORD_DIM)
     print(f"{target}: {model or 'a model'} for inputs of {shape}, {stored.classes} classes, sha256 {sha256}")
-    print(f"train: dvc exp run {f'-S model.name={model} ' if model else ''}-S train.init_from={target}")
+    print(f"train: dvc exp run {' '.join(f'-S {one}' for one in [*settings, f'train.init_from={target}'])}")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 from cct import params
 from cct.commands.arguments import file_path
@@ -29,11 +30,14 @@ def image_size(text: str) -> tuple[int, int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Ends with 0 if dvc exp run -S data.source=SOURCE would accept all images with the parameters in params.yaml, "
-        "and with 1 otherwise; the last line says what to do."
+        "Ends with 0 if dvc exp run -S data.source=SOURCE would accept all images or texts with the parameters in "
+        "params.yaml, and with 1 otherwise; the last line says what to do."
     )
     parser.add_argument(
-        "source", metavar="SOURCE", type=file_path, help="a folder, zip, tar or table of images, or a descriptor"
+        "source",
+        metavar="SOURCE",
+        type=file_path,
+        help="a folder, zip, tar or table of images or texts, or a descriptor",
     )
     parser.add_argument("--class-folder", choices=("top", "leaf"), help="which of nested folders is the class")
     parser.add_argument("--image-size", type=image_size, metavar="SIZE", help="64 or 48x64; default: a suggestion")
@@ -45,6 +49,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    from cct.data.kinds import IMAGES, TEXTS, source_task
+    from cct.data.sources import open_source
+
+    if arguments.json:
+        logging.getLogger(ROOT).setLevel(logging.WARNING)  # other lines go to stdout too
+    preprocess = params.load(PARAMS, "preprocess")
+    require_writable(arguments.output)
+    inspectors = {IMAGES: _inspect_images, TEXTS: _inspect_texts}
+    return inspectors[source_task(open_source(arguments.source), preprocess)](arguments, preprocess)
+
+
+def _inspect_images(arguments: argparse.Namespace, preprocess: Any) -> int:
     from cct.evaluation.figures.style import save_figure
     from cct.inspection.examine import examine
     from cct.inspection.page import as_html
@@ -52,10 +68,6 @@ def main(arguments: argparse.Namespace) -> int:
     from cct.inspection.sheet import plot_contact_sheet
     from cct.inspection.text import as_text
 
-    if arguments.json:
-        logging.getLogger(ROOT).setLevel(logging.WARNING)  # other lines go to stdout too
-    preprocess = params.load(PARAMS, "preprocess")
-    require_writable(arguments.output)
     examined = examine(
         arguments.source, preprocess, class_folder=arguments.class_folder, folder=repository_root() / ".cct"
     )
@@ -66,3 +78,19 @@ def main(arguments: argparse.Namespace) -> int:
     facts = report.facts | {"files": [printable(str(path)) for path in (page, sheet)]}
     print(json.dumps(facts, indent=2) if arguments.json else as_text(facts))
     return 0 if report.ready else 1
+
+
+def _inspect_texts(arguments: argparse.Namespace, preprocess: Any) -> int:
+    from cct.data.sources import open_source
+    from cct.inspection.report import printable
+    from cct.inspection.text_report import text_lines, text_page
+    from cct.inspection.texts import inspect_texts
+
+    if arguments.class_folder:
+        preprocess = preprocess.model_copy(update={"class_folder": arguments.class_folder})
+    facts = inspect_texts(arguments.source, open_source(arguments.source), preprocess)
+    page = arguments.output / PAGE
+    write_atomically(page, text_page(facts).encode())
+    facts |= {"files": [printable(str(page))]}
+    print(json.dumps(facts, indent=2) if arguments.json else text_lines(facts))
+    return 0 if facts["ready"] else 1

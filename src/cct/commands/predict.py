@@ -1,4 +1,4 @@
-"""Say what images show, with a trained model."""
+"""Say of which class images or texts are, with a trained model."""
 
 import argparse
 import csv
@@ -8,22 +8,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from cct.commands.arguments import BROKEN, add_model, coverage, load_classifier, non_empty, probability, whole_number
-from cct.errors import CCTError
+from cct.commands.arguments import BROKEN, add_inputs, add_model, coverage, load_classifier, probability, whole_number
 from cct.log import ROOT
 
-NAME_WIDTH = 60  # characters of a file's name in the table
+NAME_WIDTH = 60  # characters of an input's name in the table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Files that are no images are named on stderr, the others are predicted, and the command ends with "
+        "Inputs that cannot be used are named on stderr, the others are predicted, and the command ends with "
         f"{BROKEN}. The probabilities are calibrated on the validation split."
     )
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH", type=non_empty,
-        help="image files, folders, zip or tar archives, quoted patterns, or - for one image on standard input",
-    )  # fmt: skip
+    add_inputs(parser)
     add_model(parser)
     parser.add_argument("--top", type=whole_number(1000), default=1, metavar="K", help="show K classes (default: 1)")
     parser.add_argument(
@@ -48,17 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from cct.inference.files import count_files, list_files
-
     if arguments.format != "table":
         logging.getLogger(ROOT).setLevel(logging.WARNING)  # other lines go to stdout too
-    listed = list_files(arguments.paths)
-    classifier, count = load_classifier(arguments), count_files(listed)
+    classifier = load_classifier(arguments)
+    named = classifier.task.named(arguments.inputs)
     broken = 0
 
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal broken
-        for row in predict_files(classifier, listed, count=count, arguments=arguments):
+        for row in predict_named(classifier, named, arguments):
             if "error" in row:
                 broken += 1
                 print(f"{row['file']}: {row['error']}", file=sys.stderr)
@@ -66,38 +60,33 @@ def main(arguments: argparse.Namespace) -> int:
 
     WRITERS[arguments.format](rows(), arguments)
     if broken:
-        print(f"{broken} of {count} files could not be used; they are named above", file=sys.stderr)
+        print(f"{broken} of {named.count} {named.unit} could not be used; they are named above", file=sys.stderr)
     return BROKEN if broken else 0
 
 
-def predict_files(
-    classifier: Any, listed: list[tuple[str, list[str] | None]], *, count: int, arguments: argparse.Namespace
-) -> Iterator[dict[str, Any]]:
-    """One row per file, in their order and in bounded memory: its name, and what is predicted or an error."""
-    import numpy as np
+def predict_named(classifier: Any, named: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """One row per input, in order and in bounded memory: its name, and what is predicted or an error."""
     from tqdm import tqdm
 
-    from cct.inference.files import decode_listed
     from cct.inference.rows import prediction_rows
 
-    if not hasattr(classifier.reader, "options"):
-        raise CCTError(f"the model is for {classifier.metadata.task}, not for images")
-    with tqdm(total=count, unit=" images", desc="predict", disable=None, delay=1) as bar:
-        for decoded in decode_listed(listed, classifier.reader.options):
-            good = np.flatnonzero([not error for error in decoded.errors])
-            predictions = classifier.predict_arrays(decoded.pixels_nhwc[good])
+    with tqdm(total=named.count, unit=f" {named.unit}", desc="predict", disable=None, delay=1) as bar:
+        for chunk in named.chunks(classifier.reader):
             answers = prediction_rows(
-                predictions, top=arguments.top, unsure=arguments.unsure, coverage=arguments.coverage
+                classifier.predict_arrays(chunk.arrays),
+                top=arguments.top,
+                unsure=arguments.unsure,
+                coverage=arguments.coverage,
             )
-            for name, error in zip(decoded.names, decoded.errors, strict=True):
-                yield {"file": name} | ({"error": error} if error else next(answers))
-            bar.update(len(decoded.names))
+            for place, name in enumerate(chunk.names):
+                yield {"input": name} | ({"error": chunk.errors[place]} if place in chunk.errors else next(answers))
+            bar.update(len(chunk.names))
 
 
 def _write_table(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
     for row in rows:
         if "error" not in row:
-            name = row["file"] if len(row["file"]) <= NAME_WIDTH else "…" + row["file"][1 - NAME_WIDTH :]
+            name = row["input"] if len(row["input"]) <= NAME_WIDTH else "…" + row["input"][1 - NAME_WIDTH :]
             answers = "  ".join(f"{one['probability']:7.2%} {one['label']}" for one in row["top"])
             classes = f"  {{{', '.join(row['set'])}}}" if "set" in row else ""
             print(f"{name:{NAME_WIDTH}}  {answers}{classes}{'  (unsure)' if row['unsure'] else ''}".rstrip())
@@ -108,15 +97,15 @@ def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) ->
     table = csv.writer(sys.stdout, lineterminator="\n")
     if arguments.coverage:
         more.append("set")
-    table.writerow(["file", "label", "probability", "unsure", "error", *more])
+    table.writerow(["input", "label", "probability", "unsure", "error", *more])
     for row in rows:
         if "error" in row:
-            table.writerow([row["file"], "", "", "", row["error"]])
+            table.writerow([row["input"], "", "", "", row["error"]])
         else:
             rest = [value for one in row["top"][1:] for value in one.values()]
             if "set" in row:
                 rest += [*[""] * (2 * arguments.top - 2 - len(rest)), json.dumps(row["set"], ensure_ascii=False)]
-            table.writerow([row["file"], row["label"], row["probability"], str(row["unsure"]).lower(), "", *rest])
+            table.writerow([row["input"], row["label"], row["probability"], str(row["unsure"]).lower(), "", *rest])
 
 
 def _write_json(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:

@@ -5,9 +5,22 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from cct.params import Section
+from cct.words import FIRST_WORD, MOST_WORDS
 
 MIN_SIZE, MAX_SIZE = 8, 512  # pixels
 Side = Annotated[int, Field(ge=MIN_SIZE, le=MAX_SIZE)]
+Column = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def is_encoding(name: str) -> bool:
+    """Whether Python knows an encoding of text by this name."""
+    try:
+        b"a".decode(name)
+    except UnicodeError:  # half a character
+        return True
+    except (LookupError, ValueError):  # a name with a null character
+        return False
+    return True
 
 
 def is_descriptor(source: str) -> bool:
@@ -21,12 +34,12 @@ class DataParams(Section):
     source: str = Field(
         min_length=1,
         max_length=1000,
-        description="a folder, zip or tar of class folders; a table of paths and labels; or a data/sources/NAME.yaml",
+        description="a folder, zip or tar of class folders; a table of paths or texts; or a data/sources/NAME.yaml",
     )
 
 
 class PreprocessParams(Section):
-    """Which examples train, validate and test, and how images become arrays."""
+    """Which examples train, validate and test, and how images or texts become arrays."""
 
     train_fraction: float = Field(
         gt=0,
@@ -57,6 +70,28 @@ class PreprocessParams(Section):
     on_bad_image: Literal["fail", "skip"] = Field(
         description="what damaged images do: fail with a list of them, or skip them with a note in meta.json"
     )
+    encoding: str = Field("auto", max_length=40, description="texts: encoding of the files; auto: its mark's, or UTF-8")
+    text_column: Column | None = Field(None, description="texts: column of a table's texts; null: a usual name")
+    label_column: Column | None = Field(None, description="texts: column of a table's labels; null: a usual name")
+    tokens: Literal["words", "bytes"] = Field(
+        "words", description="texts: what has a number; bytes need no vocabulary and know every language"
+    )
+    max_length: int = Field(64, ge=1, le=65_536, description="texts: words or bytes of an array; the rest is cut off")
+    truncation: Literal["end", "start"] = Field("end", description="texts: what of longer texts is cut off")
+    padding: Literal["max_length", "longest"] = Field(
+        "max_length", description="texts: width of the arrays; longest: that of the longest training text, if smaller"
+    )
+    max_vocabulary: int = Field(
+        100_000, ge=1, le=MOST_WORDS - FIRST_WORD, description="texts: most frequent words that get a number"
+    )
+    min_count: int = Field(1, ge=1, le=1_000_000, description="texts: times that a word must occur to get a number")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        if encoding != "auto" and not is_encoding(encoding):
+            raise ValueError("no encoding has this name; write auto, utf-8, latin-1, cp1252 or another one of Python's")
+        return encoding
 
     @field_validator("image_size", mode="wrap")
     @classmethod

@@ -14,7 +14,7 @@ from cct.data.arrays import Arrays, DataError
 from cct.data.params import PreprocessParams
 from cct.data.sources import Source
 from cct.data.splits import TRAIN, VAL, assign_splits
-from cct.data.store import INPUTS, LABELS, META, SPLITS
+from cct.data.store import INPUTS, LABELS, META, SPLITS, TEXTS
 from cct.files import sha256_of_file
 
 CHUNK_BYTES = 1 << 24  # of inputs that are copied at a time
@@ -38,6 +38,8 @@ class Prepared(NamedTuple):
         splits: the examples of each split.
         facts: more fields of meta.json.
         files: the file of each example of each split; None if the examples have no files of their own.
+        texts: the text of each example of each split; None if they are no texts.
+        digests: hexadecimal digests of what else identifies the data, by name.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Prepared(NamedTuple):
     splits: Mapping[str, Split]
     facts: Mapping[str, Any]
     files: Mapping[str, Sequence[str]] | None = None
+    texts: Mapping[str, Sequence[str]] | None = None
+    digests: Mapping[str, str] = {}
 
 
 def prepare_arrays(source: Source, arrays: Arrays, preprocess: PreprocessParams) -> Prepared:
@@ -113,8 +117,10 @@ def write_processed(
         raise DataError(f"{prepared.name}: {error}") from error
     if prepared.files is not None:
         _write_files(folder / FILES, prepared)
+    if prepared.texts is not None:
+        _write_texts(folder / TEXTS, prepared)
     names = [Path(name.format(split)).stem for split in SPLITS for name in (INPUTS, LABELS)]
-    digests = {name: sha256_of_file(folder / f"{name}.npy") for name in names}
+    digests = {name: sha256_of_file(folder / f"{name}.npy") for name in names} | {**prepared.digests}
     meta = {
         "name": prepared.name,
         "task": task,
@@ -154,6 +160,21 @@ def _write_files(path: Path, prepared: Prepared) -> None:
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["split", "index", "file", "label"])
-        for split, names in prepared.files.items():
-            labels = (prepared.classes[label] for label in prepared.splits[split].label_n)
-            table.writerows((split, index, *row) for index, row in enumerate(zip(names, labels, strict=True)))
+        for split, index, name, label in _listed(prepared, prepared.files):
+            table.writerow([split, index, name, label])
+
+
+def _write_texts(path: Path, prepared: Prepared) -> None:
+    """The text of each example, a JSON object a line."""
+    with path.open("w", encoding="utf-8") as file:
+        for split, index, text, label in _listed(prepared, prepared.texts):
+            row = {"split": split, "index": index, "text": text, "label": label}
+            file.write(json.dumps(row) + "\n")
+
+
+def _listed(prepared: Prepared, listed: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, int, str, str]]:
+    """Split, index, name or text, and class of each example."""
+    for split, names in listed.items():
+        labels = prepared.splits[split].label_n
+        for index, (name, label) in enumerate(zip(names, labels, strict=True)):
+            yield split, index, name, prepared.classes[label]

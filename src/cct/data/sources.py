@@ -1,4 +1,4 @@
-"""Data sources: descriptors, local images, and the arrays that they deliver."""
+"""Data sources: descriptors, local folders and files, and the arrays that they deliver."""
 
 import re
 import unicodedata
@@ -66,15 +66,15 @@ def read_source(path: Path) -> Source:
     return parse(Source, read_yaml(path), where=path)
 
 
-class LocalImages(NamedTuple):
-    """A folder, an archive or a manifest of images, which is read where it is."""
+class LocalSource(NamedTuple):
+    """A folder, an archive or a table of images or texts, which is read where it is."""
 
     path: Path
     name: str
 
 
-def open_source(path: Path) -> Source | LocalImages:
-    """Read the descriptor that `data.source` names, or find images there.
+def open_source(path: Path) -> Source | LocalSource:
+    """Read the descriptor that `data.source` names, or find a folder or file there.
 
     Raises:
         ParamsError: a descriptor is absent or has mistakes.
@@ -89,19 +89,14 @@ def open_source(path: Path) -> Source | LocalImages:
             f"data.source = {str(path)!r}: there is no such file or folder here ({Path.cwd()}). Experiments in a "
             "temporary folder (--temp, --queue) see files in git or DVC only: run dvc add, or give the absolute path"
         )
-    return LocalImages(path, _data_set_name(path))
-
-
-def task_of_source(source: Source | LocalImages) -> str:
-    """The task of a source's examples, a key of the tables in `cct.tasks`."""
-    return "image_classification" if isinstance(source, LocalImages) else FORMATS[source.format].task
+    return LocalSource(path, _data_set_name(path))
 
 
 def _data_set_name(path: Path) -> str:
     """The name of a folder or file in the characters that names of data sets may have."""
     stem = re.sub(r"(\.tar)?\.[A-Za-z0-9]+$", "", path.name) if path.is_file() else path.absolute().resolve().name
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.") or "images"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.") or "data"
 
 
 def read_arrays(source: Source, folder: Path) -> Arrays:

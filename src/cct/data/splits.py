@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -10,6 +11,39 @@ from cct.data.params import PreprocessParams
 
 # Splits. UNSTATED: the source does not say it. UNUSED: preprocess.train_fraction leaves it out.
 UNSTATED, TRAIN, VAL, TEST, UNUSED = -1, 0, 1, 2, 3
+SPLIT_CODES = {"train": TRAIN, "val": VAL, "test": TEST}
+
+
+class Labelled(Protocol):
+    """An example of a source: the name of its class, and its split where the source says it."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def split(self) -> str | None: ...
+
+
+class Labels(NamedTuple):
+    """The labels and splits of items.
+
+    Attributes:
+        label_n: the index of each item's class.
+        stated_n: the split of each item as the source says it. If it says any, items without one train.
+    """
+
+    label_n: np.ndarray
+    stated_n: np.ndarray
+
+
+def label_items(items: Sequence[Labelled], classes: Sequence[str]) -> Labels:
+    """The labels and the stated splits of items, whose classes are all among `classes`."""
+    index = {name: number for number, name in enumerate(classes)}
+    label_n = np.array([index[item.label] for item in items], np.int64)
+    stated_n = np.array([SPLIT_CODES.get(item.split, UNSTATED) for item in items], np.int64)
+    if (stated_n != UNSTATED).any():
+        stated_n[stated_n == UNSTATED] = TRAIN
+    return Labels(label_n, stated_n)
 
 
 def stratified_split(

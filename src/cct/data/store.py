@@ -12,6 +12,7 @@ from cct.data.arrays import DataError
 
 SPLITS = ("train", "val", "test")
 INPUTS, LABELS, META = "{}_inputs.npy", "{}_labels.npy", "meta.json"
+TEXTS = "texts.jsonl"  # where the examples are texts: split, index, text and label of each
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -47,3 +48,17 @@ def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
         return inputs, np.load(folder / LABELS.format(split))
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{folder}: the {split} split cannot be read ({error}): run dvc repro preprocess") from error
+
+
+def read_texts(folder: Path, split: str) -> list[str]:
+    """The text of each example of a split, in the order of its arrays.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with (folder / TEXTS).open(encoding="utf-8") as file:
+            rows = map(json.loads, file)
+            return [row["text"] for row in rows if row["split"] == split]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / TEXTS} cannot be read ({error}): run dvc repro preprocess") from error

@@ -47,8 +47,8 @@ def attention_maps(model: keras.Model, inputs: np.ndarray) -> AttentionMaps:
     pool = next((layer for layer in model.layers if type(layer) in SHARES), None)
     if not blocks or pool is None:
         raise ModelError("the model has no attention: only models that this project built show what they looked at")
-    streams = keras.Model(model.inputs[0], [*(block.input for block in blocks), pool.input])
-    tokens = pool.input.shape[1]
+    streams = keras.Model(model.inputs[0], [_inputs(layer) for layer in (*blocks, pool)])
+    tokens = _inputs(pool)[0].shape[1]
     size = max(1, WEIGHTS_AT_ONCE // (tokens**2 * max(block.num_heads for block in blocks)))
     parts = [_maps(streams, blocks, pool, inputs[i : i + size]) for i in range(0, len(inputs), size)]
     rollout_bln, pooled_bn = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -59,10 +59,10 @@ def _maps(
     streams: keras.Model, blocks: list[EncoderBlock], pool: keras.Layer, inputs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     *entering, leaving = streams(inputs, training=False)  # compiling would take longer than these few inputs
-    share_bn = pooled_bn = SHARES[type(pool)](pool, leaving)
+    share_bn = pooled_bn = SHARES[type(pool)](pool, *leaving)
     rollout = []
-    for block, stream in zip(reversed(blocks), reversed(entering), strict=True):
-        weights_benm = ops.convert_to_numpy(block.attention.attention_weights(block.norm_1(stream)))
+    for block, (stream, *mask) in zip(reversed(blocks), reversed(entering), strict=True):
+        weights_benm = ops.convert_to_numpy(block.attention.attention_weights(block.norm_1(stream), *mask))
         share_bn = (share_bn + np.einsum("bn,bnm->bm", share_bn, weights_benm.mean(axis=1))) / 2
         rollout.insert(0, share_bn)
     rollout_bln = np.stack(rollout, axis=1)
@@ -72,8 +72,13 @@ def _maps(
     return rollout_bln, pooled_bn
 
 
-def _sequence_shares(pool: SequencePool, tokens_bnd: Any) -> np.ndarray:
-    return ops.convert_to_numpy(pool.pooling_weights(tokens_bnd))[..., 0]
+def _inputs(layer: keras.Layer) -> list[Any]:
+    """The tokens that a layer takes, and their mask where it has one."""
+    return layer.input if isinstance(layer.input, list) else [layer.input]
+
+
+def _sequence_shares(pool: SequencePool, tokens_bnd: Any, valid_bn: Any = None) -> np.ndarray:
+    return ops.convert_to_numpy(pool.pooling_weights(tokens_bnd, valid_bn))[..., 0]
 
 
 def _first_token_shares(pool: FirstToken, tokens_bnd: Any) -> np.ndarray:
@@ -81,9 +86,10 @@ def _first_token_shares(pool: FirstToken, tokens_bnd: Any) -> np.ndarray:
     return np.tile(np.eye(1, n, dtype="float32"), (b, 1))
 
 
-def _mean_shares(pool: keras.layers.GlobalAveragePooling1D, tokens_bnd: Any) -> np.ndarray:
+def _mean_shares(pool: keras.layers.GlobalAveragePooling1D, tokens_bnd: Any, valid_bn: Any = None) -> np.ndarray:
     b, n, _ = tokens_bnd.shape
-    return np.full((b, n), 1 / n, "float32")
+    counts_bn = np.ones((b, n), "float32") if valid_bn is None else ops.convert_to_numpy(valid_bn).astype("float32")
+    return counts_bn / counts_bn.sum(axis=1, keepdims=True)
 
 
 SHARES = {

@@ -129,12 +129,13 @@ class Classifier:
 
         Args:
             inputs: one input or a sequence of them. Images: paths, bytes of image files, images of Pillow, or arrays of
-                uint8 with raw pixels. They may have any size: they are treated as in `preprocess`.
+                uint8 with raw pixels. They may have any size: they are treated as in `preprocess`. Texts: the texts
+                themselves, bytes in UTF-8, or `pathlib` paths of text files.
 
         Raises:
             CCTError: an input cannot be used; the message names it.
         """
-        items = _as_sequence(inputs)
+        items = _as_sequence(inputs, dimensions=len(self.reader.shape))
         parts = [self.predict_arrays(self.reader.arrays(items[i : i + BATCH])) for i in range(0, len(items), BATCH)]
         empty = np.zeros((0, len(self.classes)))
         probabilities_nk = np.concatenate([empty, *(part.probabilities for part in parts)])
@@ -155,10 +156,12 @@ class Classifier:
         return Explanations(self.predict_arrays(arrays), arrays, self.task.attention(self.model, arrays))
 
 
-def _as_sequence(inputs: Any) -> Sequence[Any]:
-    """The inputs as a sequence; one input alone becomes a sequence of one."""
+def _as_sequence(inputs: Any, *, dimensions: int) -> Sequence[Any]:
+    """The inputs as a sequence; one alone becomes a sequence of one. An array of many has one more dimension."""
     if isinstance(inputs, np.ndarray):
-        return inputs if inputs.ndim == 4 else [inputs]
+        if inputs.dtype.kind in "OUT":  # of texts
+            return inputs.ravel().tolist()
+        return inputs if inputs.ndim == dimensions + 1 else [inputs]
     if isinstance(inputs, str | bytes | bytearray | os.PathLike) or hasattr(inputs, "getexif"):
         return [inputs]
     if isinstance(inputs, Iterator) or hasattr(inputs, "tolist"):  # such as a column of pandas

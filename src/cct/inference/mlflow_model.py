@@ -17,7 +17,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from cct.errors import CCTError
-from cct.inference.batches import InputError, as_batch
+from cct.inference.batches import as_batch
 from cct.inference.classifier import Classifier
 from cct.tasks.inference import INFERENCE_TASKS
 from cct.tasks.inputs import Input
@@ -127,7 +127,7 @@ class TableClassifier:
 
         Args:
             inputs: a batch, or a mapping with a batch as its only value. Images: raw pixels 0..255, (n, height, width,
-                channels).
+                channels). Texts: a list of them.
             params: unused.
 
         Returns:
@@ -138,15 +138,22 @@ class TableClassifier:
         """
         if isinstance(inputs, dict):
             (inputs,) = inputs.values()
-        (model_input,) = self.classifier.model.inputs
         try:
-            batch = as_batch(inputs, dtype=model_input.dtype, shape=model_input.shape[1:])
-        except InputError as error:
+            batch = self._batch(inputs)
+        except CCTError as error:
             raise InputRefused.invalid_parameter_value(str(error)) from None
         predictions = self.classifier.predict_arrays(batch)
         table = pd.DataFrame(predictions.probabilities, columns=[f"p_{name}" for name in predictions.classes])
         table.insert(0, "label", predictions.labels)
         return table
+
+    def _batch(self, inputs: Any) -> np.ndarray:
+        """The model's inputs of a request."""
+        task = task_of({"task": self.classifier.metadata.task}, INFERENCE_TASKS)
+        if task.from_request is not None:
+            return task.from_request(self.classifier.reader, inputs)
+        (model_input,) = self.classifier.model.inputs
+        return as_batch(inputs, dtype=model_input.dtype, shape=model_input.shape[1:])
 
 
 def _load_pyfunc(path: str) -> TableClassifier:

@@ -17,11 +17,12 @@ from cct.data.images.decoded import Decoded, changed, reading_order
 from cct.data.images.decoding import ImageOptions, colour_of
 from cct.data.images.duplicates import Duplicates, find_duplicates
 from cct.data.images.listing import ClassFolder, Item, list_class_folders
-from cct.data.images.manifest import READERS, manifest_in
+from cct.data.images.manifest import manifest_in
 from cct.data.images.pool import FACTS, decode_files
 from cct.data.images.source import ImageFiles, list_images
 from cct.data.params import PreprocessParams
-from cct.data.sources import LocalImages, open_source
+from cct.data.sources import LocalSource, open_source
+from cct.data.tables import is_table
 
 SIDE = 64  # of a thumbnail, in pixels: duplicates are compared at this size
 
@@ -74,7 +75,7 @@ def examine(
         OSError: the disk is full.
     """
     source = open_source(path)
-    if isinstance(source, LocalImages):
+    if isinstance(source, LocalSource):
         archive, known = source.path, None
     else:
         paths, form = fetch_source(source, base=path.parent), FORMATS[source.format]
@@ -115,7 +116,7 @@ def list_nested(
     try:
         return list_images(path), {}, None
     except DataError:
-        if path.suffix.lower() in READERS or (path.is_dir() and manifest_in(path)):
+        if is_table(path) or (path.is_dir() and manifest_in(path)):
             raise  # a table names the class of each image
     container, listings, refusals = open_container(path), {}, {}
     names = container.names()

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cct.data.images.source import SPLIT_CODES
 from cct.data.params import PreprocessParams
+from cct.data.splits import SPLIT_CODES
 from cct.inspection.examine import Examined
 from cct.inspection.problems import BRIGHT, DARK, Checked, Problem, find_problems
 from cct.inspection.splitting import Splitting, make_splitting

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.images.source import choose_splits, label_items
+from cct.data.images.source import choose_splits
 from cct.data.params import PreprocessParams
-from cct.data.splits import TEST, TRAIN, UNSTATED, VAL
+from cct.data.splits import TEST, TRAIN, UNSTATED, VAL, label_items
 from cct.inspection.examine import Examined
 
 UNUSABLE = -2  # the split of a bad image

@@ -1,85 +1,22 @@
-"""Model names: a small grammar over a table of sizes.
+"""The fields of a model: those of its name, and those that a user changes. `cct.models.names` has the names.
 
-    cct_<layers>_<kernel>x<convolutions>    cct_7_3x1: 7 encoder layers, one 3x3 convolution block
-    cvt_<layers>_<patch>                    cvt_7_4: 7 encoder layers, patches of 4x4, sequence pooling
-    vit_lite_<layers>_<patch>               vit_lite_7_4: the same with a class token
-    vit                                     a plain ViT of 4.8 M parameters
-    keras_example                           the Keras example "Compact Convolutional Transformers"
-    custom                                  every field must be given
-
-Source: Hassani et al., "Escaping the Big Data Paradigm with Compact Transformers", arXiv:2104.05704, table 8 and the
-authors' repository. Nothing here imports Keras.
+Nothing here imports Keras.
 """
 
 import difflib
-import re
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from cct.errors import CCTError
+from cct.models.fields import Architecture, Count, Kernel, Rate, TextArchitecture, Width
+from cct.models.names import CUSTOM, IMAGES, MODEL_NAMES, MODELS, TEXTS, TOKENIZERS, WORD_FIELDS, task_of_model
 from cct.params import Section
 
 
 class ModelError(CCTError, ValueError):
-    """A model cannot take images of this size."""
-
-
-# Encoder sizes of the paper by number of layers: heads, width, MLP ratio.
-SIZES = {2: (2, 128, 1), 4: (2, 128, 1), 6: (4, 256, 2), 7: (4, 256, 2), 14: (6, 384, 3)}
-KERNELS = ("3x1", "3x2", "7x1", "7x2")
-PATCHES = (2, 4, 8, 16)
-MODEL_NAMES = (
-    *(f"cct_{layers}_{kernel}" for layers in SIZES for kernel in KERNELS),
-    *(f"{family}_{layers}_{patch}" for family in ("cvt", "vit_lite") for layers in (2, 4, 6, 7) for patch in PATCHES),
-    "vit",
-    "keras_example",
-    "custom",
-)
-Rate = Annotated[float, Field(ge=0, le=0.99)]
-Count = Annotated[int, Field(ge=1, le=1024)]
-Width = Annotated[int, Field(ge=1, le=65_536)]
-
-
-def _odd(size: int) -> int:
-    if size % 2 == 0:
-        raise ValueError("must be odd")
-    return size
-
-
-Kernel = Annotated[Annotated[int, Field(ge=1, le=63)], AfterValidator(_odd)]
-
-
-class Architecture(BaseModel):
-    """All choices that define a model, except the image shape and the number of classes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    num_layers: Count
-    num_heads: Count
-    embed_dim: Width
-    head_dim: Width
-    mlp_ratio: float
-    mlp_output: Literal["linear", "gelu"] = "linear"
-    norm: Literal["stream", "pre"] = "stream"
-    qkv_bias: bool = False
-    tokenizer: Literal["conv", "patch"] = "conv"
-    pooling: Literal["sequence", "class_token", "mean"] = "sequence"
-    patch_size: Count = 1
-    num_conv_layers: Count = 1
-    kernel_size: Kernel = 1
-    stride: Count = 1
-    conv_channels: Width = 64
-    conv_bias: bool = False
-    conv_padding: Literal["same", "valid"] = "same"
-    positional_embedding: Literal["learnable", "sinusoidal", "none"] = "learnable"
-    initialization: Literal["paper", "keras"] = "paper"
-    standardize: bool = True
-    dropout: Rate = 0.0
-    dropout_places: Literal["all", "mlp"] = "all"
-    attention_dropout: Rate = 0.1
-    stochastic_depth: Rate = 0.1
-    layer_norm_epsilon: float = 1e-5
+    """A model cannot take the inputs that the data have."""
 
 
 class ModelParams(Section):
@@ -101,13 +38,16 @@ class ModelParams(Section):
     }
 
     name: str = Field(
-        description="a name that cct models lists, such as cct_7_3x1, cvt_7_4, vit_lite_7_4 or keras_example; or custom"
+        description="a name that cct models lists, such as cct_7_3x1, cvt_7_4, keras_example or text_cct_4_2; or custom"
     )
     num_layers: Count | None = Field(None, validate_default=True, description="encoder layers")
     num_heads: Count | None = Field(
         None, validate_default=True, description="attention heads; must divide embed_dim unless head_dim is given"
     )
     embed_dim: Width | None = Field(None, validate_default=True, description="width of a token")
+    word_dim: Width | None = Field(
+        None, description="texts: width of a word's vector; null: that of embeddings, otherwise 300"
+    )
     head_dim: Width | None = Field(
         None, validate_default=True, description="width of one head, otherwise embed_dim / num_heads"
     )
@@ -121,13 +61,15 @@ class ModelParams(Section):
         None, description="where the second norm stands: on the residual stream (authors' code) or before the MLP"
     )
     qkv_bias: bool | None = Field(None, description="whether the projection to query, key and value has biases")
-    tokenizer: Literal["conv", "patch"] | None = Field(
-        None, validate_default=True, description="how images become tokens: by convolutions or by patches"
+    tokenizer: Literal["conv", "patch", "none"] | None = Field(
+        None, validate_default=True, description="how inputs become tokens: none makes each word of a text one"
     )
-    patch_size: Count | None = Field(None, validate_default=True, description="patch: side of a square patch in pixels")
+    patch_size: Count | None = Field(
+        None, validate_default=True, description="patch: side of a square patch in pixels, or words of a text"
+    )
     num_conv_layers: Count | None = Field(None, validate_default=True, description="conv: number of convolution blocks")
     kernel_size: Kernel | None = Field(
-        None, validate_default=True, description="conv: odd size of the kernels; the stride follows from it"
+        None, validate_default=True, description="conv: size of the kernels, odd for images; the stride follows from it"
     )
     conv_channels: Width | None = Field(None, description="conv: channels of all convolutions but the last")
     conv_bias: bool | None = Field(None, description="conv: whether the convolutions have biases")
@@ -145,6 +87,14 @@ class ModelParams(Section):
     layer_norm_epsilon: Annotated[float, Field(ge=1e-12, le=1)] | None = Field(
         None, description="epsilon of the layer norms"
     )
+    embeddings: str | None = Field(
+        None,
+        pattern=r"^pretrained/[^/]+$",
+        description="texts: pretrained/NAME with a vector for each word, as GloVe's; null: vectors are learned",
+    )
+    freeze_embeddings: bool | None = Field(
+        None, description="texts: whether training leaves the pretrained vectors alone"
+    )
 
     @field_validator("name")
     @classmethod
@@ -158,8 +108,30 @@ class ModelParams(Section):
     @field_validator("num_layers", "num_heads", "embed_dim", "mlp_ratio", "tokenizer")
     @classmethod
     def _complete(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is None and info.data.get("name") == "custom":
-            raise ValueError(f"{info.field_name} must be given, because the name is custom")
+        if value is None and (name := info.data.get("name")) in CUSTOM:
+            raise ValueError(f"{info.field_name} must be given, because the name is {name}")
+        return value
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _of_the_task(cls, tokenizer: str | None, info: ValidationInfo) -> str | None:
+        if (name := info.data.get("name")) is None:
+            return tokenizer
+        known = TOKENIZERS[task_of_model(name)]
+        if tokenizer not in (None, *known):
+            raise ValueError(f"{name} takes images, so it must be one of {', '.join(known)}, or null")
+        if problem := _other_width(info.data | {"tokenizer": tokenizer}):
+            raise ValueError(problem)
+        return tokenizer
+
+    @field_validator(*WORD_FIELDS)
+    @classmethod
+    def _of_texts(cls, value: Any, info: ValidationInfo) -> Any:
+        name = info.data.get("name")
+        if value is not None and name is not None and task_of_model(name) != TEXTS:
+            raise ValueError(f"has no use: {name} takes images")
+        if info.field_name == "freeze_embeddings" and value and info.data.get("embeddings", "") is None:
+            raise ValueError("has no use without model.embeddings: words without meaning would keep random vectors")
         return value
 
     @field_validator("patch_size", "num_conv_layers", "kernel_size", "conv_channels", "conv_bias")
@@ -168,27 +140,26 @@ class ModelParams(Section):
         if not {"name", "tokenizer"} <= info.data.keys():
             return value
         fields = _fields(info.data)
-        tokenizer, field = fields["tokenizer"], info.field_name
+        task, tokenizer, field = task_of_model(info.data["name"]), fields["tokenizer"], info.field_name
+        needed, options = TOKENIZERS[task][tokenizer]
         if value is None:
-            if field in TOKENIZERS[tokenizer] and field not in fields:
+            if field in needed and field not in fields:
                 raise ValueError(f"{field} must be given, because the tokenizer is {tokenizer}")
-        elif field not in (*TOKENIZERS[tokenizer], *(CONV_OPTIONS if tokenizer == "conv" else ())):
-            raise ValueError(f"has no use: the tokenizer of {info.data['name']} is {tokenizer}")
+        elif field not in (*needed, *options):
+            raise ValueError(f"has no use: the tokenizer of {info.data['name']} is {tokenizer}{OF_TASK[task]}")
         elif field == "conv_channels" and fields.get("num_conv_layers") == 1:
             raise ValueError("has no use: the only convolution is as wide as a token")
+        elif field == "kernel_size" and task == IMAGES and value % 2 == 0:
+            raise ValueError("must be odd")
         return value
 
     # As in TrainParams: a field's validator sees the valid fields above its own, and reports beside other mistakes.
     @field_validator("head_dim")
     @classmethod
     def _heads_divide(cls, head_dim: int | None, info: ValidationInfo) -> int | None:
-        if {"name", "num_heads", "embed_dim"} <= info.data.keys():
-            fields = _fields(info.data | {"head_dim": head_dim})
-            if "head_dim" not in fields and fields["embed_dim"] % fields["num_heads"]:
-                raise ValueError(
-                    f"num_heads {fields['num_heads']} does not divide embed_dim {fields['embed_dim']}: "
-                    "choose a num_heads that does, or give head_dim"
-                )
+        known = {"name", "num_heads", "embed_dim"} <= info.data.keys()
+        if known and (problem := _undivided(_fields(info.data | {"head_dim": head_dim}))):
+            raise ValueError(problem)
         return head_dim
 
     @field_validator("mlp_ratio")
@@ -203,70 +174,98 @@ class ModelParams(Section):
         return mlp_ratio
 
 
+OF_TASK = {IMAGES: "", TEXTS: ", for texts"}
+MISFITS = {
+    IMAGES: "takes images, and the data are texts: choose one of cct models --texts, such as text_cct_2_2",
+    TEXTS: "takes texts, and the data are images: choose one of cct models, such as cct_2_3x2",
+}
+
+
 def resolve_architecture(params: ModelParams) -> Architecture:
-    """The architecture that `params` names, with its overrides."""
-    fields = _fields(params.model_dump())
-    fields.setdefault("head_dim", fields["embed_dim"] // fields["num_heads"])
+    """The architecture of a model of images that `params` names, with its overrides.
+
+    Raises:
+        ModelError: it is a model of texts.
+    """
+    fields = _resolved(params, IMAGES)
     if fields["tokenizer"] == "conv":
-        fields["stride"] = max(1, fields["kernel_size"] // 2 - 1)  # the authors' rule: 1 up to a kernel of 5, 2 for 7
+        fields["stride"] = _stride(fields["kernel_size"])
     return Architecture(**fields)
+
+
+def resolve_text_architecture(params: ModelParams, *, word_dim: int | None = None) -> TextArchitecture:
+    """The architecture of a model of texts that `params` names, with its overrides.
+
+    Args:
+        params: the section `model`.
+        word_dim: width of the pretrained vectors, which counts if `params` has no width.
+
+    Raises:
+        ModelError: it is a model of images; or heads do not divide the pretrained vectors.
+    """
+    if word_dim is not None and params.word_dim is None:
+        params = params.model_copy(update={"word_dim": word_dim})
+    fields = _resolved(params, TEXTS)
+    if fields["tokenizer"] == "conv":
+        # The authors' rules.
+        fields |= {"stride": _stride(fields["kernel_size"]), "padding": max(1, fields["kernel_size"] // 2)}
+    return TextArchitecture(**{name: value for name, value in fields.items() if name not in WORD_FIELDS[1:]})
+
+
+def _stride(kernel_size: int) -> int:
+    """The authors' rule: 1 up to a kernel of 5, 2 for 7."""
+    return max(1, kernel_size // 2 - 1)
+
+
+def require_model_of(task: str, name: str) -> None:
+    """Refuse a model of another task.
+
+    Raises:
+        ModelError: `name` is one.
+    """
+    if (own := task_of_model(name)) != task:
+        raise ModelError(f"model.name = {name} {MISFITS[own]}")
+
+
+def _resolved(params: ModelParams, task: str) -> dict[str, Any]:
+    require_model_of(task, params.name)
+    fields = _fields(given := params.model_dump())
+    if problem := _other_width(given) or _undivided(fields):
+        raise ModelError(f"model: {problem}")  # of pretrained vectors, whose width only their file has
+    fields.setdefault("head_dim", fields["embed_dim"] // fields["num_heads"])
+    return fields
+
+
+def _other_width(given: dict[str, Any]) -> str:
+    """Says that the width of a token is not that of a word although it must be; empty if all is well."""
+    fields, width = _fields(given), given.get("embed_dim")
+    if fields.get("tokenizer") != "none" or width in (None, fields["word_dim"]):
+        return ""
+    return f"embed_dim {width} must be word_dim {fields['word_dim']}, because without a tokenizer a token is a word"
+
+
+def _undivided(fields: dict[str, Any]) -> str:
+    """Says that heads have no whole width; empty if they have."""
+    if "head_dim" in fields or fields["embed_dim"] % fields["num_heads"] == 0:
+        return ""
+    width = "word_dim" if fields.get("tokenizer") == "none" else "embed_dim"
+    return (
+        f"num_heads {fields['num_heads']} does not divide {width} {fields['embed_dim']}: "
+        "choose a num_heads that does, or give head_dim"
+    )
 
 
 def _fields(given: dict[str, Any]) -> dict[str, Any]:
     """The fields of a valid `name`, with the given overrides."""
-    fields = _named(given["name"]) | {key: value for key, value in given.items() if key != "name" and value is not None}
-    if "tokenizer" in fields:  # an override may change it; then drop the name's fields of the other one
-        others = {key for name, needed in TOKENIZERS.items() if name != fields["tokenizer"] for key in needed}
-        fields = {key: value for key, value in fields.items() if key not in others}
+    task = task_of_model(given["name"])
+    fields = MODELS[task][given["name"]] | {k: value for k, value in given.items() if k != "name" and value is not None}
+    if tokenizers := TOKENIZERS[task].get(fields.get("tokenizer")):  # an override may change it
+        fields = {key: value for key, value in fields.items() if key not in _others(task, tokenizers[0])}
+    if fields.get("tokenizer") == "none":
+        fields["embed_dim"] = fields["word_dim"]
     return fields
 
 
-def _named(name: str) -> dict[str, Any]:
-    if name in SPECIAL:
-        return SPECIAL[name]
-    family, layers, rest = re.fullmatch(r"(cct|cvt|vit_lite)_(\d+)_(.+)", name).groups()
-    fields = dict(zip(("num_heads", "embed_dim", "mlp_ratio"), SIZES[int(layers)], strict=True), num_layers=int(layers))
-    if family == "cct":
-        kernel, convolutions = map(int, rest.split("x"))
-        return fields | {"tokenizer": "conv", "kernel_size": kernel, "num_conv_layers": convolutions}
-    pooling = "sequence" if family == "cvt" else "class_token"
-    return fields | {"tokenizer": "patch", "patch_size": int(rest), "pooling": pooling}
-
-
-# https://keras.io/examples/vision/cct/: cct_2_3x2 with these differences. Heads are as wide as the embedding. The MLP
-# has two GELU layers. Blocks are ordinary pre-norm blocks. Convolutions have no padding. Images are only scaled to
-# 0..1. Initial weights are Keras's own.
-KERAS_EXAMPLE = {
-    "num_layers": 2,
-    "num_heads": 2,
-    "embed_dim": 128,
-    "head_dim": 128,
-    "mlp_ratio": 1,
-    "mlp_output": "gelu",
-    "norm": "pre",
-    "qkv_bias": True,
-    "tokenizer": "conv",
-    "kernel_size": 3,
-    "num_conv_layers": 2,
-    "conv_padding": "valid",
-    "initialization": "keras",
-    "standardize": False,
-    "dropout": 0.1,
-    "dropout_places": "mlp",
-}
-# Dosovitskiy et al., arXiv:2010.11929, in the size that the Keras example uses for comparison.
-VIT = {
-    "num_layers": 6,
-    "num_heads": 4,
-    "embed_dim": 256,
-    "mlp_ratio": 4,
-    "norm": "pre",
-    "qkv_bias": True,
-    "tokenizer": "patch",
-    "patch_size": 4,
-    "pooling": "class_token",
-}
-SPECIAL = {"keras_example": KERAS_EXAMPLE, "vit": VIT, "custom": {}}
-# Required fields of each tokenizer, and optional fields of the conv tokenizer.
-TOKENIZERS = {"conv": ("num_conv_layers", "kernel_size"), "patch": ("patch_size",)}
-CONV_OPTIONS = ("conv_channels", "conv_bias")
+def _others(task: str, needed: Sequence[str]) -> set[str]:
+    """The fields that only the other tokenizers of a task need."""
+    return {field for fields, _ in TOKENIZERS[task].values() for field in fields} - {*needed}

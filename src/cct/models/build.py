@@ -1,4 +1,4 @@
-"""Builds a model from its architecture. The model maps raw uint8 images to logits."""
+"""Builds a model of images, from raw uint8 images to logits. All behind the tokenizer is also that of texts."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import numpy as np
 
 from cct.models.architectures import Architecture
 from cct.models.cost import token_grid
+from cct.models.fields import Encoder
 from cct.models.layers.base import dense
 from cct.models.layers.encoder import EncoderBlock
 from cct.models.layers.tokenizers import ConvTokenizer, PatchTokenizer, Standardize
@@ -44,19 +45,35 @@ def build_model(
     images = keras.Input(image_shape, dtype="uint8", name="images")
     x = Standardize(list(mean), list(std), name="standardize")(images)
     x = TOKENIZERS[a.tokenizer](a)(x)
+    return keras.Model(images, classify(a, x, classes=classes), name="cct")
+
+
+def classify(a: Encoder, x, valid=None, *, classes: int):
+    """Logits (b, classes) of tokens (b, n, d): positions, encoder, pooling and head.
+
+    Args:
+        a: the architecture.
+        x: the tokens.
+        valid: whether each token counts, (b, n). None: all do, and no layer gets a mask.
+        classes: number of logits.
+    """
     if a.pooling == "class_token":
-        x = ClassToken(name="class_token")(x)
+        x, valid = _with_mask(ClassToken(name="class_token"), x, valid)
     if a.positional_embedding != "none":
         x = PositionalEmbedding(a.positional_embedding, initialization=a.initialization, name="positional_embedding")(x)
     if a.dropout and a.dropout_places == "all":
         x = keras.layers.Dropout(a.dropout, name="dropout")(x)
     for i, rate in enumerate(np.linspace(0, a.stochastic_depth, a.num_layers)):
-        x = _encoder_block(a, stochastic_depth=float(rate), name=f"encoder_{i}")(x)
+        block = _encoder_block(a, stochastic_depth=float(rate), name=f"encoder_{i}")
+        x = block(x) if valid is None else block(x, valid)
     x = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, name="norm")(x)
-    x = POOLINGS[a.pooling](a)(x)
+    x = POOLINGS[a.pooling](a, x, valid)
     # The head stays in float32: a softmax over 16-bit logits loses the accuracy that mixed precision should keep.
-    logits = dense(classes, initialization=a.initialization, dtype="float32", name="head")(x)
-    return keras.Model(images, logits, name="cct")
+    return dense(classes, initialization=a.initialization, dtype="float32", name="head")(x)
+
+
+def _with_mask(layer: keras.Layer, x, valid):
+    return (layer(x), None) if valid is None else layer(x, valid)
 
 
 def _patch_tokenizer(a: Architecture) -> keras.Layer:
@@ -75,7 +92,7 @@ def _conv_tokenizer(a: Architecture) -> keras.Layer:
     )
 
 
-def _encoder_block(a: Architecture, *, stochastic_depth: float, name: str) -> keras.Layer:
+def _encoder_block(a: Encoder, *, stochastic_depth: float, name: str) -> keras.Layer:
     return EncoderBlock(
         a.num_heads,
         a.head_dim,
@@ -93,9 +110,19 @@ def _encoder_block(a: Architecture, *, stochastic_depth: float, name: str) -> ke
     )
 
 
+def _sequence_pool(a: Encoder, x, valid):
+    pool = SequencePool(initialization=a.initialization, name="pool")
+    return pool(x) if valid is None else pool(x, valid)
+
+
+def _first_token(a: Encoder, x, valid):
+    return FirstToken(name="pool")(x)
+
+
+def _mean(a: Encoder, x, valid):
+    pool = keras.layers.GlobalAveragePooling1D(name="pool")
+    return pool(x) if valid is None else pool(x, mask=valid)
+
+
 TOKENIZERS = {"conv": _conv_tokenizer, "patch": _patch_tokenizer}
-POOLINGS = {
-    "sequence": lambda a: SequencePool(initialization=a.initialization, name="pool"),
-    "class_token": lambda a: FirstToken(name="pool"),
-    "mean": lambda a: keras.layers.GlobalAveragePooling1D(name="pool"),
-}
+POOLINGS = {"sequence": _sequence_pool, "class_token": _first_token, "mean": _mean}

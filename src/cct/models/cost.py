@@ -1,12 +1,13 @@
 """The cost of a model: tokens, parameters and multiply-adds, counted without building the model."""
 
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from cct.models.architectures import MODEL_NAMES, Architecture, ModelError, ModelParams, resolve_architecture
+from cct.models.architectures import ModelError, ModelParams, resolve_architecture
+from cct.models.fields import Architecture, Encoder
+from cct.models.names import CUSTOM, IMAGES, MODELS
 
 # Published test accuracy in percent and epochs on the original CIFAR-10. Source: the paper; for the example, its page.
 PUBLISHED = {
@@ -26,7 +27,7 @@ PUBLISHED = {
 
 
 class Cost(BaseModel):
-    """The cost of one image. `macs` counts multiply-adds with weights, as the paper does. `attention_macs` counts the
+    """The cost of one example. `macs` counts multiply-adds with weights, as the paper does. `attention_macs` counts the
     products of queries, keys and values."""
 
     tokens: int
@@ -87,12 +88,17 @@ def model_cost(architecture: Architecture, *, height: int, width: int, channels:
             target = a.embed_dim if block == a.num_conv_layers - 1 else a.conv_channels
             macs += rows * columns * a.kernel_size**2 * source * target
             source = target
+    return encoder_cost(a, places, classes=classes, tokenizer_macs=macs)
+
+
+def encoder_cost(a: Encoder, places: int, *, classes: int, tokenizer_macs: int) -> Cost:
+    """The cost of one example whose tokenizer has made `places` tokens with so many multiply-adds."""
     tokens = places + (a.pooling == "class_token")
     inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
-    macs += a.num_layers * tokens * (a.embed_dim * inner * 4 + a.embed_dim * hidden * 2) + a.embed_dim * classes
+    macs = a.num_layers * tokens * (a.embed_dim * inner * 4 + a.embed_dim * hidden * 2) + a.embed_dim * classes
     if a.pooling == "sequence":
         macs += tokens * a.embed_dim
-    return Cost(tokens=tokens, macs=macs, attention_macs=a.num_layers * 2 * tokens**2 * inner)
+    return Cost(tokens=tokens, macs=tokenizer_macs + macs, attention_macs=a.num_layers * 2 * tokens**2 * inner)
 
 
 def training_memory(
@@ -115,16 +121,46 @@ def training_memory(
             layer. The backward pass needs nothing of them.
     """
     a, size = architecture, {"height": height, "width": width, "channels": channels, "classes": classes}
-    tokens, hidden = model_cost(a, **size).tokens, int(a.embed_dim * a.mlp_ratio)
     rows, columns = token_grid(a, height, width)[0]
     first = rows * columns * (a.conv_channels if a.num_conv_layers > 1 else a.embed_dim)
+    return encoder_memory(
+        a, _parameters(a, **size), first=first, tokens=model_cost(a, **size).tokens, batch_size=batch_size,
+        frozen_depths=frozen_depths,
+    )  # fmt: skip
+
+
+class Parameters(NamedTuple):
+    """The numbers of parameters: before the encoder, of each encoder layer, and after the encoder."""
+
+    stem: int
+    layer: int
+    rest: int
+
+    def total(self, num_layers: int) -> int:
+        """Those of a model with so many encoder layers."""
+        return self.stem + num_layers * self.layer + self.rest
+
+
+def encoder_memory(
+    a: Encoder, count: Parameters, *, first: int, tokens: int, batch_size: int, frozen_depths: int
+) -> int:
+    """The bound of `training_memory`, for inputs of any kind.
+
+    Args:
+        a: the architecture.
+        count: its parameters.
+        first: numbers of one example that the backward pass needs before the encoder.
+        tokens: tokens of one example.
+        batch_size: examples.
+        frozen_depths: as for `training_memory`.
+    """
+    hidden = int(a.embed_dim * a.mlp_ratio)
     layer = a.num_heads * tokens**2 + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + hidden)
-    stem, block, rest = _parameters(a, **size)
     trained_layers = a.num_layers - max(0, frozen_depths - 1)
-    trained = rest + trained_layers * block + (0 if frozen_depths else stem)
+    trained = count.rest + trained_layers * count.layer + (0 if frozen_depths else count.stem)
     passed = max(first, layer)  # the forward pass has each for a while
     kept = max(passed, trained_layers * layer) if frozen_depths else first + a.num_layers * layer
-    return 4 * (2 * (stem + a.num_layers * block + rest) + 3 * trained + batch_size * kept)
+    return 4 * (2 * count.total(a.num_layers) + 3 * trained + batch_size * kept)
 
 
 class ModelRow(BaseModel):
@@ -140,33 +176,37 @@ class ModelRow(BaseModel):
 
 def count_parameters(architecture: Architecture, *, height: int, width: int, channels: int, classes: int) -> int:
     """Number of trainable parameters, from the shapes of the layers. A test compares it with the built models."""
-    stem, block, rest = _parameters(architecture, height=height, width=width, channels=channels, classes=classes)
-    return stem + architecture.num_layers * block + rest
+    size = {"height": height, "width": width, "channels": channels, "classes": classes}
+    return _parameters(architecture, **size).total(architecture.num_layers)
 
 
-def _parameters(a: Architecture, *, height: int, width: int, channels: int, classes: int) -> tuple[int, int, int]:
-    """Parameters before the encoder, of each encoder layer, and after the encoder."""
-    inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
+def _parameters(a: Architecture, *, height: int, width: int, channels: int, classes: int) -> Parameters:
     if a.tokenizer == "patch":
-        stem = a.patch_size**2 * channels * a.embed_dim + a.embed_dim
+        tokenizer = a.patch_size**2 * channels * a.embed_dim + a.embed_dim
     else:
         widths = [channels, *[a.conv_channels] * (a.num_conv_layers - 1), a.embed_dim]
-        stem = sum(a.kernel_size**2 * m * n + a.conv_bias * n for m, n in itertools.pairwise(widths))
+        tokenizer = sum(a.kernel_size**2 * m * n + a.conv_bias * n for m, n in itertools.pairwise(widths))
     tokens = model_cost(a, height=height, width=width, channels=channels, classes=classes).tokens
-    stem += a.embed_dim if a.pooling == "class_token" else 0
+    return encoder_parameters(a, tokens, classes=classes, tokenizer=tokenizer)
+
+
+def encoder_parameters(a: Encoder, tokens: int, *, classes: int, tokenizer: int) -> Parameters:
+    """All parameters of a model whose tokenizer has so many and makes so many tokens."""
+    inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
+    stem = tokenizer + (a.embed_dim if a.pooling == "class_token" else 0)
     stem += tokens * a.embed_dim if a.positional_embedding == "learnable" else 0
     attention = a.embed_dim * 3 * inner + a.qkv_bias * 3 * inner + inner * a.embed_dim + a.embed_dim
     mlp = a.embed_dim * hidden + hidden + hidden * a.embed_dim + a.embed_dim
     rest = 2 * a.embed_dim + (a.embed_dim + 1 if a.pooling == "sequence" else 0)
-    return stem, attention + mlp + 4 * a.embed_dim, rest + a.embed_dim * classes + classes
+    return Parameters(stem, attention + mlp + 4 * a.embed_dim, rest + a.embed_dim * classes + classes)
 
 
 def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes: int = 10) -> list[ModelRow]:
     """Every named model at one image size. Models that cannot take this size are left out."""
     size = {"height": height, "width": width, "channels": channels, "classes": classes}
     rows = []
-    for name in MODEL_NAMES:
-        if name == "custom":
+    for name in MODELS[IMAGES]:
+        if name in CUSTOM:
             continue
         a = resolve_architecture(ModelParams(name=name))
         try:
@@ -178,21 +218,3 @@ def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes
         counts = {"parameters": count_parameters(a, **size), "macs": spent.macs, "tokens": spent.tokens}
         rows.append(ModelRow(name=name, **counts, accuracy=accuracy, epochs=epochs))
     return rows
-
-
-def workload(model: Mapping[str, Any]) -> float:
-    """Multiply-adds of one example, for comparisons between models.
-
-    Args:
-        model: the values of the `model` section.
-
-    Returns:
-        Multiply-adds for an image of 32x32x3, or 1.0 if the model cannot take it.
-    """
-    try:
-        spent = model_cost(
-            resolve_architecture(ModelParams.model_validate(dict(model))), height=32, width=32, channels=3, classes=10
-        )
-    except ModelError:
-        return 1.0
-    return float(spent.macs + spent.attention_macs)

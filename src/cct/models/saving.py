@@ -15,7 +15,7 @@ from keras import ops
 from cct.errors import CCTError
 from cct.files import write_atomically
 from cct.models import metadata
-from cct.models.layers import encoder, tokenizers, tokens  # noqa: F401 (so that Keras knows the layers in a file)
+from cct.models.layers import encoder, tokenizers, tokens, words  # noqa: F401 (Keras must know the layers in a file)
 
 # A file may unpack to this many bytes, or to this many times its own size: weights cannot be compressed much.
 UNPACKED_BYTES, UNPACKED_RATIO = 1 << 26, 10

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cct.errors import CCTError
-from cct.models.architectures import MODEL_NAMES as NAMES
-from cct.models.architectures import Architecture, ModelParams, resolve_architecture
+from cct.models.architectures import ModelParams, resolve_architecture, resolve_text_architecture
+from cct.models.fields import Architecture, Encoder, TextArchitecture
 from cct.models.metadata import read_json, read_metadata
+from cct.models.names import CUSTOM, MODEL_NAMES, TEXTS, WORD_DIM, task_of_model
 
 FOLDER = Path("pretrained")  # the only folder of such models, a dependency of `train`
 POOLINGS = {"SequencePool": "sequence", "FirstToken": "class_token", "GlobalAveragePooling1D": "mean"}
@@ -18,23 +19,26 @@ class StoredModel(NamedTuple):
     """What the configuration in a `.keras` file says of its model.
 
     Attributes:
-        fields: the fields of `Architecture` that fix weights and function; empty if the model has other layers than
-            those of images.
-        image_shape: height, width, channels.
+        fields: the fields of the architecture that fix weights and function; empty if the model has other layers than
+            those of this project.
+        input_shape: of images height, width, channels; of texts their length.
         classes: number of outputs.
     """
 
     fields: dict[str, Any]
-    image_shape: tuple[int, ...]
+    input_shape: tuple[int, ...]
     classes: int
 
     def name(self) -> str | None:
-        """The name of the model in `cct models`; None if it has none."""
-        named = (name for name in NAMES if name != "custom")
-        return next((name for name in named if _fields(_architecture(name)) == self.fields), None)
+        """The name of the model in `cct models`, whatever the width of a word's vector; None if it has none."""
+        width = self.fields.get("word_dim", WORD_DIM)
+        named = (name for name in MODEL_NAMES if name not in CUSTOM)
+        return next((name for name in named if _fields(_architecture(name, width)) == self.fields), None)
 
 
-def _architecture(name: str) -> Architecture:
+def _architecture(name: str, word_dim: int) -> Encoder:
+    if task_of_model(name) == TEXTS:
+        return resolve_text_architecture(ModelParams(name=name), word_dim=word_dim)
     return resolve_architecture(ModelParams(name=name))
 
 
@@ -55,13 +59,24 @@ def require_starting_model(path: Path, params: ModelParams, task: str) -> None:
         raise CCTError(
             f"{path} is a model for {trained_for}, and the data are for {task}: choose another train.init_from"
         )
-    stored, wanted = stored_model(path), _fields(resolve_architecture(params))
+    stored, wanted = stored_model(path), _wanted(params, task)
     differ = [field for field, value in wanted.items() if stored.fields.get(field, value) != value]
     if stored.fields and differ:
         name = stored.name()
         remedy = f"set model.name to {name}, and its other fields to null" if name else "set these fields of model"
         told = ", ".join(f"{field} {stored.fields[field]} and not {wanted[field]}" for field in differ)
         raise CCTError(f"{path} does not fit the section model, {params.name}: it has {told}; {remedy}")
+
+
+def _wanted(params: ModelParams, task: str) -> dict[str, Any]:
+    if task != TEXTS:
+        return _fields(resolve_architecture(params))
+    fields = _fields(resolve_text_architecture(params))
+    if params.embeddings and params.word_dim is None:  # the width is that of the vectors, which are not read here
+        del fields["word_dim"]
+        if fields["tokenizer"] == "none":
+            del fields["embed_dim"]
+    return fields
 
 
 def require_starting_file(path: Path) -> None:
@@ -93,13 +108,15 @@ def stored_model(path: Path) -> StoredModel:
 
 def _stored_fields(configs: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     """The fields of `StoredModel`, from the class and the configuration of each layer by its name."""
-    kind, tokenizer = configs.get("tokenizer", ("", {}))
+    _, embedding = configs.get("embedding", ("", {}))
+    kind, tokenizer = configs.get("tokenizer", ("WordEmbedding", embedding) if embedding else ("", {}))
     blocks = [config for name, (_, config) in configs.items() if name.startswith("encoder_")]
     if kind not in TOKENIZERS or not blocks:
         return {}
     copied = ("num_heads", "head_dim", "norm", "mlp_output", "qkv_bias", "layer_norm_epsilon")
     tokens = TOKENIZERS[kind](tokenizer)
     return {
+        **({"word_dim": embedding["word_dim"]} if embedding else {}),
         **tokens,
         "num_layers": len(blocks),
         "mlp_ratio": blocks[0]["hidden_dim"] / tokens["embed_dim"],
@@ -126,23 +143,46 @@ def _stored_patches(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"tokenizer": "patch", "embed_dim": config["embed_dim"], "patch_size": config["patch_size"]}
 
 
-TOKENIZERS = {"ConvTokenizer": _stored_convolutions, "PatchTokenizer": _stored_patches}
+def _stored_word_convolution(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "tokenizer": "conv",
+        "embed_dim": config["channels"],
+        "kernel_size": config["kernel_size"],
+        "conv_bias": config["use_bias"],
+    }
 
 
-def _fields(architecture: Architecture) -> dict[str, Any]:
-    """The fields of an architecture that `StoredModel` has too."""
-    a = architecture
-    convolutions = {
+# By the class of the layer. A model without a tokenizer has the vectors of words as its tokens.
+TOKENIZERS = {
+    "ConvTokenizer": _stored_convolutions,
+    "PatchTokenizer": _stored_patches,
+    "WordConvTokenizer": _stored_word_convolution,
+    "WordPatchTokenizer": _stored_patches,
+    "WordEmbedding": lambda config: {"tokenizer": "none", "embed_dim": config["word_dim"]},
+}
+
+
+def _convolution_fields(a: Encoder) -> dict[str, Any]:
+    if isinstance(a, TextArchitecture):
+        return {"kernel_size": a.kernel_size, "conv_bias": a.conv_bias}
+    return {
         "num_conv_layers": a.num_conv_layers,
         **({"conv_channels": a.conv_channels} if a.num_conv_layers > 1 else {}),
         "kernel_size": a.kernel_size,
         "conv_padding": a.conv_padding,
         "conv_bias": a.conv_bias,
     }
+
+
+def _fields(architecture: Architecture | TextArchitecture) -> dict[str, Any]:
+    """The fields of an architecture that `StoredModel` has too."""
+    a = architecture
     return {
+        **({"word_dim": a.word_dim} if isinstance(a, TextArchitecture) else {}),
         "tokenizer": a.tokenizer,
         "embed_dim": a.embed_dim,
-        **(convolutions if a.tokenizer == "conv" else {"patch_size": a.patch_size}),
+        **(_convolution_fields(a) if a.tokenizer == "conv" else {}),
+        **({"patch_size": a.patch_size} if a.tokenizer == "patch" else {}),
         "num_layers": a.num_layers,
         "num_heads": a.num_heads,
         "head_dim": a.head_dim,

@@ -1,6 +1,7 @@
 """Copies the weights of one model into another for fine-tuning."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import keras
 import numpy as np
@@ -21,7 +22,9 @@ TRAINING_OPTIONS = {
     "projection_dropout",
     "attention_dropout",
     "stochastic_depth",
+    "vocabulary_size",
 }
+Values = dict[str, np.ndarray]  # weights by the path of their variable
 # The kernels that read the images, by the kind of tokenizer.
 FIRST_CONVOLUTIONS = {"tokenizer/convolution_0/kernel", "tokenizer/projection/kernel"}
 
@@ -60,13 +63,46 @@ def initialize_from(
     Raises:
         WeightsError: the models differ in more than that. Nothing is changed then.
     """
+    shapes = source.input_shape[1:], image_shape
+    return copy_weights(
+        source,
+        network,
+        [partial(fit, architecture=architecture, source=shapes[0], target=shapes[1]) for fit in FITS],
+        source_classes=source_classes,
+        classes=classes,
+    )
+
+
+def copy_weights(
+    source: keras.Model,
+    network: keras.Model,
+    fits: Sequence[Callable[[Values], list[str]]],
+    *,
+    source_classes: Sequence[str] | None,
+    classes: Sequence[str],
+) -> str:
+    """Copy the weights of a trained model into a new one, whatever its inputs are.
+
+    Args:
+        source: the trained model.
+        network: the new model, which is changed.
+        fits: functions that change the weights that both models have, in place, so that they fit the new model. Each
+            returns notes of what it did.
+        source_classes: as for `initialize_from`.
+        classes: as for `initialize_from`.
+
+    Returns:
+        One line that says what was copied, what was fitted, and what is new.
+
+    Raises:
+        WeightsError: the models differ in more than that. Nothing is changed then.
+    """
     values = {_path(source, v): keras.ops.convert_to_numpy(v) for v in source.weights}
     ours = {_path(network, v): v for v in network.weights}
     problems = [f"only in the new model: {path}" for path in ours.keys() - values.keys()]
     problems += [f"only in the model to start from: {path}" for path in values.keys() - ours.keys()]
-    fitted, notes = {path: values[path] for path in ours.keys() & values.keys()}, []
-    for fit in (_fit_positions, _fit_first_convolution):
-        notes += fit(fitted, architecture, source.input_shape[1:], image_shape)
+    fitted = {path: values[path] for path in ours.keys() & values.keys()}
+    notes = [note for fit in fits for note in fit(fitted)]
     notes.append(_fit_head(fitted, source_classes, classes))
     problems += [
         f"shapes differ: {path} {values[path].shape}, needed {tuple(ours[path].shape)}"
@@ -86,7 +122,7 @@ def _path(model: keras.Model, variable: keras.Variable) -> str:
 
 
 def _fit_positions(
-    values: dict[str, np.ndarray], architecture: Architecture, source: tuple[int, ...], target: tuple[int, ...]
+    values: Values, architecture: Architecture, source: tuple[int, ...], target: tuple[int, ...]
 ) -> list[str]:
     """Interpolate the positions in `values` for images of another shape, unless they are another model's."""
     if "positional_embedding/table" not in values or source[:2] == target[:2]:
@@ -104,7 +140,7 @@ def _fit_positions(
 
 
 def _fit_first_convolution(
-    values: dict[str, np.ndarray], architecture: Architecture, source: tuple[int, ...], target: tuple[int, ...]
+    values: Values, architecture: Architecture, source: tuple[int, ...], target: tuple[int, ...]
 ) -> list[str]:
     """Fit the kernel in `values` that reads the images to their number of channels."""
     old, new = source[-1], target[-1]
@@ -115,7 +151,10 @@ def _fit_first_convolution(
     return [f"first convolution {'summed' if new == 1 else 'repeated'} from {old} to {new} channels"]
 
 
-def _fit_head(values: dict[str, np.ndarray], old: Sequence[str] | None, new: Sequence[str]) -> str:
+FITS = (_fit_positions, _fit_first_convolution)
+
+
+def _fit_head(values: Values, old: Sequence[str] | None, new: Sequence[str]) -> str:
     """Put the head's outputs in `values` into the order of the new classes; take the head out if they are others."""
     head = [path for path in values if path.startswith("head/")]
     if old is None or sorted(old) != sorted(new):

@@ -35,10 +35,10 @@ def make_app(service: Service) -> ASGIApp:
         async with service.running():
             yield
 
+    described = schema.DESCRIPTION.format(service.kind.one)
     app = FastAPI(
-        title="cct serve", version=__version__, description=schema.DESCRIPTION, lifespan=lifespan, docs_url=None,
-        redoc_url=None,
-    )  # fmt: skip
+        title="cct serve", version=__version__, description=described, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     _add_routes(app, service)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
@@ -47,15 +47,15 @@ def make_app(service: Service) -> ASGIApp:
 
 
 def _add_routes(app: FastAPI, service: Service) -> None:
-    @app.post("/predict", **schema.PREDICT)
+    @app.post("/predict", **schema.predict(service.kind.one))
     async def predict(request: Request) -> Response:
-        """Predict the class of each image."""
+        """Predict the class of each input."""
         query = parse_query(request)
         return json_response({"predictions": await service.predict(request, top=query.top, coverage=query.coverage)})
 
-    @app.post("/explain", **schema.EXPLAIN)
+    @app.post("/explain", **schema.explain(service.kind.one))
     async def explain(request: Request) -> Response:
-        """Predict the class of one image, and show what the model looked at."""
+        """Predict the class of one input, and show what the model looked at."""
         return json_response(await service.explain(request))
 
     @app.get("/health", **schema.HEALTH)
@@ -70,19 +70,19 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/metrics", **schema.METRICS)
     async def metrics() -> Response:
-        """Count requests, images and batches, in the text format of Prometheus."""
+        """Count requests, inputs and batches, in the text format of Prometheus."""
         return Response(service.metrics_text(), media_type=MEDIA_TYPE)
 
     page = resources.files("cct.serving").joinpath("page.html").read_text(encoding="utf-8")
 
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
-        service.explainer.prepare()  # who opens the page will want a heat map
+        service.explainer.prepare()  # who opens the page will want to see what it looked at
         return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(schema_page(app.openapi()), headers={"Content-Security-Policy": POLICY})
+        return HTMLResponse(schema_page(app.openapi(), service.kind.one), headers={"Content-Security-Policy": POLICY})
 
 
 async def _refused(request: Request, error: Refusal) -> Response:

@@ -63,7 +63,7 @@ class Batcher:
         future = self._loop.create_future()
         with self._changed:
             if self.waiting and self.waiting + len(arrays) > self._queue:
-                raise busy(f"{self.waiting:,} images wait already, and {self._queue:,} may: ask again later")
+                raise busy(f"{self.waiting:,} inputs wait already, and {self._queue:,} may: ask again later")
             self.waiting += len(arrays)
             self._jobs.append(Job(arrays, future))
             self._changed.notify()
@@ -107,7 +107,7 @@ class Batcher:
         size = sum(map(len, parts))
         missing = padded_size(size) - size if self._pad else 0
         if missing:
-            parts.append(np.zeros((missing, *parts[0].shape[1:]), parts[0].dtype))
+            parts.append(np.repeat(parts[0][:1], missing, axis=0))  # which every model can compute
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _deliver(self, jobs: list[Job], answers_nk: np.ndarray) -> None:

@@ -1,11 +1,8 @@
-"""Heat maps of what the model looked at. They need the Keras model, which an exported file does not have."""
+"""What the model looked at. It needs the Keras model, which an exported file does not have."""
 
 import asyncio
-import base64
-import io
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
@@ -44,35 +41,17 @@ class Explainer:
         """
         loading = self.prepare()
         if loading is None:
-            raise Refusal(409, "the heat map needs the .keras file of the model, and the server has an exported file")
+            raise Refusal(409, "what the model looked at needs its .keras file, and the server has an exported file")
         return await asyncio.shield(asyncio.wrap_future(loading))
 
-    async def explain(self, classifier: Classifier, pixels_hwc: np.ndarray) -> Explanations:
+    async def explain(self, classifier: Classifier, array: np.ndarray) -> Explanations:
         """What the model looked at in one of its inputs.
 
         Raises:
             CCTError: the model has no attention.
         """
-        return await asyncio.wrap_future(self._pool.submit(classifier.explain_arrays, pixels_hwc[None]))
+        return await asyncio.wrap_future(self._pool.submit(classifier.explain_arrays, array[None]))
 
     def close(self) -> None:
         """End the thread."""
         self._pool.shutdown(cancel_futures=True)
-
-
-def as_json(found: Explanations) -> dict[str, Any]:
-    """The input of the model as a PNG, and where it looked: maps of shares, each with its title."""
-    maps = [
-        {"title": title, "shares": np.round(shares[0].astype(float), 6).tolist()}
-        for title, shares in found.attention.titled()
-    ]
-    return {"image": png_address(found.arrays[0]), "maps": maps}
-
-
-def png_address(pixels_hwc: np.ndarray) -> str:
-    """An image of one or three channels as an address of `data:`."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(pixels_hwc[..., 0] if pixels_hwc.shape[-1] == 1 else pixels_hwc).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

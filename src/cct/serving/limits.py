@@ -17,13 +17,14 @@ class Limit(NamedTuple):
 # `--limit NAME=VALUE` sets one. The page docs/serve.md lists them.
 LIMITS = {
     "body_bytes": Limit(32 << 20, 1 << 30, "bytes of a request's body"),
-    "images": Limit(128, 4096, "images of a request"),
+    "inputs": Limit(128, 4096, "images or texts of a request"),
     "pixels": Limit(1 << 26, 1 << 27, "pixels of an image, before it is resized"),
+    "letters": Limit(1 << 20, 1 << 24, "letters of a text"),
     "head_seconds": Limit(10, 3600, "seconds to send a request's headers"),
     "body_seconds": Limit(30, 3600, "seconds to send a request's body"),
-    "answer_seconds": Limit(30, 3600, "seconds to decode the images and to compute the answer"),
+    "answer_seconds": Limit(30, 3600, "seconds to read the inputs and to compute the answer"),
     "requests": Limit(64, 4096, "requests for predictions that are read, wait or are computed at a time"),
-    "queue": Limit(512, 1 << 20, "images that wait for the model"),
+    "queue": Limit(512, 1 << 20, "inputs that wait for the model"),
     "connections": Limit(512, 1 << 16, "open connections"),
 }
 
@@ -32,8 +33,9 @@ class Limits(NamedTuple):
     """The values of `LIMITS`."""
 
     body_bytes: int
-    images: int
+    inputs: int
     pixels: int
+    letters: int
     head_seconds: int
     body_seconds: int
     answer_seconds: int

@@ -35,12 +35,12 @@ class Histogram:
 
 
 class Metrics:
-    """Requests, images, batches and the queue of one server."""
+    """Requests, inputs, batches and the queue of one server."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str, int]] = Counter()  # route, method, status
         self.seconds: dict[str, Histogram] = {}  # by route
-        self.images: Counter[str] = Counter()  # "predicted" or "refused"
+        self.inputs: Counter[str] = Counter()  # "predicted" or "refused"
         self.batches = Histogram(SIZES)
         self.active = 0  # requests for predictions
 
@@ -53,7 +53,7 @@ class Metrics:
         """All metrics.
 
         Args:
-            queue: images that wait for the model now.
+            queue: inputs that wait for the model now.
         """
         return "\n".join([*self._lines(queue), ""])
 
@@ -66,13 +66,13 @@ class Metrics:
         )
         for route, histogram in sorted(self.seconds.items()):
             yield from histogram.lines("cct_request_seconds", {"route": route})
-        yield from _head("cct_images_total", "counter", "Images by result.")
+        yield from _head("cct_inputs_total", "counter", "Images or texts by result.")
         for result in ("predicted", "refused"):
-            yield _sample("cct_images_total", {"result": result}, self.images[result])
-        yield from _head("cct_batch_images", "histogram", "Images in a call of the model.")
-        yield from self.batches.lines("cct_batch_images", {})
+            yield _sample("cct_inputs_total", {"result": result}, self.inputs[result])
+        yield from _head("cct_batch_inputs", "histogram", "Inputs in a call of the model.")
+        yield from self.batches.lines("cct_batch_inputs", {})
         for name, text, value in (
-            ("cct_queue_images", "Images that wait for the model.", queue),
+            ("cct_queue_inputs", "Inputs that wait for the model.", queue),
             ("cct_active_requests", "Requests for predictions that are being answered.", self.active),
             ("process_resident_memory_bytes", "Resident memory of the server.", psutil.Process().memory_info().rss),
         ):

@@ -14,26 +14,32 @@ pre { background: var(--soft); padding: .8rem; border-radius: 8px; white-space: 
 table { border-collapse: collapse; width: 100%; } a { color: var(--accent); }
 td, th { text-align: start; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
 """
+# By the word for an input and by route.
 EXAMPLES = {
-    "/predict": (
+    ("image", "/predict"): (
         "curl -F images=@cat.jpg -F images=@dog.png 'HERE/predict?top=3'\n"
         "curl -H 'Content-Type: image/jpeg' --data-binary @cat.jpg HERE/predict\n"
         "curl -H 'Content-Type: application/json' -d '{\"images\": [[[0, 255], [255, 0]]]}' HERE/predict"
     ),
-    "/explain": "curl -F image=@cat.jpg HERE/explain",
+    ("image", "/explain"): "curl -F image=@cat.jpg HERE/explain",
+    ("text", "/predict"): (
+        "curl -H 'Content-Type: application/json' -d '{\"texts\": [\"How far is it?\"]}' 'HERE/predict?top=3'\n"
+        "curl -H 'Content-Type: text/plain' --data-binary @question.txt HERE/predict"
+    ),
+    ("text", "/explain"): "curl -H 'Content-Type: text/plain' -d 'How far is it?' HERE/explain",
 }
 
 
-def schema_page(openapi: Mapping[str, Any]) -> str:
-    """An OpenAPI description as HTML."""
+def schema_page(openapi: Mapping[str, Any], one: str) -> str:
+    """An OpenAPI description as HTML, for a model whose inputs are called `one`."""
     info = openapi["info"]
     parts = [
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>",
-        "<p><a href='/'>Try an image</a> or read <a href='/openapi.json'>openapi.json</a>.</p>",
+        "<p><a href='/'>Try the model</a> or read <a href='/openapi.json'>openapi.json</a>.</p>",
     ]
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
-            parts += _operation(path, method, operation)
+            parts += _operation(path, method, operation, one)
     parts.append("<h2>Answers</h2>")
     for name, schema in openapi["components"]["schemas"].items():
         parts += _schema(name, schema)
@@ -46,7 +52,7 @@ def schema_page(openapi: Mapping[str, Any]) -> str:
     )
 
 
-def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator[str]:
+def _operation(path: str, method: str, operation: Mapping[str, Any], one: str) -> Iterator[str]:
     yield f"<h2><b>{method.upper()}</b> <code>{escape(path)}</code></h2>"
     yield f"<p>{escape(operation.get('description', ''))}</p>"
     for one in operation.get("parameters", []):
@@ -55,8 +61,8 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
         yield f"<p><code>?{escape(one['name'])}{value}</code>: {escape(one.get('description', ''))}.</p>"
     if body := operation.get("requestBody"):
         yield f"<p>Takes {', '.join(f'<code>{escape(name)}</code>' for name in body['content'])}.</p>"
-    if path in EXAMPLES:
-        yield f"<pre>{escape(EXAMPLES[path])}</pre>"
+    if (one, path) in EXAMPLES:
+        yield f"<pre>{escape(EXAMPLES[one, path])}</pre>"
     yield _table(
         ["status", "meaning", "answer"],
         (

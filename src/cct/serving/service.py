@@ -8,20 +8,19 @@ from typing import Any
 import numpy as np
 from starlette.requests import Request
 
-from cct.data.images.decoding import ImageError
 from cct.errors import CCTError
 from cct.inference.classifier import Predictions
 from cct.inference.rows import prediction_rows
 from cct.serving.batching import Batcher
-from cct.serving.bodies import SentImage, read_images
-from cct.serving.decoding import Decoder
-from cct.serving.explaining import Explainer, as_json
+from cct.serving.bodies import Sent, read_inputs
+from cct.serving.explaining import Explainer
+from cct.serving.kinds import KINDS
 from cct.serving.limits import Limits
 from cct.serving.metrics import Metrics
 from cct.serving.models import ServedModel
 from cct.serving.refusals import Refusal, busy
 
-MOST = 128  # images of a batch
+MOST = 128  # inputs of a batch
 
 
 class Service:
@@ -31,18 +30,14 @@ class Service:
         name: of the model, as its user gave it.
         model: what answers.
         explainer: makes heat maps.
+        kind: what its inputs are.
         limits: what a request may cost.
         metrics: what was counted.
     """
 
     def __init__(self, name: str, model: ServedModel, limits: Limits, *, unsure: float) -> None:
-        """
-        Raises:
-            CCTError: the model is not for images.
-        """
         self.classifier = model.classifier
-        if not hasattr(self.classifier.reader, "options"):
-            raise CCTError(f"the model is for {self.classifier.metadata.task}, not for images")
+        self.kind = KINDS[self.classifier.metadata.task]
         self.name, self.model, self.limits, self.unsure = name, model, limits, unsure
         self.metrics, self.explainer = Metrics(), Explainer(model.explains)
 
@@ -50,13 +45,13 @@ class Service:
         """Compute a batch of each size, so that no request waits for a compiler."""
         size = 1
         while size <= (MOST if self.model.compiles else 1):
-            self.classifier.predict_arrays(np.zeros((size, *self.classifier.reader.shape), np.uint8))
+            self.classifier.predict_arrays(self.classifier.reader.random(size))
             size *= 2
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The threads that decode and predict; in the loop that serves."""
-        self._decoder = Decoder(self.classifier.reader, pixels=self.limits.pixels)
+        self._decoder = self.kind.decoder(self.classifier.reader, self.limits)
         self._batcher = Batcher(
             self._probabilities,
             most=MOST,
@@ -75,42 +70,47 @@ class Service:
         return self.classifier.predict_arrays(arrays).probabilities
 
     async def predict(self, request: Request, *, top: int, coverage: float | None) -> list[dict[str, Any]]:
-        """A row for each image of a request: its prediction, or its error.
+        """A row for each input of a request: its prediction, or its error.
 
         Raises:
-            Refusal: the request cannot be answered, or none of its images can be used.
+            Refusal: the request cannot be answered, or none of its inputs can be used.
         """
         with self._admitted():
-            images = await read_images(request, self.limits)
+            inputs = await self._read(request)
             async with self._in_time():
-                inputs = await self._decoder.decode(images)
-                probabilities_nk = await self._batcher.predict(np.stack(self._usable(images, inputs)))
+                arrays = await self._decoder.decode(inputs)
+                probabilities_nk = await self._batcher.predict(np.stack(self._usable(inputs, arrays)))
         predictions = Predictions(self.classifier.classes, probabilities_nk, self.classifier.metadata.set_thresholds)
         rows = prediction_rows(predictions, top=top, unsure=self.unsure, coverage=coverage)
         return [
-            {"file": image.name} | ({"error": str(one)} if isinstance(one, ImageError) else next(rows))
-            for image, one in zip(images, inputs, strict=True)
+            {"input": sent.name} | ({"error": str(one)} if isinstance(one, CCTError) else next(rows))
+            for sent, one in zip(inputs, arrays, strict=True)
         ]
 
     async def explain(self, request: Request) -> dict[str, Any]:
-        """What the model looked at in the one image of a request: its prediction, its input, and heat maps.
+        """What the model looked at in the one input of a request: its prediction, and the share of each part.
 
         Raises:
             Refusal: the request cannot be answered, or there is no Keras model.
         """
         with self._admitted():
-            images = await read_images(request, self.limits)
-            if len(images) > 1:
-                raise Refusal(400, f"the request has {len(images)} images, and /explain takes one")
+            inputs = await self._read(request)
+            if len(inputs) > 1:
+                raise Refusal(400, f"the request has {len(inputs)} {self.kind.one}s, and /explain takes one")
             try:
                 classifier = await self.explainer.loaded()
                 async with self._in_time():
-                    (pixels_hwc,) = self._usable(images, await self._decoder.decode(images))
-                    found = await self.explainer.explain(classifier, pixels_hwc)
+                    (array,) = self._usable(inputs, await self._decoder.decode(inputs))
+                    found = await self.explainer.explain(classifier, array)
             except CCTError as error:  # the model has no attention, or Keras is not installed
-                raise Refusal(409, f"there is no heat map: {error}") from error
+                raise Refusal(409, f"nothing shows what the model looked at: {error}") from error
         (row,) = prediction_rows(found.predictions, top=len(self.classifier.classes), unsure=self.unsure)
-        return {"file": images[0].name, **row, **as_json(found)}
+        shown = inputs[0].content if self.kind.shown else array
+        as_json = classifier.task.explaining.as_json(classifier.reader, shown, found.attention)
+        return {"input": inputs[0].name, **row, **as_json}
+
+    async def _read(self, request: Request) -> list[Sent]:
+        return await read_inputs(request, self.kind.readers, self.limits, one=self.kind.one)
 
     @contextlib.asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -125,14 +125,14 @@ class Service:
         except TimeoutError as error:
             raise Refusal(504, f"the model did not answer within {self.limits.answer_seconds} seconds") from error
 
-    def _usable(self, images: list[SentImage], inputs: list[np.ndarray | ImageError]) -> list[np.ndarray]:
-        good = [one for one in inputs if not isinstance(one, ImageError)]
-        self.metrics.images["predicted"] += len(good)
-        self.metrics.images["refused"] += len(inputs) - len(good)
+    def _usable(self, inputs: list[Sent], arrays: list[np.ndarray | CCTError]) -> list[np.ndarray]:
+        good = [one for one in arrays if not isinstance(one, CCTError)]
+        self.metrics.inputs["predicted"] += len(good)
+        self.metrics.inputs["refused"] += len(arrays) - len(good)
         if not good:
-            first = f"{images[0].name}: {inputs[0]}"
-            several = f"none of the {len(inputs)} images can be used; the first: {first}"
-            raise Refusal(422, first if len(inputs) == 1 else several)
+            first = f"{inputs[0].name}: {arrays[0]}"
+            several = f"none of the {len(arrays)} {self.kind.one}s can be used; the first: {first}"
+            raise Refusal(422, first if len(arrays) == 1 else several)
         return good
 
     @contextlib.contextmanager

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cct import params
+from cct.data.kinds import source_task
 from cct.data.params import is_descriptor
-from cct.data.sources import open_source, task_of_source
+from cct.data.sources import open_source
 from cct.dvc import require_plain_files
 from cct.entry import entry_point
 from cct.errors import CCTError
@@ -92,9 +93,9 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def _require_starting_model() -> None:
     """Refuse a wrong `train.init_from` before the data are downloaded and decoded for it."""
-    data, model, train = params.load(PARAMS, "data", "model", "train")
+    data, preprocess, model, train = params.load(PARAMS, "data", "preprocess", "model", "train")
     if train.init_from:
-        require_starting_model(Path(train.init_from), model, task_of_source(open_source(Path(data.source))))
+        require_starting_model(Path(train.init_from), model, source_task(open_source(Path(data.source)), preprocess))
 
 
 if __name__ == "__main__":

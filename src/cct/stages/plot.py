@@ -5,7 +5,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from cct import params
-from cct.data.store import read_meta, read_split
+from cct.data.store import read_meta, read_split, read_texts
 from cct.evaluation.examples import read_relevance
 from cct.evaluation.figures.registry import FIGURES, FigureInputs
 from cct.evaluation.figures.style import save_figure, warn_of_missing_fonts
@@ -28,12 +28,14 @@ def main(tracker: "Tracker") -> None:
     augment, plot = params.load(PARAMS, "augment", "plot")
     meta, summary = read_meta(PROCESSED), read_metrics(METRICS)
     given = FigureInputs(
+        meta=meta,
         history=read_history(HISTORY),
         summary=summary,
         per_class=read_per_class(PER_CLASS),
         predictions=read_predictions(PREDICTIONS),
         relevance=read_relevance(ATTENTION),
         read_split=functools.partial(read_split, PROCESSED),
+        read_texts=functools.partial(read_texts, PROCESSED),
         augment=augment,
         plot=plot,
     )

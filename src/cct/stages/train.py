@@ -40,6 +40,7 @@ def main(tracker: "Tracker") -> None:
     require_writable(MODEL.parent, HISTORY.parent, cache_folder() / "files" / "md5")
     meta = read_meta(PROCESSED)
     task = task_of(meta, TRAINING_TASKS)
+    task.check(model_params, augment, meta)
     fingerprint = configure_backend(runtime, seed=train.seed)
     log.info(describe_platform(fingerprint))
     _require_memory(task.memory(model_params, meta, train.batch_size, train.freeze), fingerprint)
@@ -51,7 +52,8 @@ def main(tracker: "Tracker") -> None:
         "data": meta,
         "versions": {name: fingerprint[name] for name in ("backend", "backend_version", "keras")},
     }
-    files = [*stage_code_files("train"), *([Path(train.init_from)] if train.init_from else [])]
+    files = [*stage_code_files("train"), *task.files(model_params)]
+    files += [Path(train.init_from)] if train.init_from else []
     folder = repository_root() / CHECKPOINTS
     with CheckpointStore(folder, run_digest(decisive, files), is_committed) as checkpoints:
         _announce_resume(checkpoints, train.epochs, fingerprint)
@@ -73,7 +75,7 @@ def main(tracker: "Tracker") -> None:
                 checkpoints=checkpoints,
                 on_epoch=tracker.log_epoch,
             )
-        _write(model, history, task, meta, checkpoints.notes["platforms"])
+        _write(model, history, meta, task.input_facts(model_params, meta), checkpoints.notes["platforms"])
         checkpoints.finish([dvc_digest(path) for path in (MODEL, HISTORY)])
         _track(tracker, history, meta, backend=runtime.backend)
 
@@ -117,8 +119,8 @@ def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], *, 
 def _write(
     model: keras.Model,
     history: list[dict[str, float]],
-    task: TrainingTask,
     meta: dict[str, Any],
+    input_facts: dict[str, Any],
     platforms: list[dict[str, Any]],
 ) -> None:
     best = best_row(history)
@@ -132,7 +134,7 @@ def _write(
         "task": meta["task"],
         "data": {"name": meta["name"], "digest": meta["digest"]},
         "classes": meta["classes"],
-        "input": task.input_facts(meta),
+        "input": input_facts,
         "temperature": temperature,
         "set_thresholds": set_thresholds(softmax(logits / temperature), labels),
         "trained_on": platforms,

@@ -9,6 +9,8 @@ import keras
 from cct.augment.params import AugmentParams
 from cct.models.architectures import ModelParams
 from cct.tasks.image_classification import training as images
+from cct.tasks.text_classification import augmentation, transfer
+from cct.tasks.text_classification import training as texts
 from cct.training.batches import Examples, Transform
 
 Meta = Mapping[str, Any]  # the content of meta.json
@@ -18,7 +20,9 @@ class TrainingTask(NamedTuple):
     """The functions of a task that `train` calls.
 
     Attributes:
-        describe: everything that decides the model, as JSON values.
+        check: refuses parameters that do not fit the data, before any work.
+        describe: everything that decides the model, as JSON values, but for the content of `files`.
+        files: the files whose content decides the model.
         memory: lower bound of a training's memory with batches of this size and `train.freeze`, in bytes.
         build: a model from a batch of inputs to logits.
         initialize: copies the weights of a model file into a built model. Returns a line about it.
@@ -26,16 +30,35 @@ class TrainingTask(NamedTuple):
         input_facts: how raw inputs become the model's, for the metadata of its file.
     """
 
+    check: Callable[[ModelParams, AugmentParams, Meta], None]
     describe: Callable[[ModelParams], dict[str, Any]]
+    files: Callable[[ModelParams], list[Path]]
     memory: Callable[[ModelParams, Meta, int, str], int]
     build: Callable[[ModelParams, Meta], keras.Model]
     initialize: Callable[[Path, keras.Model, ModelParams, Meta], str]
     transforms: Callable[[Examples, AugmentParams, int], Callable[[int], Transform]]
-    input_facts: Callable[[Meta], dict[str, Any]]
+    input_facts: Callable[[ModelParams, Meta], dict[str, Any]]
 
 
 TRAINING_TASKS = {
     "image_classification": TrainingTask(
-        images.describe, images.memory, images.build, images.initialize, images.transforms, images.input_facts
+        check=images.check,
+        describe=images.describe,
+        files=lambda params: [],
+        memory=images.memory,
+        build=images.build,
+        initialize=images.initialize,
+        transforms=images.transforms,
+        input_facts=images.input_facts,
+    ),
+    "text_classification": TrainingTask(
+        check=texts.check,
+        describe=texts.describe,
+        files=texts.files,
+        memory=texts.memory,
+        build=texts.build,
+        initialize=transfer.initialize,
+        transforms=augmentation.transforms,
+        input_facts=texts.input_facts,
     ),
 }

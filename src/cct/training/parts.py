@@ -62,7 +62,8 @@ def frozen(model: "keras.Model", freeze: str) -> Iterator[None]:
     """
     depths = layer_depths(model)
     num_layers = sum(name.startswith(ENCODER) for name in depths)
-    layers = [layer for layer in model.layers if depths[layer.name] < FREEZE[freeze](num_layers)]
+    most = FREEZE[freeze](num_layers)
+    layers = [layer for layer in model.layers if depths[layer.name] < most and layer.trainable]
     for layer in layers:
         layer.trainable = False
     if layers:

@@ -15,7 +15,8 @@ class Format(NamedTuple):
 
     Attributes:
         read: maps the files by their roles, and the number of classes, to arrays; raises DataError where a file is
-            damaged. None: the file is an archive of image files, which `cct.data.images` reads.
+            damaged. None: a file is an archive of image files, which `cct.data.images` reads, or has texts, which
+            `cct.data.texts` reads.
         task: a key of the tables in `cct.tasks`.
         files: the roles of all files that the format needs.
     """
@@ -32,4 +33,11 @@ FORMATS = {
     "digits-csv": Format(read_digits, "image_classification", ("table",)),
     "images": Format(None, "image_classification", ("archive",)),
     "idx": Format(read_idx, "image_classification", FILES),
+    "text-table": Format(None, "text_classification", ("table",)),
+    "text-folders": Format(None, "text_classification", ("archive",)),
+    "trec": Format(None, "text_classification", ("train", "test")),
+    "trec-fine": Format(None, "text_classification", ("train", "test")),
+    "ag-news-csv": Format(None, "text_classification", ("train", "test")),
+    "ag-news-archive": Format(None, "text_classification", ("archive",)),
+    "sst2": Format(None, "text_classification", ("archive",)),
 }

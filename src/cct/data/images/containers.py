@@ -65,6 +65,13 @@ class Container(Protocol):
             DataError: the container cannot be read, is damaged, or has a name or member that is not allowed.
         """
 
+    def iter_names(self) -> Iterator[str]:
+        """The same names one by one. Whoever needs only some need not wait for the end of an archive.
+
+        Raises:
+            DataError: as `names`.
+        """
+
     def files(self, wanted: Collection[str]) -> Iterator[File]:
         """The wanted files, in the order of `names`.
 
@@ -124,6 +131,9 @@ class Folder:
                 raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
         return sorted(found)
 
+    def iter_names(self) -> Iterator[str]:
+        return iter(self.names())
+
     def files(self, wanted: Collection[str]) -> Iterator[File]:
         return (File(name, self.path / name) for name in sorted(wanted))
 
@@ -155,6 +165,9 @@ class Zip(Archive):
     def names(self) -> list[str]:
         with self._opened() as archive:
             return sorted(self._members(archive))
+
+    def iter_names(self) -> Iterator[str]:
+        return iter(self.names())
 
     def files(self, wanted: Collection[str]) -> Iterator[File]:
         with self._opened() as archive:
@@ -210,6 +223,9 @@ class Tar(Archive):
 
     def names(self) -> list[str]:
         return list(self._names)
+
+    def iter_names(self) -> Iterator[str]:
+        return (name for name, _ in self._members())
 
     @functools.cached_property
     def _names(self) -> dict[str, None]:

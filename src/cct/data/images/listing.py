@@ -1,4 +1,4 @@
-"""Which files of a container are images, and of which class and split each is."""
+"""Which files of a container are examples (images, or texts), and of which class and split each is."""
 
 import os
 import re
@@ -26,8 +26,18 @@ SIDECARS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", 
 ClassFolder = Literal["top", "leaf"]
 
 
+class Kind(NamedTuple):
+    """A kind of example, whose files have these endings."""
+
+    noun: str
+    suffixes: tuple[str, ...]
+
+
+IMAGES, TEXTS = Kind("image", SUFFIXES), Kind("text", (".txt",))
+
+
 class Item(NamedTuple):
-    """An image of a source.
+    """An image of a source, or another example that is a file.
 
     Attributes:
         name: the file's name in its container, with slashes.
@@ -62,13 +72,16 @@ def make_listing(items: Iterable[Item], ignored: Counter[str]) -> Listing:
     return Listing(items, sorted({item.label for item in items}), dict(sorted(ignored.items())))
 
 
-def list_class_folders(names: Iterable[str], *, where: object, class_folder: ClassFolder | None) -> Listing:
+def list_class_folders(
+    names: Iterable[str], *, where: object, class_folder: ClassFolder | None, kind: Kind = IMAGES
+) -> Listing:
     """The images in folders of classes, with or without folders of splits above these.
 
     Args:
         names: the names of all files in the container.
         where: the container, for errors.
         class_folder: which folder is the class where folders are nested; None refuses nested ones.
+        kind: which files count. Other kinds are listed as images are.
 
     Returns:
         The images, sorted by class and name, so that a folder and an archive of it give the same arrays.
@@ -78,10 +91,10 @@ def list_class_folders(names: Iterable[str], *, where: object, class_folder: Cla
             and `class_folder` is None, or it is not clear which folders are splits.
     """
     ignored: Counter[str] = Counter()
-    paths = [parts for name in names if _is_image(parts := name.split("/"), ignored)]
+    paths = [parts for name in names if _counts(parts := name.split("/"), ignored, kind)]
     if not paths:
         present = f"but {describe_ignored(ignored)}" if ignored else "and no other file"
-        raise DataError(f"{where}: there is no image ({', '.join(SUFFIXES)}), {present}")
+        raise DataError(f"{where}: there is no {kind.noun} ({', '.join(kind.suffixes)}), {present}")
     first = _common_folders(paths)
     splits = _split_folders({parts[first] for parts in paths if len(parts) > first + 1}, where)
     items, bare, nested = [], [], []
@@ -97,12 +110,12 @@ def list_class_folders(names: Iterable[str], *, where: object, class_folder: Cla
             bare.append(name)
     if bare:
         raise DataError(
-            f"{where}: images without a class folder: {len(bare):,} ({_examples(bare)}): move each into a folder with "
-            "the name of its class"
+            f"{where}: {kind.noun}s without a class folder: {len(bare):,} ({_examples(bare)}): move each into a folder "
+            "with the name of its class"
         )
     if nested and class_folder is None:
         raise DataError(
-            f"{where}: images in a folder inside a class folder: {len(nested):,} ({_examples(nested)}): set "
+            f"{where}: {kind.noun}s in a folder inside a class folder: {len(nested):,} ({_examples(nested)}): set "
             "preprocess.class_folder to top or leaf, whichever folder is the class"
         )
     require_class_names({item.label for item in items}, where)
@@ -136,18 +149,25 @@ def _class_and_name(item: Item) -> tuple[str, str, str]:
 
 def is_image(name: str) -> bool:
     """Whether a file counts as an image, by its name."""
-    return _is_image(name.split("/"), Counter())
+    return _counts(name.split("/"), Counter(), IMAGES)
 
 
-def _is_image(parts: Sequence[str], ignored: Counter[str]) -> bool:
-    """Whether a file counts as an image. If not, its kind is counted."""
+def is_text(name: str) -> bool:
+    """Whether a file counts as a text, by its name."""
+    return _counts(name.split("/"), Counter(), TEXTS)
+
+
+def _counts(parts: Sequence[str], ignored: Counter[str], kind: Kind) -> bool:
+    """Whether a file is of a kind. If not, what it is is counted."""
     suffix = os.path.splitext(parts[-1])[1].lower()
     if not SYSTEM_FILES.isdisjoint(part.lower() for part in parts):
         ignored["files of an operating system"] += 1
     elif any(part.startswith(".") for part in parts):
         ignored["hidden files"] += 1
-    elif suffix in SUFFIXES:
+    elif suffix in kind.suffixes:
         return True
+    elif suffix in SUFFIXES:
+        ignored["images"] += 1
     elif suffix in UNREAD:
         ignored[f"{NOT_READ} ({suffix})"] += 1
     else:

@@ -15,15 +15,15 @@ from cct.data.images.decoded import Decoded, OtherSize, decoded_folder, decoded_
 from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image
 from cct.data.images.duplicates import Duplicates, find_duplicates
 from cct.data.images.listing import NOT_READ, ClassFolder, Item, Listing, describe_ignored, is_image, list_class_folders
-from cct.data.images.manifest import READERS, manifest_in, read_manifest
+from cct.data.images.manifest import manifest_in, read_manifest
 from cct.data.params import MAX_SIZE, MIN_SIZE, PreprocessParams
 from cct.data.prepare import Prepared, Split
-from cct.data.splits import TEST, TRAIN, UNSTATED, VAL, assign_splits
+from cct.data.splits import SPLIT_CODES, TEST, TRAIN, UNSTATED, VAL, Labels, assign_splits, label_items
 from cct.data.store import SPLITS
+from cct.data.tables import is_table
 
 log = logging.getLogger(__name__)
 
-SPLIT_CODES = {"train": TRAIN, "val": VAL, "test": TEST}
 MIXED_SIZE = 64  # side of the arrays of images of several sizes, if the parameters do not say one
 MAX_LISTED, MAX_EXAMPLES = 100, 20  # bad images in a message; groups of duplicates in meta.json
 
@@ -45,8 +45,7 @@ def list_images(path: Path, class_folder: ClassFolder | None = None) -> ImageFil
     Raises:
         DataError: the source cannot be read, or is not of any of these kinds.
     """
-    is_table = path.suffix.lower() in READERS and not path.is_dir()
-    if manifest := path if is_table else manifest_in(path) if path.is_dir() else None:
+    if manifest := path if is_table(path) else manifest_in(path) if path.is_dir() else None:
         listing = read_manifest(manifest)
         names = {item.name for item in listing.items}
         container = FilesOfManifest(manifest, sorted(names))
@@ -142,28 +141,6 @@ def _log_folder_around(items: Sequence[Item], classes: Sequence[str]) -> None:
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-
-
-class Labels(NamedTuple):
-    """The labels and splits of items.
-
-    Attributes:
-        label_n: the index of each item's class.
-        stated_n: the split of each item as the source says it. If it says any, items without one train.
-    """
-
-    label_n: np.ndarray
-    stated_n: np.ndarray
-
-
-def label_items(items: Sequence[Item], classes: Sequence[str]) -> Labels:
-    """The labels and the stated splits of items, whose classes are all among `classes`."""
-    index = {name: number for number, name in enumerate(classes)}
-    label_n = np.array([index[item.label] for item in items], np.int64)
-    stated_n = np.array([SPLIT_CODES.get(item.split, UNSTATED) for item in items], np.int64)
-    if (stated_n != UNSTATED).any():
-        stated_n[stated_n == UNSTATED] = TRAIN
-    return Labels(label_n, stated_n)
 
 
 def choose_splits(

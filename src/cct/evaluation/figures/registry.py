@@ -3,7 +3,7 @@
 Figures that show examples belong to a task and are in its folder, in `cct.tasks`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,12 +28,14 @@ SMALLEST = 1e-7  # predictions.csv rounds probabilities to six decimals
 class FigureInputs(NamedTuple):
     """The data for all figures."""
 
+    meta: Mapping[str, Any]  # the content of meta.json
     history: History
     summary: dict[str, Any]  # the content of metrics.json
     per_class: PerClass
     predictions: Predictions
     relevance: dict[int, np.ndarray]  # what the model looked at, by the place of a test example
     read_split: Callable[[str], tuple[np.ndarray, np.ndarray]]  # inputs and labels of "train", "val" or "test"
+    read_texts: Callable[[str], Sequence[str]]  # the texts of a split, where the examples are texts
     augment: AugmentParams
     plot: PlotParams
 

@@ -18,13 +18,14 @@ from pydantic import Field, field_validator
 from cct.data.sources import open_source
 from cct.errors import CCTError
 from cct.lockfile import dvc_digest
-from cct.models.cost import workload
+from cct.models.workload import workload
 from cct.params import ParamsError, Section, check, flatten, load, parse, read_yaml
 from cct.paths import PARAMS
 from cct.pipeline import read_stages, stage_code_files
 from cct.strict_yaml import StrictYAMLError, loads
 from cct.training.checkpoints import run_digest
 
+PRETRAINED = "pretrained/"  # files that parameters name
 STAGES = ("download", "preprocess", "train", "evaluate")  # they decide the results that are compared
 NAME_PATTERN = r"^[a-z0-9]+([.-][a-z0-9]+)*$"  # a name is also a part of a git reference
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -203,7 +204,8 @@ def code_files() -> list[Path]:
 
 def _digest(content: Mapping[str, Any]) -> str:
     stages = read_stages()
-    named = [Path(name) for name in (content["data"]["source"], content["train"]["init_from"]) if name]
+    values = [value for section in content.values() for value in section.values() if isinstance(value, str)]
+    named = [Path(content["data"]["source"]), *(Path(value) for value in values if value.startswith(PRETRAINED))]
     parts = {name: section for name, section in content.items() if name != "plot"}
     parts["stages"] = {name: stages[name] for name in STAGES}
     parts |= {str(path): _folder_digest(path) for path in named if path.is_dir()}

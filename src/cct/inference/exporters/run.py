@@ -30,6 +30,8 @@ from cct.inference.exporters.registry import EXPORTERS
 from cct.models.metadata import ModelMetadata, model_metadata
 from cct.runtime.backend import import_keras
 from cct.runtime.machine import cpu_cores, cpu_info
+from cct.tasks.inference import INFERENCE_TASKS, InputReader
+from cct.tasks.lookup import task_of
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +115,8 @@ def export_model(
     from cct.inference.runtimes.keras_model import KerasModel
 
     model = probability_model(path, metadata)
-    reference = _reference(model, data)
+    reader = task_of({"task": metadata.task}, INFERENCE_TASKS).reader(metadata.input, path)
+    reference = _reference(model, data, reader)
     trained = KerasModel(path)
     answers_nk = trained.probabilities(reference.inputs)
     rows = {
@@ -155,24 +158,16 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def _reference(model: Any, data: Data | None) -> Reference:
+def _reference(model: Any, data: Data | None, reader: InputReader) -> Reference:
     """The answers of the Keras model in float32."""
     from cct.models.saving import predict_logits
 
     if data:
         inputs, labels = read_split(data.folder, "test")
     else:
-        (taken,) = model.inputs
-        inputs, labels = random_inputs(taken.shape[1:], str(taken.dtype)), None
+        inputs, labels = reader.random(max(BATCHES)), None
     # `predict_logits` returns the outputs of any model; of this one they are probabilities.
     return Reference(inputs, labels, predict_logits(model, inputs, batch_size=128).astype(np.float64))
-
-
-def random_inputs(shape: Sequence[int], dtype: str) -> np.ndarray:
-    """As many random inputs as the largest of `BATCHES`."""
-    if not np.issubdtype(dtype, np.integer):
-        raise ExportError(f"the model takes {dtype}, where models of this project take whole numbers: train it again")
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (max(BATCHES), *shape), dtype, endpoint=True)
 
 
 def _samples(data: Data | None, format_name: str) -> np.ndarray:

@@ -63,3 +63,11 @@ def dense(
 def gelu(x):
     """Exact (erf) GELU."""
     return ops.gelu(x, approximate=False)
+
+
+def masked(scores, valid):
+    """Scores before a softmax in float32. Those of tokens that do not count become so low that their weight is 0.
+
+    The lowest is finite: where no token counts, all get the same weight, and no NaN.
+    """
+    return ops.where(valid, scores, -1e30)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from cct.models.layers.base import CCTLayer, dense, gelu, one_of
+from cct.models.layers.base import CCTLayer, dense, gelu, masked, one_of
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -39,6 +39,8 @@ class Attention(CCTLayer):
     example is such a model. With x of (n, d), a head's scores are (x Q)(x K)^T = x (Q K^T) x^T. Its output is
     A (x V) O = (A x) (V O). A product of two weight matrices is much cheaper than a product with a batch of tokens. So
     folding halves the multiplications. The function is the same.
+
+    With a mask (b, n), no token attends to one that does not count. Those that do not count get values of no meaning.
     """
 
     arguments = ("num_heads", "head_dim", "qkv_bias", "projection_dropout", "attention_dropout", "initialization")
@@ -70,32 +72,38 @@ class Attention(CCTLayer):
         self.drop_weights = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
         self.drop_output = keras.layers.Dropout(self.projection_dropout, dtype=self.dtype_policy)
 
-    def call(self, tokens_bnd, training: bool = False):
-        fold = self.head_dim >= tokens_bnd.shape[-1]
-        output = (self._folded if fold else self._textbook)(tokens_bnd, training and self.attention_dropout > 0)
+    def call(self, tokens_bnd, valid_bn=None, training: bool = False):
+        attend = self._folded if self.head_dim >= tokens_bnd.shape[-1] else self._textbook
+        output = attend(tokens_bnd, valid_bn, training and self.attention_dropout > 0)
         return self.drop_output(output, training=training)
 
-    def attention_weights(self, tokens_bnd):
+    def attention_weights(self, tokens_bnd, valid_bn=None):
         """How much each token attends to each other one, without dropout: (b, heads, n, n), float32. Rows sum to 1."""
         n = tokens_bnd.shape[1]
         qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.num_heads, self.head_dim))
         query_bnek, key_bnek, _ = ops.split(qkv, 3, axis=2)
-        logits = ops.einsum("bnek,bmek->benm", query_bnek * self.head_dim**-0.5, key_bnek)
-        return ops.softmax(ops.cast(logits, "float32"))
+        logits = ops.cast(ops.einsum("bnek,bmek->benm", query_bnek * self.head_dim**-0.5, key_bnek), "float32")
+        return ops.softmax(logits if valid_bn is None else masked(logits, valid_bn[:, None, None, :]))
 
-    def _textbook(self, tokens_bnd, drop: bool):
+    def _textbook(self, tokens_bnd, valid_bn, drop: bool):
         n = tokens_bnd.shape[1]
         qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.num_heads, self.head_dim))
         query_bnek, key_bnek, value_bnek = ops.split(qkv, 3, axis=2)
         if drop:
             logits = ops.einsum("bnek,bmek->benm", query_bnek * self.head_dim**-0.5, key_bnek)
-            weights = ops.cast(ops.softmax(ops.cast(logits, "float32")), self.compute_dtype)
+            weights = self._softmax(logits, None if valid_bn is None else valid_bn[:, None, None, :])
             mixed_bnek = ops.einsum("benm,bmek->bnek", self.drop_weights(weights, training=True), value_bnek)
         else:
-            mixed_bnek = ops.dot_product_attention(query_bnek, key_bnek, value_bnek)
+            mask = None if valid_bn is None else valid_bn[:, None, None, :]
+            mixed_bnek = ops.dot_product_attention(query_bnek, key_bnek, value_bnek, mask=mask)
         return self.projection(ops.reshape(mixed_bnek, (-1, n, self.num_heads * self.head_dim)))
 
-    def _folded(self, tokens_bnd, drop: bool):
+    def _softmax(self, logits, valid):
+        """The weights of attention, in float32 until they are done."""
+        scores = ops.cast(logits, "float32")
+        return ops.cast(ops.softmax(scores if valid is None else masked(scores, valid)), self.compute_dtype)
+
+    def _folded(self, tokens_bnd, valid_bn, drop: bool):
         n, d = tokens_bnd.shape[1:]
         e, k = self.num_heads, self.head_dim
         query_dek, key_dek, value_dek = ops.split(ops.reshape(self.qkv.kernel, (d, 3 * e, k)), 3, axis=1)
@@ -109,7 +117,7 @@ class Attention(CCTLayer):
             # The keys' biases add the same value to all scores of a query. The softmax ignores it.
             half = half + ops.reshape(ops.einsum("ek,fek->ef", query_ek * k**-0.5, key_dek), (e * d,))
         logits = ops.matmul(ops.reshape(half, (-1, n * e, d)), ops.transpose(tokens_bnd, (0, 2, 1)))
-        weights_bnm = ops.cast(ops.softmax(ops.cast(logits, "float32")), self.compute_dtype)  # n * e rows
+        weights_bnm = self._softmax(logits, None if valid_bn is None else valid_bn[:, None, :])  # n * e rows
         if drop:
             weights_bnm = self.drop_weights(weights_bnm, training=True)
         mixed = ops.reshape(ops.matmul(weights_bnm, tokens_bnd), (-1, n, e * d))
@@ -129,7 +137,7 @@ class Attention(CCTLayer):
 
 @keras.saving.register_keras_serializable(package="cct")
 class EncoderBlock(CCTLayer):
-    """One transformer layer on tokens (b, n, d).
+    """One transformer layer on tokens (b, n, d), with a mask (b, n) where some do not count.
 
     Args:
         norm: "stream": the second norm replaces the stream, as in the authors' code. "pre": it feeds the MLP only.
@@ -204,9 +212,9 @@ class EncoderBlock(CCTLayer):
         self.depth_1 = StochasticDepth(self.stochastic_depth, dtype=policy)
         self.depth_2 = StochasticDepth(self.stochastic_depth, dtype=policy)
 
-    def call(self, tokens_bnd, training: bool = False):
+    def call(self, tokens_bnd, valid_bn=None, training: bool = False):
         x = tokens_bnd
-        x = x + self.depth_1(self.attention(self.norm_1(x), training=training), training=training)
+        x = x + self.depth_1(self.attention(self.norm_1(x), valid_bn, training=training), training=training)
         normed = self.norm_2(x)
         if self.norm == "stream":
             x = normed

@@ -4,21 +4,24 @@ import keras
 import numpy as np
 from keras import ops
 
-from cct.models.layers.base import INITIALIZATIONS, CCTLayer, dense, one_of
+from cct.models.layers.base import INITIALIZATIONS, CCTLayer, dense, masked, one_of
 
 
 @keras.saving.register_keras_serializable(package="cct")
 class ClassToken(CCTLayer):
-    """Puts one trained token before the others: (b, n, d) to (b, n + 1, d)."""
+    """Puts one trained token before the others: (b, n, d) to (b, n + 1, d). With a mask (b, n), it returns both."""
 
     def build(self, input_shape) -> None:
         self.token = self.add_weight(shape=(1, 1, input_shape[-1]), initializer="zeros", name="token")
 
-    def call(self, tokens_bnd):
+    def call(self, tokens_bnd, valid_bn=None):
         token = ops.broadcast_to(
             ops.cast(self.token, tokens_bnd.dtype), (ops.shape(tokens_bnd)[0], 1, tokens_bnd.shape[-1])
         )
-        return ops.concatenate([token, tokens_bnd], axis=1)
+        tokens = ops.concatenate([token, tokens_bnd], axis=1)
+        if valid_bn is None:
+            return tokens
+        return tokens, ops.concatenate([ops.ones_like(valid_bn[:, :1]), valid_bn], axis=1)
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -65,7 +68,10 @@ def sinusoidal_table(count: int, width: int) -> np.ndarray:
 
 @keras.saving.register_keras_serializable(package="cct")
 class SequencePool(CCTLayer):
-    """Pools tokens (b, n, d) to their weighted mean (b, d). A linear layer and a softmax give the weights."""
+    """Pools tokens (b, n, d) to their weighted mean (b, d). A linear layer and a softmax give the weights.
+
+    With a mask (b, n), the other tokens have no weight.
+    """
 
     arguments = ("initialization",)
 
@@ -77,9 +83,11 @@ class SequencePool(CCTLayer):
         self.score = dense(1, initialization=self.initialization, dtype=self.dtype_policy, name="score")
         self.score.build(input_shape)
 
-    def pooling_weights(self, tokens_bnd):
+    def pooling_weights(self, tokens_bnd, valid_bn=None):
         """The share of each token in the mean: (b, n, 1), float32. They sum to 1."""
-        return ops.softmax(ops.cast(self.score(tokens_bnd), "float32"), axis=1)
+        scores_bn1 = ops.cast(self.score(tokens_bnd), "float32")
+        return ops.softmax(scores_bn1 if valid_bn is None else masked(scores_bn1, valid_bn[:, :, None]), axis=1)
 
-    def call(self, tokens_bnd):
-        return ops.sum(ops.cast(self.pooling_weights(tokens_bnd), tokens_bnd.dtype) * tokens_bnd, axis=1)
+    def call(self, tokens_bnd, valid_bn=None):
+        weights_bn1 = ops.cast(self.pooling_weights(tokens_bnd, valid_bn), tokens_bnd.dtype)
+        return ops.sum(weights_bn1 * tokens_bnd, axis=1)

@@ -92,6 +92,10 @@ class ImageReader:
                 raise ImageError(f"{name}: {error}") from error
         return pixels_nhwc
 
+    def random(self, count: int) -> np.ndarray:
+        """Images of random pixels."""
+        return np.random.default_rng(0).integers(0, 256, (count, *self.shape), np.uint8)
+
     def _pixels(self, image: Any) -> np.ndarray:
         if isinstance(image, str | os.PathLike):
             return decode_image(Path(image), self.options).pixels_hwc

@@ -1,16 +1,54 @@
-"""Image classification: the shape of the images, the statistics of their channels, and their size in the arrays."""
+"""Image classification: the images of a source, the statistics of their channels, and their size in the arrays."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cct.data.arrays import DataError
+from cct.data.formats.registry import FORMATS
+from cct.data.images.decoded import FOLDER
 from cct.data.images.decoding import ImageOptions, colour_of, fit_array
+from cct.data.images.source import list_images, prepare_images
 from cct.data.params import PreprocessParams
+from cct.data.prepare import Prepared, prepare_arrays
+from cct.data.sources import LocalSource, Source, read_arrays, source_files
+from cct.files import sha256_of_file
+from cct.pipeline import stage_code_files
+from cct.repository import repository_root
 
 CHUNK_BYTES = 1 << 24
+
+
+@contextlib.contextmanager
+def prepare(source: Source | LocalSource, preprocess: PreprocessParams, raw: Path) -> Iterator[Prepared]:
+    """The images of a source. Decoded ones are on disk while the context is open, and after an interruption.
+
+    Args:
+        source: the source.
+        preprocess: all options.
+        raw: the folder with the files of a descriptor.
+
+    Raises:
+        DataError: the source cannot be read, or a class is too small.
+    """
+    local = isinstance(source, LocalSource)
+    if not local and FORMATS[source.format].read:
+        yield prepare_arrays(source, read_arrays(source, raw), preprocess)
+        return
+    path = source.path if local else source_files(source, raw)["archive"]
+    with prepare_images(
+        list_images(path, preprocess.class_folder),
+        preprocess,
+        name=source.name,
+        classes=None if local else source.classes,
+        folder=repository_root() / FOLDER,
+        made_by=[sha256_of_file(file) for file in stage_code_files("preprocess")],
+    ) as prepared:
+        yield prepared
 
 
 def describe(images_nhwc: np.ndarray) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cct.augment.params import AugmentParams
 from cct.augment.sampling import apply_plan, sample_plan
+from cct.errors import CCTError
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
 from cct.models.cost import training_memory
@@ -17,6 +18,19 @@ from cct.models.saving import load_model
 from cct.models.transfer import initialize_from
 from cct.training.batches import Examples, Transform
 from cct.training.parts import FREEZE
+
+
+def check(params: ModelParams, augment: AugmentParams, meta: Mapping[str, Any]) -> None:
+    """Refuse parameters that do not fit images, before any work.
+
+    Raises:
+        CCTError: the model takes texts, or an augmentation changes texts.
+    """
+    resolve_architecture(params)
+    if augment.word_dropout:
+        raise CCTError(
+            f"augment.word_dropout = {augment.word_dropout}: this changes texts, and the data are images: set it to 0"
+        )
 
 
 def describe(params: ModelParams) -> dict[str, Any]:
@@ -44,7 +58,7 @@ def build(params: ModelParams, meta: Mapping[str, Any]) -> keras.Model:
     )
 
 
-def input_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
+def input_facts(params: ModelParams, meta: Mapping[str, Any]) -> dict[str, Any]:
     """How raw images become the model's, for its metadata."""
     return {"shape": meta["image_shape"], "resize": meta["resize"], "background": meta["background"]}
 

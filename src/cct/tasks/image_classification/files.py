@@ -6,25 +6,37 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from cct.data.images.containers import ARCHIVE_SUFFIXES, File, open_container
-from cct.data.images.decoding import MAX_FILE_BYTES, SUFFIXES, ImageOptions
+from cct.data.images.decoding import MAX_FILE_BYTES, SUFFIXES
 from cct.data.images.listing import is_image
 from cct.data.images.pool import decode_files
 from cct.errors import CCTError
+from cct.tasks.image_classification.inference import ImageReader
+from cct.tasks.named import Chunk, Named
 
 STANDARD_INPUT = "-"
 
 
-class DecodedFiles(NamedTuple):
-    """Some of the files: their names, pixels (n, height, width, channels), and errors, empty for a good image."""
+def named_images(names: Sequence[str]) -> Named:
+    """The images that a user names, before anything is read.
 
-    names: list[str]
-    pixels_nhwc: np.ndarray
-    errors: list[str]
+    Raises:
+        CCTError: as `list_files`.
+    """
+    listed = list_files(names)
+
+    def chunks(reader: ImageReader) -> Iterator[Chunk]:
+        left = _names(listed)
+        for chunk in decode_files(_read(listed), reader.options, count=count_files(listed)):
+            errors = chunk.facts_n["error"]
+            bad = {int(place): errors[place].decode(errors="replace") for place in np.flatnonzero(errors != b"")}
+            good_nhwc = chunk.pixels_nhwc[errors == b""]
+            yield Chunk(list(itertools.islice(left, len(errors))), good_nhwc, bad, good_nhwc)
+
+    return Named(count_files(listed), "files", chunks)
 
 
 def list_files(names: Sequence[str]) -> list[tuple[str, list[str] | None]]:
@@ -66,14 +78,6 @@ def _inside(path: Path) -> list[str] | None:
 def count_files(listed: Iterable[tuple[str, list[str] | None]]) -> int:
     """The number of files of `list_files`."""
     return sum(1 if inside is None else len(inside) for _, inside in listed)
-
-
-def decode_listed(listed: Sequence[tuple[str, list[str] | None]], options: ImageOptions) -> Iterator[DecodedFiles]:
-    """Decode the files of `list_files` on all cores, in their order and in bounded memory."""
-    names = _names(listed)
-    for chunk in decode_files(_read(listed), options, count=count_files(listed)):
-        errors = [error.decode(errors="replace") for error in chunk.facts_n["error"].tolist()]
-        yield DecodedFiles(list(itertools.islice(names, len(errors))), chunk.pixels_nhwc, errors)
 
 
 def _names(listed: Iterable[tuple[str, list[str] | None]]) -> Iterator[str]:

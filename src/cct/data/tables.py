@@ -1,0 +1,138 @@
+"""Tables of examples: CSV, TSV, JSON lines and Parquet, whose columns have names."""
+
+import io
+import math
+import numbers
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from cct.data.arrays import DataError
+from cct.errors import one_line
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Names = Mapping[str, Sequence[str]]  # the spellings of each column, of which the first is its own
+
+
+def _read_text(separator: str) -> Callable[[Path | IO[str]], "DataFrame"]:
+    def read(source: Path | IO[str]) -> "DataFrame":
+        import pandas
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)
+            # Text stays text: the label "01" is no number, and "NA" is not absent.
+            return pandas.read_csv(
+                source, sep=separator, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+            )
+
+    return read
+
+
+def _read_json_lines(source: Path | IO[str]) -> "DataFrame":
+    import pandas
+
+    return pandas.read_json(source, lines=True, dtype=False, encoding="utf-8-sig")
+
+
+def _read_parquet(path: Path) -> "DataFrame":
+    import pandas
+
+    return pandas.read_parquet(path, engine="pyarrow")
+
+
+# To add a kind of table, write its function and an entry.
+READERS: dict[str, Callable[[Any], "DataFrame"]] = {
+    ".csv": _read_text(","),
+    ".tsv": _read_text("\t"),
+    ".jsonl": _read_json_lines,
+    ".parquet": _read_parquet,
+}
+BINARY = (".parquet",)  # kinds that are no text
+
+
+def is_table(path: Path) -> bool:
+    """Whether a source is a table, by its ending."""
+    return path.suffix.lower() in READERS and not path.is_dir()
+
+
+def read_table(path: Path, text: str | None = None) -> "DataFrame":
+    """The table in a file.
+
+    Args:
+        path: a file with the ending of a key of `READERS`.
+        text: its content, if it is decoded already.
+
+    Raises:
+        DataError: it is damaged, or no such table.
+    """
+    try:
+        if not path.is_file():
+            raise DataError(f"{path}: not a plain file")
+        return READERS[path.suffix.lower()](path if text is None else io.StringIO(text))
+    except (ValueError, OSError, TypeError, KeyError, ArithmeticError, Warning) as error:  # pyarrow's are among these
+        raise DataError(f"{path}: not a {path.suffix.lower()} table: {one_line(error)}") from error
+
+
+def columns_of(table: "DataFrame", names: Names) -> dict[str, Any]:
+    """The table's own name of each known column that it has, whatever the letter case."""
+    own = {str(name).strip().lower(): name for name in table.columns}
+    found = {
+        column: [own[spelling.lower()] for spelling in spellings if spelling.lower() in own]
+        for column, spellings in names.items()
+    }
+    return {column: spelled[0] for column, spelled in found.items() if spelled}
+
+
+def rows_of(
+    table: "DataFrame", path: Path, names: Names, *, required: Sequence[str], kind: str, remedy: str
+) -> list[dict[str, str]]:
+    """The cells of each row as text, by the keys of `names`; empty where the table has no such column.
+
+    Args:
+        table: the table.
+        path: its file, for errors.
+        names: the columns.
+        required: those that must be there.
+        kind: what a row is, in the plural, for errors.
+        remedy: what to do with a cell that is no text, for errors.
+
+    Raises:
+        DataError: a column or all rows are absent, or a cell is no text.
+    """
+    found, columns = columns_of(table, names), {}
+    for column, spellings in names.items():
+        if column not in found and column in required:
+            raise DataError(
+                f"{path}: no column {column}{_others(spellings)}; its columns are: "
+                f"{', '.join(str(name)[:50] for name in list(table.columns)[:20])}. Rename the file if it is no table "
+                f"of {kind}"
+            )
+        values = table[found[column]] if column in found else [""] * len(table)
+        columns[column] = [
+            _text(value, f"{path}, row {row:,}: the {column}", remedy) for row, value in enumerate(values, 1)
+        ]
+    if not len(table):
+        raise DataError(f"{path}: no rows")
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def _others(spellings: Sequence[str]) -> str:
+    return f" (or {', '.join(spellings[1:])})" if len(spellings) > 1 else ""
+
+
+def _text(value: Any, what: str, remedy: str) -> str:
+    """A cell as text. A whole number in a column with gaps is read as a float."""
+    import pandas
+
+    if value is None or value is pandas.NA or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if not isinstance(value, str | numbers.Number | np.bool_):
+        raise DataError(f"{what} is a {type(value).__name__}, not text: {remedy}")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()

@@ -1,0 +1,1 @@
+"""Texts of a data source, from files to arrays of numbers of words."""

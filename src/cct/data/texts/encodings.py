@@ -1,0 +1,41 @@
+"""The encodings of text files. Errors name the line."""
+
+import codecs
+
+from cct.data.arrays import DataError
+
+AUTO = "auto"
+# A file that begins with such a mark says its own encoding. UTF-32's begins as UTF-16's.
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+SINGLE_BYTES = "latin-1"  # named as an example where a file is no UTF-8
+
+
+def decode(content: bytes, where: object, *, encoding: str = AUTO, default: str = "utf-8") -> str:
+    """The text of a file, without a byte order mark.
+
+    Args:
+        content: the bytes of the file.
+        where: the file, for errors.
+        encoding: its encoding, or "auto" for its byte order mark's, otherwise `default`.
+        default: the encoding of the format.
+
+    Raises:
+        DataError: bytes are not of the encoding; the message names their line.
+    """
+    name = encoding
+    if encoding == AUTO:
+        name = next((found for mark, found in MARKS.items() if content.startswith(mark)), default)
+    try:
+        return content.decode(name)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{where}, line {line:,}: the byte {content[error.start]:#04x} is not {name}: set preprocess.encoding to "
+            f"the encoding of the file, such as {SINGLE_BYTES}, or save it as UTF-8"
+        ) from error

@@ -1,0 +1,254 @@
+"""Readers of the formats of texts: lines, tables and files of classes."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cct.data.arrays import DataError
+from cct.data.images.containers import Container, open_container
+from cct.data.images.decoding import ImageError
+from cct.data.images.listing import TEXTS, ClassFolder, list_class_folders, split_of
+from cct.data.tables import BINARY, read_table, rows_of
+from cct.data.texts.encodings import AUTO, decode
+from cct.data.texts.items import Text, Texts, make_texts
+
+# The names of columns in any letter case, with those that other tools write.
+COLUMNS = {
+    "text": ("text", "sentence", "question", "review", "content", "message", "tweet", "body"),
+    "label": ("label", "class", "category", "target", "class_name", "sentiment"),
+    "split": ("split", "subset"),
+    "group": ("group", "group_id"),
+}
+LATIN = "iso-8859-1"  # TREC's
+
+
+class Reading(NamedTuple):
+    """How a source is read.
+
+    Attributes:
+        encoding: the encoding of its files, or "auto".
+        class_folder: which folder is the class where folders are nested, or which part of TREC's labels.
+        text_column: the column of a table's texts; None: one with a usual name.
+        label_column: that of its labels.
+        classes: those of a descriptor, in the order of their labels.
+    """
+
+    encoding: str = AUTO
+    class_folder: ClassFolder | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    classes: Sequence[str] | None = None
+
+    def columns(self) -> dict[str, Sequence[str]]:
+        """The spellings of each column."""
+        named = {"text": self.text_column, "label": self.label_column}
+        return COLUMNS | {column: (name,) for column, name in named.items() if name}
+
+
+def read_text_table(paths: Mapping[str, Path], reading: Reading) -> Texts:
+    """Read a table (`cct.data.tables`) with the columns text and label, and, where the user likes, split and group.
+
+    Raises:
+        DataError: the file is damaged, a column or a value is absent, or a value is not allowed.
+    """
+    path = paths["table"]
+    text = None if path.suffix.lower() in BINARY else _decoded(path, reading.encoding)
+    rows = rows_of(
+        read_table(path, text),
+        path,
+        reading.columns(),
+        required=("text", "label"),
+        kind="texts",
+        remedy="write the text itself, or a number or word as its label",
+    )
+    return make_texts(_items_of(rows, path), path, classes=reading.classes)
+
+
+def _items_of(rows: Sequence[Mapping[str, str]], path: Path) -> Iterator[Text]:
+    for number, row in enumerate(rows, start=1):
+        for column in ("text", "label"):
+            if not row[column]:
+                raise DataError(f"{path}, row {number:,}: no {column}")
+        split = split_of(row["split"])
+        if row["split"] and not split:
+            raise DataError(
+                f"{path}, row {number:,}: the split {row['split'][:100]!r} is not one of train, val, test: correct it, "
+                "or rename the column"
+            )
+        yield Text(row["text"], row["label"], split, row["group"] or None)
+
+
+def read_trec(paths: Mapping[str, Path], reading: Reading) -> Texts:
+    """Read TREC's questions: lines of `LABEL:fine text` in ISO-8859-1 (Li & Roth 2002).
+
+    Args:
+        paths: {"train": path, "test": path}.
+        reading: `class_folder` "leaf" makes the whole label the class; otherwise its first part is.
+
+    Raises:
+        DataError: a line has no label or no text.
+    """
+    whole, items = reading.class_folder == "leaf", []
+    for split, path in paths.items():
+        for number, line in _lines(path, reading.encoding, LATIN):
+            label, _, text = line.partition(" ")
+            coarse, colon, fine = label.partition(":")
+            if not (coarse and colon and fine and text.strip()):
+                raise DataError(f"{path}, line {number:,}: expected LABEL:fine and a text, found {line[:80]!r}")
+            items.append(Text(text.strip(), label if whole else coarse, split))
+    return make_texts(items, next(iter(paths.values())), classes=reading.classes)
+
+
+def read_trec_fine(paths: Mapping[str, Path], reading: Reading) -> Texts:
+    """Read TREC's questions with their fine classes.
+
+    Raises:
+        DataError: as `read_trec`.
+    """
+    return read_trec(paths, reading._replace(class_folder="leaf"))
+
+
+def read_ag_news(paths: Mapping[str, Path], reading: Reading) -> Texts:
+    """Read the CSV of AG News: the number of a class, from 1, and texts such as title and description.
+
+    Args:
+        paths: {"train": path, "test": path}.
+        reading: with the classes of the descriptor.
+
+    Raises:
+        DataError: a row has no text, or no number of a class.
+    """
+    contents = {split: (path, path.read_bytes()) for split, path in paths.items()}
+    return _read_numbered(contents, reading)
+
+
+def read_ag_news_archive(paths: Mapping[str, Path], reading: Reading) -> Texts:
+    """Read an archive with a `train.csv` and a `test.csv` as those of AG News, as DBpedia is one.
+
+    Raises:
+        DataError: it has not one of each; or as `read_ag_news`.
+    """
+    return _read_numbered(_members(paths["archive"], {"train": "train.csv", "test": "test.csv"}), reading)
+
+
+def _read_numbered(contents: Mapping[str, tuple[Any, bytes]], reading: Reading) -> Texts:
+    classes = reading.classes or ()
+    items = []
+    for split, (where, content) in contents.items():
+        rows = csv.reader(io.StringIO(decode(content, where, encoding=reading.encoding), newline=""), strict=True)
+        try:
+            for row in rows:
+                place = int(row[0]) - 1 if row and row[0].isdecimal() else -1
+                text = " ".join(part for part in row[1:] if part).replace("\\", " ").strip()
+                if not 0 <= place < len(classes) or not text:
+                    raise DataError(
+                        f"{where}, line {rows.line_num:,}: expected the number of a class, 1 to {len(classes)}, and a "
+                        f"text, found {','.join(row)[:80]!r}"
+                    )
+                items.append(Text(text, classes[place], split))
+        except csv.Error as error:
+            raise DataError(f"{where}, line {rows.line_num:,}: not a CSV file: {error}") from error
+    return make_texts(items, next(iter(contents.values()))[0], classes=classes)
+
+
+def read_sst2(paths: Mapping[str, Path], reading: Reading) -> Texts:
+    """Read GLUE's archive of SST-2. Its dev split, which has labels, is the test split here, as in the literature.
+
+    Raises:
+        DataError: it has no such files, or a value is absent.
+    """
+    members, items = _members(paths["archive"], {"train": "train.tsv", "test": "dev.tsv"}), []
+    classes = reading.classes or ()
+    for split, (where, content) in members.items():
+        text = decode(content, where, encoding=reading.encoding)
+        for number, line in enumerate(text.splitlines()[1:], start=2):
+            sentence, _, place = line.rpartition("\t")
+            if not sentence.strip() or not place.isdecimal() or int(place) >= len(classes):
+                raise DataError(
+                    f"{where}, line {number:,}: expected a text, a tab and a class, 0 to {len(classes) - 1}, found "
+                    f"{line[:80]!r}"
+                )
+            items.append(Text(sentence.strip(), classes[int(place)], split))
+    return make_texts(items, paths["archive"], classes=classes)
+
+
+def _members(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, bytes]]:
+    """The content of one file of each name in an archive, in any folder, with the words that errors name it by."""
+    container, found = open_container(path), {}
+    wanted = {name: key for name in container.iter_names() for key in names if name.split("/")[-1] == names[key]}
+    if sorted(wanted.values()) != sorted(names):
+        raise DataError(f"{path}: expected one file of each name: {', '.join(names.values())}")
+    for name, content in _contents(container, [*wanted]):
+        found[wanted[name]] = (f"{path}: {name}", content)
+    return {key: found[key] for key in names}
+
+
+def read_text_folders(paths: Mapping[str, Path], reading: Reading) -> Texts:
+    """Read `.txt` files in folders of classes, in a folder or an archive. A text is a file.
+
+    Of a descriptor's archive only the folders of its classes count: that of IMDb has reviews without a class, too.
+
+    Raises:
+        DataError: as `list_class_folders`; or a file is empty, or of another encoding.
+    """
+    path = paths["archive"]
+    container = open_container(path)
+    names, ignored = container.names(), {}
+    if reading.classes:
+        chosen = [name for name in names if not {*reading.classes}.isdisjoint(name.split("/")[:-1])]
+        ignored = {"files outside of the classes' folders": len(names) - len(chosen)}
+        names = chosen
+    listing = list_class_folders(names, where=path, class_folder=reading.class_folder, kind=TEXTS)
+    texts = {}
+    for name, content in _contents(container, [item.name for item in listing.items]):
+        texts[name] = decode(content, f"{path}: {name}", encoding=reading.encoding).strip()
+        if not texts[name]:
+            raise DataError(f"{path}: {name} has no text: remove it")
+    items = [Text(texts[item.name], item.label, item.split) for item in listing.items]
+    return make_texts(items, path, classes=reading.classes, ignored=ignored | listing.ignored)
+
+
+def _contents(container: Container, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    for file in container.files(names):
+        if isinstance(file.content, ImageError):
+            raise DataError(f"{container.where}: {file.name}: {file.content}")
+        yield file.name, file.content.read_bytes() if isinstance(file.content, Path) else file.content
+
+
+def _decoded(path: Path, encoding: str, default: str = "utf-8") -> str:
+    try:
+        return decode(path.read_bytes(), path, encoding=encoding, default=default)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _lines(path: Path, encoding: str, default: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, with their numbers."""
+    for number, line in enumerate(_decoded(path, encoding, default).split("\n"), start=1):
+        if line.strip():
+            yield number, line.strip()
+
+
+# The readers of the formats of texts in `cct.data.formats.registry`. To add one, write its reader and an entry in each.
+TEXT_READERS: dict[str, Callable[[Mapping[str, Path], Reading], Texts]] = {
+    "text-table": read_text_table,
+    "text-folders": read_text_folders,
+    "trec": read_trec,
+    "trec-fine": read_trec_fine,
+    "ag-news-csv": read_ag_news,
+    "ag-news-archive": read_ag_news_archive,
+    "sst2": read_sst2,
+}
+TREC_SUFFIX = ".label"
+
+
+def trec_files(folder: Path) -> dict[str, Path]:
+    """TREC's two files in a folder by split, if all that it has are two such files; otherwise none.
+
+    The smaller file is the test split: it has 500 questions, the other 5,452.
+    """
+    found = sorted((path for path in folder.glob(f"*{TREC_SUFFIX}")), key=os.path.getsize, reverse=True)
+    return dict(zip(("train", "test"), found, strict=True)) if len(found) == 2 else {}

@@ -1,0 +1,147 @@
+"""Chooses the splits of texts, builds the vocabulary of the training split, and numbers all words."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cct.data.arrays import DataError
+from cct.data.images.listing import describe_ignored
+from cct.data.params import PreprocessParams
+from cct.data.prepare import Prepared, Split
+from cct.data.splits import SPLIT_CODES, UNUSED, assign_splits, label_items
+from cct.data.texts.items import Text, Texts
+from cct.data.texts.tokens import TOKENS, Numbered, Numbering, build_vocabulary
+from cct.words import FIRST_WORD
+
+log = logging.getLogger(__name__)
+
+MAX_EXAMPLES = 20  # groups of duplicates in meta.json
+Words = Sequence[str | int]
+
+
+def prepare_texts(
+    texts: Texts, preprocess: PreprocessParams, *, name: str, source_sha256: Mapping[str, str] | None = None
+) -> Prepared:
+    """Choose the splits, build the vocabulary and number the words.
+
+    Args:
+        texts: the texts of a source.
+        preprocess: all options.
+        name: the name of the data set.
+        source_sha256: the hashes of the source's files, for meta.json.
+
+    Raises:
+        DataError: a class has no training example, or is too small for a split.
+    """
+    items, classes, ignored = texts
+    if ignored:
+        log.info("ignored: %s", describe_ignored(ignored))
+    tokens = TOKENS[preprocess.tokens]
+    words = [tokens.split(item.text) for item in items]
+    labels, groups = label_items(items, classes), group_texts(items, words)
+    try:
+        split_n = assign_splits(labels.label_n, labels.stated_n, preprocess, classes=classes, groups=groups)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    members = {split: np.flatnonzero(split_n == code) for split, code in SPLIT_CODES.items()}
+    numbering = make_numbering([words[row] for row in members["train"]], preprocess)
+    numbered = {split: numbering.number(words[row] for row in rows) for split, rows in members.items()}
+    _log_numbered(numbering, numbered)
+    return Prepared(
+        name=name,
+        classes=classes,
+        splits={
+            split: Split(numbered[split].words_nl, np.arange(len(rows)), labels.label_n[rows])
+            for split, rows in members.items()
+        },
+        facts={
+            "tokens": preprocess.tokens,
+            "max_length": numbering.length,
+            "truncation": preprocess.truncation,
+            "vocabulary_size": numbering.size,
+            "lengths": _lengths([len(words[row]) for row in members["train"]]),
+            **_counts(numbered),
+            "ignored": dict(ignored),
+            "duplicates": describe_duplicates(items, groups, split_n),
+            **({"source_sha256": dict(source_sha256)} if source_sha256 else {}),
+            "vocabulary": list(numbering.vocabulary),
+        },
+        texts={split: [items[row].text for row in rows] for split, rows in members.items()},
+        digests={"vocabulary": hashlib.sha256(json.dumps([*numbering.vocabulary]).encode()).hexdigest()},
+    )
+
+
+def make_numbering(training: Sequence[Words], preprocess: PreprocessParams) -> Numbering:
+    """The numbers of words that training texts give, which are split already."""
+    vocabulary: list[str] = []
+    if TOKENS[preprocess.tokens].has_vocabulary:
+        vocabulary = build_vocabulary(training, most=preprocess.max_vocabulary, min_count=preprocess.min_count)
+    length = preprocess.max_length
+    if preprocess.padding == "longest":
+        length = min(length, max(1, *map(len, training)))
+    return Numbering(preprocess.tokens, vocabulary, length=length, truncation=preprocess.truncation)
+
+
+def group_texts(items: Sequence[Text], words: Sequence[Words]) -> np.ndarray:
+    """The group (n,) of each text: equal words belong together, and so do texts of one named group."""
+    first: dict[Any, int] = {}
+    parents = list(range(len(items)))
+
+    def root(row: int) -> int:
+        while parents[row] != row:
+            parents[row] = parents[parents[row]]
+            row = parents[row]
+        return row
+
+    for row, (item, own) in enumerate(zip(items, words, strict=True)):
+        for key in (tuple(own), *([(None, item.group)] if item.group else [])):
+            parents[root(row)] = root(first.setdefault(key, row))
+    return np.array([root(row) for row in range(len(items))], np.int64)
+
+
+def describe_duplicates(items: Sequence[Text], group_n: np.ndarray, split_n: np.ndarray) -> dict[str, Any]:
+    """Facts for meta.json. Groups in several splits of the source, or in several classes, are warned of."""
+    order = np.argsort(group_n, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(group_n[order])) + 1)
+    groups = [part for part in parts if len(part) > 1]
+    leaks = [group for group in groups if len({int(split_n[row]) for row in group} - {UNUSED}) > 1]
+    conflicts = [group for group in groups if len({items[row].label for row in group}) > 1]
+    for found, where in (
+        (leaks, "in more than one split, as the source has them, so that scores on them are too high"),
+        (conflicts, "in more than one class"),
+    ):
+        if found:
+            log.warning("groups of equal texts %s: %s (%s)", where, f"{len(found):,}", items[found[0][0]].text[:80])
+    return {
+        "exact": sum(len(group) - 1 for group in groups),
+        "groups_in_several_splits": len(leaks),
+        "groups_in_several_classes": len(conflicts),
+        "examples": [items[group[0]].text[:200] for group in [*leaks, *conflicts][:MAX_EXAMPLES]],
+    }
+
+
+def _lengths(lengths: Sequence[int]) -> dict[str, int]:
+    """Words of a training text, before any is cut off."""
+    return {"min": min(lengths), "median": int(np.median(lengths)), "max": max(lengths)}
+
+
+def _counts(numbered: Mapping[str, Numbered]) -> dict[str, Any]:
+    """Words, words without a number, and texts that are cut off, of each split."""
+    return {
+        "words": {split: found.words for split, found in numbered.items()},
+        "unknown_words": {split: found.unknown for split, found in numbered.items()},
+        "truncated_texts": {split: found.truncated for split, found in numbered.items()},
+    }
+
+
+def _log_numbered(numbering: Numbering, numbered: Mapping[str, Numbered]) -> None:
+    for split, found in numbered.items():
+        log.info(
+            "%s: %s of %s words are unknown, %s texts are longer than %d",
+            split, f"{found.unknown:,}", f"{found.words:,}", f"{found.truncated:,}", numbering.length,
+        )  # fmt: skip
+    log.info("vocabulary: %s words", f"{numbering.size - FIRST_WORD:,}")

@@ -1,0 +1,87 @@
+"""The texts of whatever `data.source` names: a descriptor's files, a table, TREC's files, or folders of classes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cct.data.images.containers import open_container
+from cct.data.images.listing import is_image, is_text
+from cct.data.images.manifest import COLUMNS as IMAGE_COLUMNS
+from cct.data.images.manifest import manifest_in
+from cct.data.params import PreprocessParams
+from cct.data.sources import LocalSource, Source
+from cct.data.tables import BINARY, columns_of, is_table, read_table
+from cct.data.texts.encodings import decode
+from cct.data.texts.formats import TEXT_READERS, Reading, trec_files
+from cct.data.texts.items import Texts
+
+
+def reading_of(preprocess: PreprocessParams, source: Source | LocalSource) -> Reading:
+    """How `preprocess` reads a source."""
+    return Reading(
+        encoding=preprocess.encoding,
+        class_folder=preprocess.class_folder,
+        text_column=preprocess.text_column,
+        label_column=preprocess.label_column,
+        classes=source.classes if isinstance(source, Source) else None,
+    )
+
+
+def read_texts(source: Source | LocalSource, files: Mapping[str, Path], preprocess: PreprocessParams) -> Texts:
+    """All texts of a source.
+
+    Args:
+        source: the descriptor, or a folder or file of texts.
+        files: the files of the descriptor by their roles; empty for the latter.
+        preprocess: encoding, columns and class folder.
+
+    Raises:
+        DataError: a file is damaged, or has no text where one must be; the message names line or row.
+    """
+    form, paths = (source.format, files) if isinstance(source, Source) else _local_format(source.path)
+    return TEXT_READERS[form](paths, reading_of(preprocess, source))
+
+
+def _local_format(path: Path) -> tuple[str, Mapping[str, Path]]:
+    """The format of a folder or file, and its files by their roles."""
+    if table := table_in(path):
+        return "text-table", {"table": table}
+    if found := trec_files(path) if path.is_dir() else {}:
+        return "trec", found
+    return "text-folders", {"archive": path}
+
+
+def table_in(path: Path) -> Path | None:
+    """The table that a source is or has."""
+    return path if is_table(path) else manifest_in(path) if path.is_dir() else None
+
+
+def holds_texts(path: Path, preprocess: PreprocessParams) -> bool:
+    """Whether a folder or file has texts: a table with their column and none of paths, TREC's files, or text files.
+
+    A container with an image is one of images: texts beside images are notes.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if table := table_in(path):
+        return _has_texts(table, preprocess)
+    if path.is_dir() and trec_files(path):
+        return True
+    texts = False
+    for name in open_container(path).iter_names():
+        if is_image(name):
+            return False
+        texts = texts or is_text(name)
+    return texts
+
+
+def _has_texts(path: Path, preprocess: PreprocessParams) -> bool:
+    """Whether a table has a column of texts, and none of paths of images unless a parameter names the texts."""
+    content = None
+    if path.suffix.lower() not in BINARY and path.is_file():
+        # Only the names of columns count here. The reader of texts names lines that are wrong.
+        content = decode(path.read_bytes(), path, encoding=preprocess.encoding, default="latin-1")
+        content = content.lstrip().split("\n", 1)[0]
+    table = read_table(path, content)
+    found = columns_of(table, Reading(text_column=preprocess.text_column).columns())
+    return "text" in found and (bool(preprocess.text_column) or "path" not in columns_of(table, IMAGE_COLUMNS))

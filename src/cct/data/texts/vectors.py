@@ -1,0 +1,131 @@
+"""Pretrained vectors of words in GloVe's text format: a word and its numbers a line; also `.gz`, `.xz` and `.zip`."""
+
+import contextlib
+import functools
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from cct.data.arrays import DataError
+from cct.errors import one_line
+
+MOST_CHARACTERS = 1 << 20  # of a line: none is longer than a word and some thousand numbers
+
+
+class Vectors(NamedTuple):
+    """The vectors of a vocabulary.
+
+    Attributes:
+        vectors_vd: (v, d) float32; zeros for a word without one.
+        found_v: whether each word has one.
+    """
+
+    vectors_vd: np.ndarray
+    found_v: np.ndarray
+
+
+def _open_zip(path: Path) -> IO[bytes]:
+    archive = zipfile.ZipFile(path)
+    names = [member.filename for member in archive.infolist() if not member.is_dir()]
+    if len(names) != 1:
+        raise DataError(
+            f"{path}: has {len(names)} files ({', '.join(names[:8])}), not one: unpack the file with the wanted vectors"
+        )
+    return archive.open(names[0])
+
+
+OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {".gz": gzip.open, ".xz": lzma.open, ".zip": _open_zip}
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+
+
+@contextlib.contextmanager
+def _lines(path: Path) -> Iterator[Iterator[tuple[int, str]]]:
+    """The lines of a file with their numbers, unpacked as its ending says."""
+    if not path.is_file():
+        raise DataError(f"model.embeddings = {str(path)!r}: there is no such file")
+
+    def numbered(file: IO[str]) -> Iterator[tuple[int, str]]:
+        number = 0
+        while line := file.readline(MOST_CHARACTERS):
+            number += 1
+            if len(line) == MOST_CHARACTERS:
+                raise DataError(f"{path}, line {number:,}: longer than a word and its vector can be")
+            yield number, line
+
+    try:
+        with OPENERS.get(path.suffix.lower(), open_plain)(path) as packed:
+            yield numbered(io.TextIOWrapper(packed, encoding="utf-8", errors="replace", newline="\n"))
+    except DAMAGED as error:
+        raise DataError(f"{path}: damaged, or not packed as its ending says: {one_line(error)}") from error
+
+
+def open_plain(path: Path) -> IO[bytes]:
+    """Open a file that is not packed."""
+    return path.open("rb")
+
+
+def _is_header(words: Sequence[str]) -> bool:
+    """Whether a line has the numbers of words and dimensions, as those of word2vec and fastText begin."""
+    return len(words) == 2 and all(word.isdecimal() for word in words)
+
+
+def vectors_width(path: Path) -> int:
+    """The dimensions of the vectors in a file.
+
+    Raises:
+        DataError: the file is absent, damaged, or has no vector in its first line.
+    """
+    with _lines(path) as lines:
+        for number, line in lines:
+            words = line.split()
+            if number == 1 and _is_header(words):
+                return int(words[1])
+            if len(words) > 1 and _numbers(words[1:]) is not None:
+                return len(words) - 1
+            break
+    raise DataError(f"{path}, line 1: expected a word and its numbers, as GloVe's files have them")
+
+
+def _numbers(words: Sequence[str]) -> np.ndarray | None:
+    try:
+        return np.array(words, np.float32)
+    except ValueError:
+        return None
+
+
+def read_vectors(path: Path, vocabulary: Sequence[str]) -> Vectors:
+    """The vectors of the words of a vocabulary. Other words are skipped, and memory does not grow with them.
+
+    Raises:
+        DataError: the file is absent or damaged, or a line has no vector; the message names the line.
+    """
+    return _read_vectors(path, path.stat().st_mtime_ns if path.is_file() else 0, tuple(vocabulary))
+
+
+@functools.lru_cache(maxsize=1)  # a training needs them for its model, and counts them for its file
+def _read_vectors(path: Path, changed: int, vocabulary: tuple[str, ...]) -> Vectors:
+    width = vectors_width(path)
+    places = {word: place for place, word in enumerate(vocabulary)}
+    vectors_vd, found_v = np.zeros((len(vocabulary), width), np.float32), np.zeros(len(vocabulary), bool)
+    with _lines(path) as lines:
+        for number, line in lines:
+            parts = line.rstrip("\n").rstrip(" ").split(" ")
+            if number == 1 and _is_header(parts):
+                continue
+            # Words of GloVe 840B have spaces in them; the numbers are the last ones.
+            word, values = " ".join(parts[:-width]), parts[-width:]
+            if word not in places and len(parts) > width:
+                continue
+            vector = _numbers(values) if len(parts) > width else None
+            if vector is None or not np.isfinite(vector).all():
+                raise DataError(f"{path}, line {number:,}: expected a word and {width} numbers, found {line[:60]!r}")
+            if not found_v[places[word]]:  # the first one counts, as of a duplicate
+                vectors_vd[places[word]], found_v[places[word]] = vector, True
+    return Vectors(vectors_vd, found_v)

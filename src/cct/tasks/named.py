@@ -1,0 +1,36 @@
+"""The inputs that a user names in the shell, read some at a time."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Chunk(NamedTuple):
+    """Some inputs in their order.
+
+    Attributes:
+        names: what each is called in a table.
+        arrays: the model's inputs of the good ones, (m, ...).
+        errors: why each of the others cannot be used, by its place.
+        shown: the good ones as a figure shows them: images as the arrays, texts as they are.
+    """
+
+    names: Sequence[str]
+    arrays: np.ndarray
+    errors: Mapping[int, str]
+    shown: Sequence[Any]
+
+
+class Named(NamedTuple):
+    """All inputs.
+
+    Attributes:
+        count: how many there are.
+        unit: what they are, in the plural.
+        chunks: from the reader of a model to the inputs, in their order and in bounded memory.
+    """
+
+    count: int
+    unit: str
+    chunks: Callable[[Any], Iterator[Chunk]]

@@ -1,0 +1,1 @@
+"""Texts, each of one class."""

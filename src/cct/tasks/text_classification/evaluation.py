@@ -1,0 +1,27 @@
+"""Text classification: the cost of a prediction, and which words the model looked at."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cct.models.architectures import ModelParams, resolve_text_architecture
+from cct.models.text_cost import text_cost
+from cct.tasks.text_classification.attention import word_attention
+
+if TYPE_CHECKING:
+    import keras
+
+
+def macs(params: ModelParams, meta: Mapping[str, Any], model: "keras.Model") -> int:
+    """Multiply-adds of one text, as `cct models --texts` counts them.
+
+    The model has the width of its pretrained vectors: their file is none of `evaluate`'s.
+    """
+    architecture = resolve_text_architecture(params, word_dim=model.get_layer("embedding").word_dim)
+    return text_cost(architecture, length=meta["max_length"], classes=len(meta["classes"])).macs
+
+
+def relevance(model: "keras.Model", words_bn: np.ndarray) -> np.ndarray:
+    """The share of each word of the texts in the model's output, (b, length), float32."""
+    return word_attention(model, words_bn).rollout_bln[:, 0]

@@ -1,0 +1,286 @@
+"""Formats and encodings of texts: what is read, and one sentence that names the line where it is wrong."""
+
+import json
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pandas
+import pytest
+from clones import ROOT
+from PIL import Image
+from sources import preprocess_params
+
+from cct.data.arrays import DataError
+from cct.data.formats.registry import FORMATS
+from cct.data.kinds import IMAGES, TEXTS, source_task
+from cct.data.sources import LocalSource, Source, SourceFile, open_source, read_source
+from cct.data.texts.formats import TEXT_READERS
+from cct.data.texts.items import Texts
+from cct.data.texts.source import read_texts
+
+ROWS = [
+    {"text": "Who was it ?", "label": "HUM", "split": "train", "group": "7"},
+    {"text": "Wo ist Köln?", "label": "01", "split": "Test", "group": ""},
+    {"text": "NA", "label": "HUM", "split": "", "group": ""},
+]
+TREC = "HUM:ind Who was Galileo ?\nLOC:city Where is Köln ?\n\nHUM:gr Which team won ?\n"
+NEWS = '"2","A, title","He said ""so""\\ twice"\n"1","Only a title",""\n'
+SHARED = ROOT / "../shared/text/trec"
+
+
+def local(path: Path, **changes) -> Texts:
+    return read_texts(LocalSource(path, "mine"), {}, preprocess_params(**changes))
+
+
+def write_files(folder: Path, content: dict[str, bytes]) -> Path:
+    for name, text in content.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text)
+    return folder
+
+
+def described(form: str, classes: list[str], **paths: Path) -> Texts:
+    """The texts of a descriptor's files, which are checked elsewhere."""
+    files = {
+        role: SourceFile(file=f"{role}{path.suffix}", size=1, sha256="0" * 64, urls=["x"])
+        for role, path in paths.items()
+    }
+    source = Source(name="mine", format=form, classes=classes, files=files)
+    return read_texts(source, paths, preprocess_params())
+
+
+def write(path: Path, rows) -> Path:
+    table = pandas.DataFrame(rows)
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    elif path.suffix == ".parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return path
+
+
+def quadruples(texts: Texts):
+    return [tuple(item) for item in texts.items]
+
+
+def test_every_format_has_a_reader():
+    assert TEXT_READERS.keys() == {name for name, form in FORMATS.items() if form.task == TEXTS}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_kind_of_table_gives_the_same(suffix, tmp_path):
+    """Labels stay text."""
+    path = write(tmp_path / f"texts{suffix}", ROWS)
+    found = local(path)
+    assert quadruples(found) == [
+        ("Who was it ?", "HUM", "train", "7"),
+        ("Wo ist Köln?", "01", "test", None),
+        ("NA", "HUM", None, None),
+    ]
+    assert found.classes == ["01", "HUM"]
+    assert source_task(LocalSource(path, "mine"), preprocess_params()) == TEXTS
+    assert quadruples(described("text-table", ["HUM", "01"], table=path)) == quadruples(found)
+
+
+def test_columns_have_names_of_other_tools_or_those_of_the_parameters(tmp_path):
+    path = write(tmp_path / "a.csv", [{"Sentence": "a b", "SENTIMENT": 1}, {"Sentence": "c", "SENTIMENT": 0}])
+    assert quadruples(local(path)) == [("a b", "1", None, None), ("c", "0", None, None)]
+    path = write(tmp_path / "b.csv", [{"frage": "a", "path": "x", "art": 1}, {"frage": "b", "path": "y", "art": 0}])
+    named = {"text_column": "Frage", "label_column": "art"}
+    assert [item.text for item in local(path, **named).items] == ["a", "b"]
+    assert source_task(LocalSource(path, "b"), preprocess_params(**named)) == TEXTS
+    assert source_task(LocalSource(path, "b"), preprocess_params()) == IMAGES
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_mark_says_the_encoding(encoding, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\nWo ist Köln?,a\nHier,b\n".encode(encoding))
+    assert local(path).items[0].text == "Wo ist Köln?"
+    assert source_task(LocalSource(path, "a"), preprocess_params()) == TEXTS
+
+
+def test_another_encoding_is_given_and_a_wrong_one_names_its_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\nHier,b\nWo ist Köln?,a\n".encode("latin-1"))
+    assert local(path, encoding="latin-1").items[1].text == "Wo ist Köln?"
+    with pytest.raises(DataError, match=r"a\.csv, line 3: the byte 0xf6 is not utf-8: set preprocess\.encoding to"):
+        local(path)
+    with pytest.raises(ValueError, match="no encoding has this name; write auto, utf-8"):
+        preprocess_params(encoding="hex")
+
+
+@pytest.mark.parametrize(
+    ("part", "labels"), [(None, ["HUM", "LOC", "HUM"]), ("leaf", ["HUM:ind", "LOC:city", "HUM:gr"])]
+)
+def test_trec_is_coarse_or_fine(part, labels, tmp_path):
+    """Two files; the smaller one is the test split."""
+    (tmp_path / "big.label").write_bytes(TREC.encode("latin-1"))
+    (tmp_path / "small.label").write_bytes(b"LOC:city Where ?\n")
+    found = local(tmp_path, class_folder=part)
+    assert [item.label for item in found.items[:3]] == labels and found.items[1].text == "Where is Köln ?"
+    assert [item.split for item in found.items] == ["train"] * 3 + ["test"]
+    assert source_task(LocalSource(tmp_path, "trec"), preprocess_params()) == TEXTS
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/text is not here")
+@pytest.mark.parametrize(("form", "classes"), [("trec", 6), ("trec_fine", 50)])
+def test_the_descriptors_of_trec_name_the_classes_of_the_real_files(form, classes):
+    source = read_source(ROOT / f"data/sources/{form}.yaml")
+    files = {"train": SHARED / "train_5500.label", "test": SHARED / "TREC_10.label"}
+    found = read_texts(source, files, preprocess_params())
+    assert len(found.items) == 5952 and len(found.classes) == classes
+    assert {item.label for item in found.items} == {*found.classes}
+
+
+def test_ag_news_has_numbers_of_classes_and_joins_its_columns(tmp_path):
+    for name in ("train.csv", "test.csv"):
+        (tmp_path / name).write_text(NEWS)
+    classes = ["World", "Sports"]
+    found = described("ag-news-csv", classes, train=tmp_path / "train.csv", test=tmp_path / "test.csv")
+    assert quadruples(found)[:2] == [
+        ('A, title He said "so"  twice', "Sports", "train", None),
+        ("Only a title", "World", "train", None),
+    ]
+    with tarfile.open(tmp_path / "news.tgz", "w:gz") as archive:
+        for name in ("test.csv", "train.csv"):
+            archive.add(tmp_path / name, f"dbpedia_csv/{name}")
+    assert quadruples(described("ag-news-archive", ["World", "Sports"], archive=tmp_path / "news.tgz")) == quadruples(
+        found
+    )
+
+
+def test_sst2_takes_its_dev_split_for_the_test(tmp_path):
+    with zipfile.ZipFile(tmp_path / "SST-2.zip", "w") as archive:
+        archive.writestr("SST-2/train.tsv", "sentence\tlabel\nhide new secretions \t0\nit 's \"fun \t1\n")
+        archive.writestr("SST-2/dev.tsv", "sentence\tlabel\na charming journey . \t1\n")
+        archive.writestr("SST-2/test.tsv", "index\tsentence\n0\tunknown\n")
+    found = described("sst2", ["negative", "positive"], archive=tmp_path / "SST-2.zip")
+    assert quadruples(found) == [
+        ("hide new secretions", "negative", "train", None),
+        ("it 's \"fun", "positive", "train", None),
+        ("a charming journey .", "positive", "test", None),
+    ]
+
+
+FOLDERS = {
+    "reviews/train/pos/1.txt": b"good",
+    "reviews/train/neg/2.txt": "schlecht ä".encode(),
+    "reviews/test/pos/1.txt": b"fine",
+    "reviews/README": b"no text",
+}
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_folders_of_text_files_in_any_container(kind, tmp_path):
+    write_files(tmp_path / "a", FOLDERS)
+    path = tmp_path / "a"
+    if kind == "zip":
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in FOLDERS.items():
+                archive.writestr(name, content)
+    elif kind == "tar":
+        path = tmp_path / "a.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(tmp_path / "a", "a")
+    assert source_task(LocalSource(path, "a"), preprocess_params()) == TEXTS
+    found = local(path)
+    expected = {("good", "pos", "train"), ("schlecht ä", "neg", "train"), ("fine", "pos", "test")}
+    assert {tuple(item)[:3] for item in found.items} == expected and found.classes == ["neg", "pos"]
+
+
+def test_of_a_descriptor_only_the_named_classes_count(tmp_path):
+    """As in the archive of IMDb."""
+    more = {"reviews/train/unsup/1.txt": b"?", "reviews/train/urls.txt": b"http"}
+    write_files(tmp_path / "a", FOLDERS | more)
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "a/reviews", "reviews")
+    found = described("text-folders", ["neg", "pos"], archive=tmp_path / "a.tar.gz")
+    assert len(found.items) == 3 and found.ignored == {"files outside of the classes' folders": 3}
+
+
+def test_texts_beside_images_are_notes(tmp_path):
+    write_files(tmp_path, {"a/1.txt": b"a note", "b/2.txt": b"a note"})
+    assert source_task(LocalSource(tmp_path, "a"), preprocess_params()) == TEXTS
+    Image.new("L", (9, 9)).save(tmp_path / "b/2.png")
+    assert source_task(LocalSource(tmp_path, "a"), preprocess_params()) == IMAGES
+
+
+def table(text: str, name: str = "a.csv"):
+    def make(path: Path) -> Path:
+        (path / name).write_text(text)
+        return path / name
+
+    return make
+
+
+def files(**content: bytes):
+    return lambda path: write_files(
+        path / "a", {name.replace("__", "/") + ".txt": text for name, text in content.items()}
+    )
+
+
+def trec(line: str):
+    def make(path: Path) -> Path:
+        (path / "a.label").write_text(f"HUM:ind Who ?\n{line}\n")
+        (path / "b.label").write_text("LOC:x a\n")
+        return path
+
+    return make
+
+
+CASES = {
+    "no text": (table("text,label\na,x\n,y\n"), r"a\.csv, row 2: no text"),
+    "no label": (table("text,label\na,\nb,y\n"), r"a\.csv, row 1: no label"),
+    "one class": (table("text,label\na,x\nb,x\n"), r"all texts are of one class \(x\): a classifier needs two or more"),
+    "no rows": (table("text,label\n"), r"a\.csv: no rows"),
+    "no column": (table("text,art\na,x\n"), r"no column label \(or class, .*\); its columns are: text, art\. Rename"),
+    "another split": (table("text,label,split\na,x,trian\n"), r"row 1: the split 'trian' is not one of train, val"),
+    "a long row": (table("text,label\na,x,c\nb,y\n"), r"a\.csv: not a \.csv table: "),
+    "a torn JSON line": (table('{"text": "a", "label": 1}\n{"text"\n', "a.jsonl"), r"a\.jsonl: not a \.jsonl table"),
+    "a list in a cell": (table('{"text": ["a"], "label": 1}\n', "a.jsonl"), r"row 1: the text is a list, not text: wr"),
+    "an empty file": (files(x__1=b" \n", y__1=b"b"), r"a: x/1\.txt has no text: remove it"),
+    "a file in Latin-1": (files(x__1="a\nä".encode("latin-1"), y__1=b"b"), r"x/1\.txt, line 2: the byte 0xe4 is not"),
+    "files without a class": (files(x__1=b"a", y=b"b"), r"texts without a class folder: 1 \(y\.txt\): move each into"),
+    "no label in TREC": (trec("Who was it ?"), r"a\.label, line 2: expected LABEL:fine and a text, found 'Who was it"),
+    "no text in TREC": (trec("HUM:ind"), r"a\.label, line 2: expected LABEL:fine and a text, found 'HUM:ind'"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_mistakes_are_one_sentence(case, tmp_path):
+    make, said = CASES[case]
+    path = make(tmp_path)
+    with pytest.raises(DataError, match=said) as caught:
+        local(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "said"),
+    [
+        ("ag-news-csv", '"3","a"\n', r"line 1: expected the number of a class, 1 to 2, and a text, found '3,a'"),
+        ("ag-news-csv", '"1",""\n', r"line 1: expected the number of a class, 1 to 2, and a text, found '1,'"),
+        ("ag-news-csv", '"1","a"\n"2","b\n', r"line 2: not a CSV file: unexpected end of data"),
+        ("ag-news-csv", '"1","a"\n', r"train\.csv: all texts are of one class \(x\)"),
+    ],
+)
+def test_mistakes_of_ag_news(form, text, said, tmp_path):
+    (tmp_path / "train.csv").write_text(text)
+    with pytest.raises(DataError, match=said):
+        described(form, ["x", "y"], train=tmp_path / "train.csv", test=tmp_path / "train.csv")
+
+
+def test_a_class_that_the_descriptor_lacks_is_refused(tmp_path):
+    path = write(tmp_path / "a.csv", ROWS)
+    with pytest.raises(DataError, match="classes that the descriptor does not name: HUM"):
+        described("text-table", ["01", "02"], table=path)
+
+
+@pytest.mark.parametrize("name", ["trec", "trec_fine", "ag_news", "imdb", "sst2", "dbpedia"])
+def test_descriptors_are_valid(name):
+    source = open_source(ROOT / f"data/sources/{name}.yaml")
+    assert source_task(source, preprocess_params()) == TEXTS and source.name == name

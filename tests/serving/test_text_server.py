@@ -1,0 +1,94 @@
+"""`cct serve` of a model of texts: the same answers as `cct.load`, and one sentence for what is no text."""
+
+import keras
+import pytest
+from exchange import post_files, post_json, request, send
+from served import served
+from small_models import exported
+from text_models import FACTS, META, model_params
+
+import cct
+from cct.models.saving import save_model
+from cct.serving.texts import READERS
+from cct.tasks.text_classification.training import build
+
+TEXTS = ["The film was very good", "a bad, bad film", "something else"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("texts")
+    keras.utils.set_random_seed(2)
+    save_model(build(model_params(), META), folder / "model.keras", facts=FACTS)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["keras", "onnx"])
+def server(request, folder):
+    if request.param == "onnx":
+        exported(folder / "model.keras")
+    with served(folder / "model.keras", folder, limits={"letters": 100_000, "inputs": 4}) as running:
+        yield running
+
+
+def test_texts_have_the_answers_of_cct_load(server, folder):
+    expected = cct.load(folder / "model.keras").predict(TEXTS)
+    rows = post_json(server.port, {"texts": TEXTS}).json["predictions"]
+    assert [row["input"] for row in rows] == ["text 0", "text 1", "text 2"]
+    assert [row["label"] for row in rows] == expected.labels
+    assert [row["probability"] for row in rows] == pytest.approx(expected.confidences.tolist(), abs=2e-6)
+    plain = send(server.port, request("POST", "/predict", TEXTS[0].encode(), Content_Type="text/plain; charset=utf-8"))
+    assert plain.json["predictions"] == rows[:1]
+
+
+def test_the_words_that_the_model_looked_at(server, folder):
+    found = post_json(server.port, {"texts": TEXTS[:1]}, "/explain").json
+    assert found["words"] == ["the ", "film ", "was ", "very ", "good "]
+    assert [one["title"] for one in found["maps"]] == ["layer 1", "layer 2", "pooling"]
+    attention = cct.load(folder / "model.keras").explain(TEXTS[0]).attention
+    for one, (_, shares) in zip(found["maps"], attention.titled(), strict=True):
+        assert one["shares"] == pytest.approx(shares[0, :5].tolist(), abs=2e-6)
+
+
+def test_the_server_describes_its_texts(server):
+    facts = send(server.port, request("GET", "/model")).json
+    assert facts["task"] == "text_classification" and facts["input"]["max_length"] == META["max_length"]
+    api = send(server.port, request("GET", "/openapi.json")).json
+    assert [*api["paths"]["/predict"]["post"]["requestBody"]["content"]] == [*READERS]
+    assert "Classifies texts" in api["info"]["description"]
+    docs = send(server.port, request("GET", "/docs")).body.decode()
+    assert "How far is it?" in docs and "cat.jpg" not in docs
+
+
+def test_a_bad_text_among_good_ones_has_its_error(server):
+    rows = post_json(server.port, {"texts": ["good", "", 7, "x" * 100_001]}).json["predictions"]
+    assert [row.get("error") for row in rows] == [None, "is empty", "not a text", "100,001 letters, more than 100,000"]
+
+
+BAD = [
+    ({"texts": [""]}, 422, "text 0: is empty"),
+    ({"texts": ["", " "]}, 422, "none of the 2 texts can be used; the first: text 0: is empty"),
+    ({"texts": [{"a": 1}]}, 422, "text 0: not a text"),
+    ({"texts": []}, 400, "the request has no text"),
+    ({"texts": ["a"] * 5}, 413, "the request has more than 4 inputs"),
+    ({"images": ["a"]}, 400, 'the JSON must be {"texts": [...]}, each a text'),
+    ({"texts": "good"}, 400, 'the JSON must be {"texts": [...]}, each a text'),
+    ([], 400, 'the JSON must be {"texts": [...]}, each a text'),
+    (b'{"texts": ["\xff"]}', 400, "the body is not JSON: "),
+]
+
+
+@pytest.mark.parametrize(("value", "status", "sentence"), BAD)
+def test_bad_requests_are_refused_in_one_sentence(server, value, status, sentence):
+    answer = post_json(server.port, value)
+    assert answer.status == status and answer.json["error"].startswith(sentence) and [*answer.json] == ["error"]
+
+
+def test_other_bodies_are_refused(server):
+    answer = send(server.port, request("POST", "/predict", b"caf\xe9 au lait", Content_Type="text/plain"))
+    assert (answer.status, answer.json["error"]) == (400, "the body is not UTF-8: the byte 3 is wrong")
+    answer = post_files(server.port, ("a.png", b"x"))
+    assert answer.status == 415 and answer.json["error"].endswith("but must be application/json, text/plain")
+    answer = post_json(server.port, {"texts": ["a", "b"]}, "/explain")
+    assert (answer.status, answer.json["error"]) == (400, "the request has 2 texts, and /explain takes one")
+    assert server.metric('cct_inputs_total{result="refused"}') > 0

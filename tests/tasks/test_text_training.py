@@ -1,0 +1,235 @@
+"""Texts are trained as images are: augmentation, vectors, resuming in the same bits, fine-tuning."""
+
+import keras
+import numpy as np
+import pytest
+from clones import DEFAULTS
+from runs import SEED_SHIFT, TRAIN
+from text_models import FACTS, META, TEXT_OFF, VOCABULARY, model_params, text_split
+
+from cct.errors import CCTError
+from cct.models.build_text import EMBEDDING
+from cct.models.saving import load_model, predict_logits, save_model
+from cct.params import load
+from cct.tasks.text_classification.augmentation import drop_words, mix_texts, partner_weights, transforms
+from cct.tasks.text_classification.training import build, check, describe, files, input_facts, memory
+from cct.tasks.text_classification.transfer import initialize
+from cct.tasks.training import TRAINING_TASKS
+from cct.training.checkpoints import CheckpointStore
+from cct.training.loop import train_model
+from cct.training.params import TrainParams
+from cct.words import FIRST_WORD, MOST_WORDS, PADDING, UNKNOWN
+
+GLOVE = "bad 1 0 0\ngood 0 1 0\nthe 0 0 1\nunused 5 5 5\n"
+RANDOM = TEXT_OFF.model_copy(update={"word_dropout": 0.2, "mixup_alpha": 0.8, "mix_epochs": 2})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deterministic():
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def network(seed: int = 0, **fields):
+    keras.utils.set_random_seed(seed + SEED_SHIFT)
+    return build(model_params(**fields), META)
+
+
+def train(net, *, augment=TEXT_OFF, saved=None, on_epoch=lambda row: None, **changes):
+    config = TrainParams(**TRAIN | {"seed": SEED_SHIFT} | changes)
+    examples = text_split(200, SEED_SHIFT)
+    return train_model(
+        net,
+        examples,
+        text_split(80, 1 + SEED_SHIFT),
+        config=config,
+        transform_of=transforms(examples, augment, config.seed),
+        jit_compile=False,
+        checkpoints=saved,
+        on_epoch=on_epoch,
+    )
+
+
+def test_a_model_of_texts_learns_with_every_augmentation():
+    """The class is a word of its own, so that anything else than 1.0 after 20 epochs would be a bug."""
+    history = train(network(), augment=RANDOM, epochs=20, batch_size=16, learning_rate=5e-3)
+    assert max(row["val_accuracy"] for row in history) > 0.95
+
+
+def test_a_killed_training_ends_in_the_same_bits(tmp_path):
+    changes = {"augment": RANDOM, "epochs": 3, "clip_norm": 0.5, "ema_decay": 0.8, "class_weights": "effective"}
+    whole = network(dropout=0.1)
+    history = train(whole, **changes)
+
+    class Killed(BaseException):
+        pass
+
+    class Fatal(CheckpointStore):
+        def save(self, content, arrays) -> None:
+            super().save(content, arrays)
+            raise Killed
+
+    for _ in range(2):
+        with pytest.raises(Killed), Fatal(tmp_path, "f" * 40) as saved:
+            train(network(dropout=0.1), saved=saved, **changes)
+    with CheckpointStore(tmp_path, "f" * 40) as saved:
+        assert saved.latest.content["epoch"] == 2
+        resumed = network(seed=5, dropout=0.1)
+        assert train(resumed, saved=saved, **changes) == history
+    for found, expected in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_word_dropout_makes_words_unknown_and_leaves_padding():
+    words = np.full((1000, 8), 5, np.int32)
+    words[:, 6:] = PADDING
+    found = drop_words(words, 0.25, np.random.default_rng(SEED_SHIFT))
+    assert (found[:, 6:] == PADDING).all() and set(np.unique(found[:, :6])) == {UNKNOWN, 5}
+    assert abs((found[:, :6] == UNKNOWN).mean() - 0.25) < 0.06  # 10 standard errors
+    assert found.dtype == np.int32 and (words[:, :6] == 5).all()
+
+
+def test_mixup_writes_the_weights_of_partners_into_the_words():
+    words, targets = np.array([[2, 3], [4, 0], [5, 0]], np.int32), np.eye(3, dtype=np.float32)
+    found, mixed = mix_texts(words, targets, np.array([64, 0, 256], np.int32))
+    assert found.dtype == np.int32 and (found % MOST_WORDS == words).all()
+    assert (found // MOST_WORDS).tolist() == [[64, 64], [0, 0], [256, 256]]
+    np.testing.assert_allclose(mixed, [[0.75, 0, 0.25], [0, 1, 0], [1, 0, 0]])
+
+
+def test_plans_depend_on_seed_and_epoch_and_end_with_mix_epochs():
+    def weights(seed, epoch):
+        return partner_weights(RANDOM, seed=seed, epoch=epoch, count=50)
+
+    np.testing.assert_array_equal(weights(0, 0), weights(0, 0))
+    assert (weights(0, 0) != weights(0, 1)).any() and (weights(0, 0) != weights(1, 0)).any()
+    assert weights(0, 2) is None and partner_weights(TEXT_OFF, seed=0, epoch=0, count=5) is None
+    assert weights(0, 0).min() >= 0 and weights(0, 0).max() <= 256
+
+
+def test_without_augmentation_batches_stay_as_they_are():
+    examples = text_split(10, 0)
+    transform = transforms(examples, TEXT_OFF, 0)(0)
+    words, targets = transform(np.arange(4), examples.inputs[:4], np.eye(2, dtype=np.float32)[examples.labels[:4]])
+    np.testing.assert_array_equal(words, examples.inputs[:4])
+    np.testing.assert_array_equal(targets, np.eye(2)[examples.labels[:4]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"crop_padding": 4, "horizontal_flip": True},
+            "augment.crop_padding, augment.horizontal_flip: this changes im",
+        ),
+        ({"cutmix_alpha": 1.0}, r"turn it off with -S augment.cutmix_alpha=0.0, or take the preset text"),
+        ({"policy": "randaugment"}, "turn it off with -S augment.policy=none"),
+        ({"resized_crop": 0.5}, "turn it off with -S augment.resized_crop=null"),
+        ({"random_erasing_prob": 0.25}, "augment.random_erasing_prob: this changes images, and the data are texts"),
+    ],
+)
+def test_augmentations_of_images_are_refused(changes, said):
+    with pytest.raises(CCTError, match=said):
+        check(model_params(), TEXT_OFF.model_copy(update=changes), META)
+    check(model_params(), RANDOM, META)
+
+
+def test_those_of_texts_are_refused_for_images():
+    params = load(DEFAULTS, "model")
+    with pytest.raises(
+        CCTError, match=r"^augment.word_dropout = 0.2: this changes texts, and the data are images: set"
+    ):
+        TRAINING_TASKS["image_classification"].check(params, RANDOM, {})
+    with pytest.raises(CCTError, match=r"^model.name = text_cct_2_2 takes texts, and the data are images: "):
+        TRAINING_TASKS["image_classification"].check(model_params(), TEXT_OFF, {})
+    with pytest.raises(CCTError, match=r"^model.name = cct_2_3x2 takes images, and the data are texts: "):
+        check(params, TEXT_OFF, META)
+
+
+@pytest.fixture
+def glove(tmp_path, monkeypatch):
+    """`pretrained/glove.txt` of the present folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrained").mkdir()
+    (tmp_path / "pretrained/glove.txt").write_text(GLOVE)
+    return "pretrained/glove.txt"
+
+
+def table(net) -> np.ndarray:
+    return keras.ops.convert_to_numpy(net.get_layer(EMBEDDING).table)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_pretrained_vectors_are_those_of_the_file(glove, frozen):
+    """Words without one get random vectors, the unknown one gets their mean; and training moves them or not."""
+    fields = {"word_dim": None, "embeddings": glove, "freeze_embeddings": frozen}
+    net = network(**fields)
+    before = table(net)
+    np.testing.assert_array_equal(before[FIRST_WORD : FIRST_WORD + 3], np.eye(3))
+    np.testing.assert_allclose(before[UNKNOWN], [1 / 3] * 3, rtol=1e-6)
+    assert (before[PADDING] == 0).all() and len(np.unique(before[FIRST_WORD + 3 :])) > 10
+    np.testing.assert_array_equal(table(network(**fields)), before)
+    assert (table(network(seed=1, **fields))[FIRST_WORD + 3 :] != before[FIRST_WORD + 3 :]).all()
+    params = model_params(**fields)
+    assert input_facts(params, META)["words_without_vector"] == 5 and [str(path) for path in files(params)] == [glove]
+    assert describe(params)["word_dim"] == 3 and describe(params)["frozen"] == frozen
+    train(net, epochs=1, warmup_epochs=0)
+    assert (table(net) == before).all() == frozen
+
+
+def test_vectors_that_do_not_fit_are_refused_before_any_work(glove, tmp_path):
+    with pytest.raises(
+        CCTError, match=r"model.word_dim = 12, and the vectors in pretrained/glove.txt have 3 dimensions"
+    ):
+        check(model_params(embeddings=glove), TEXT_OFF, META)
+    fields = {"word_dim": None, "embeddings": glove}
+    with pytest.raises(CCTError, match=r"model.embeddings has vectors of words, and preprocess.tokens = bytes"):
+        check(model_params(**fields), TEXT_OFF, META | {"tokens": "bytes"})
+    with pytest.raises(CCTError, match=r"model.embeddings = 'pretrained/no.txt': there is no such file"):
+        check(model_params(**fields | {"embeddings": "pretrained/no.txt"}), TEXT_OFF, META)
+    (tmp_path / "pretrained/other.txt").write_text("Katze 1 2 3\n")
+    with pytest.raises(CCTError, match=r"has a vector for no word of the training texts: is it of another language\?"):
+        network(**fields | {"embeddings": "pretrained/other.txt"})
+
+
+def test_a_training_that_does_not_fit_memory_is_known_before():
+    small, large = (memory(model_params(), META, size) for size in (1, 1000))
+    assert 10_000 < small < large
+
+
+def trained_file(path, **changes):
+    net = network(seed=3)
+    save_model(net, path, facts=FACTS | changes)
+    return net
+
+
+def test_fine_tuning_takes_the_vectors_of_known_words(tmp_path):
+    source = trained_file(tmp_path / "a.keras")
+    meta = META | {"vocabulary": ["good", "new", "bad"], "vocabulary_size": 5, "classes": ["a", "b", "c"]}
+    keras.utils.set_random_seed(9)
+    net = build(model_params(), meta)
+    own = table(net)
+    assert initialize(tmp_path / "a.keras", net, model_params(), meta) == "2 of 3 words known, new head"
+    found, theirs = table(net), table(source)
+    np.testing.assert_array_equal(found[FIRST_WORD], theirs[FIRST_WORD + VOCABULARY.index("good")])
+    np.testing.assert_array_equal(found[FIRST_WORD + 2], theirs[FIRST_WORD + VOCABULARY.index("bad")])
+    np.testing.assert_array_equal(found[FIRST_WORD + 1], own[FIRST_WORD + 1])
+    same = network(seed=4)
+    assert initialize(tmp_path / "a.keras", same, model_params(), META) == "8 of 8 words known"
+    words = text_split(9, 0).inputs
+    np.testing.assert_array_equal(*(predict_logits(model, words, batch_size=9) for model in (same, source)))
+
+
+def test_a_model_of_another_kind_is_refused_for_fine_tuning(tmp_path):
+    trained_file(tmp_path / "a.keras")
+    trained_file(tmp_path / "b.keras", input={**META, "tokens": "bytes"})
+    with pytest.raises(CCTError, match="weights do not fit"):
+        initialize(tmp_path / "a.keras", network(num_layers=3), model_params(num_layers=3), META)
+    with pytest.raises(CCTError, match=r"b\.keras takes bytes, and preprocess.tokens = words"):
+        initialize(tmp_path / "b.keras", network(), model_params(), META)
+    trained_file(tmp_path / "c.keras", task="image_classification")
+    with pytest.raises(CCTError, match=r"c\.keras is a model for image_classification, and the data are texts"):
+        initialize(tmp_path / "c.keras", network(), model_params(), META)
+    assert load_model(tmp_path / "a.keras").count_params() == network().count_params()
