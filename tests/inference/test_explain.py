@@ -58,8 +58,8 @@ def test_nothing_is_not_explained(folder):
         cct.load(folder / "model.keras").explain([])
 
 
-def test_too_many_images_are_refused_before_the_model_is_loaded(folder, tmp_path, capsys):
+def test_too_many_images_for_a_figure_are_refused(folder, tmp_path, capsys):
     for number in range(51):
         (tmp_path / f"{number}.png").write_bytes((folder / "a.png").read_bytes())
-    assert main(["explain", str(tmp_path), "--model", "absent.keras"]) == 1
-    assert "51 images are too many" in capsys.readouterr().err
+    assert main(["explain", str(tmp_path), "--model", str(folder / "model.keras")]) == 1
+    assert "51 files are too many" in capsys.readouterr().err

@@ -118,7 +118,7 @@ def test_as_many_classes_as_asked_and_unsure_ones_marked(server: Server):
 
 
 def test_many_images_are_one_request(server: Server):
-    values = [0, 255] * (LIMITS["images"].default // 2)
+    values = [0, 255] * (LIMITS["inputs"].default // 2)
     rows = rows_of(post_json(server.port, {"images": [np.full((8, 6), value).tolist() for value in values]}))
     assert [row["label"] for row in rows] == ["dark", "bright"] * (len(values) // 2)
 
@@ -190,7 +190,7 @@ def test_the_interface_is_described_without_an_outside_address(server: Server):
 
 def test_a_bug_is_a_sentence_for_the_client_and_a_traceback_in_the_log(folder, tmp_path):
     with served(folder / "model.keras", tmp_path, script=Path(__file__).parent / "failing.py") as failing:
-        body = json.dumps({"images": [[[255, 0]] * 8]}).encode()
+        body = json.dumps({"images": [[[0, 0]] * 8]}).encode()
         answer = send(failing.port, request("POST", "/predict", body, Content_Type="application/json"))
         assert (answer.status, answer.json) == (500, {"error": "the server failed; its log says why"})
         assert send(failing.port, request("GET", "/health")).status == 200

@@ -60,7 +60,7 @@ def test_onnx_answers_and_keras_explains(folder, tmp_path):
         several = post_files(server.port, ("a.png", gradient()), ("b.png", gradient()), path="/explain")
         assert several.status == 400 and several.json == {"error": "the request has 2 images, and /explain takes one"}
         assert post_files(server.port, ("a.png", b"text"), path="/explain").status == 422
-        assert post_json(server.port, {"images": [[[1]]]}, path="/explain").status == 200
+        assert post_json(server.port, {"images": [[[1, 1], [1, 1]]]}, path="/explain").status == 200
 
 
 @needs_onnx
@@ -87,7 +87,9 @@ def test_a_model_without_attention_has_no_heat_map_and_keras_answers_alone(tmp_p
     with served(brightness_model(tmp_path / "model.keras"), tmp_path) as server:
         assert "computed by Keras" in server.log.read_text()
         refused = post_files(server.port, ("a.png", gradient()), path="/explain")
-        assert refused.status == 409 and refused.json["error"].startswith("nothing shows what the model looked at: the model has no")
+        assert refused.status == 409 and refused.json["error"].startswith(
+            "nothing shows what the model looked at: the model has no"
+        )
         assert post_files(server.port, ("a.png", gradient())).status == 200
 
 

@@ -162,7 +162,7 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(model, capsys):
     [
         (("--host", "no.such.host.invalid"), "--host no.such.host.invalid is not a name or an address of this machine"),
         (("--host", "192.0.2.1"), "192.0.2.1:8000 cannot be used: Cannot assign requested address"),
-        (("--model", "absent.keras"), "absent.keras is not there: give a .keras file"),
+        (("--model", "absent.keras"), "absent.keras is not there: dvc repro makes it"),
         (("--model", "models:/cct@champion"), "models:/cct@champion is in MLflow, and there is no store at"),
         (("--limit", "image=3"), "--limit image=3: unknown name; valid: body_bytes, inputs,"),
         (("--limit", "inputs=0"), "--limit inputs=0: must be inputs=N with a whole number from 1 to 4,096"),

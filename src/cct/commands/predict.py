@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
         for row in predict_named(classifier, named, arguments):
             if "error" in row:
                 broken += 1
-                print(f"{row['file']}: {row['error']}", file=sys.stderr)
+                print(f"{row['input']}: {row['error']}", file=sys.stderr)
             yield row
 
     WRITERS[arguments.format](rows(), arguments)

@@ -147,7 +147,7 @@ class Classifier:
 
     def explain(self, inputs: Any) -> Explanations:
         """What the model looked at, in the inputs of `predict`. The model is a `.keras` file."""
-        if not len(items := _as_sequence(inputs)):
+        if not len(items := _as_sequence(inputs, dimensions=len(self.reader.shape))):
             raise CCTError("there is nothing to explain: give at least one input")
         return self.explain_arrays(self.reader.arrays(items))
 

@@ -55,10 +55,10 @@ def schema_page(openapi: Mapping[str, Any], one: str) -> str:
 def _operation(path: str, method: str, operation: Mapping[str, Any], one: str) -> Iterator[str]:
     yield f"<h2><b>{method.upper()}</b> <code>{escape(path)}</code></h2>"
     yield f"<p>{escape(operation.get('description', ''))}</p>"
-    for one in operation.get("parameters", []):
-        default = one["schema"].get("default")
+    for option in operation.get("parameters", []):
+        default = option["schema"].get("default")
         value = "" if default is None else f"={default}"
-        yield f"<p><code>?{escape(one['name'])}{value}</code>: {escape(one.get('description', ''))}.</p>"
+        yield f"<p><code>?{escape(option['name'])}{value}</code>: {escape(one.get('description', ''))}.</p>"
     if body := operation.get("requestBody"):
         yield f"<p>Takes {', '.join(f'<code>{escape(name)}</code>' for name in body['content'])}.</p>"
     if (one, path) in EXAMPLES:

@@ -17,6 +17,7 @@ LINE, LINES = 95, 2  # characters and lines of a text
 ROW = 0.55  # inches of a text with its title
 WORDS, WORD_SIZE, WORD_LINE = "DejaVu Sans Mono", 9, 0.21  # font, points, and inches of a line with marked words
 COLUMN = 0.602 * WORD_SIZE / 72  # inches of a letter of that font
+TITLE_LINE = 0.19  # inches of a line of a figure's title
 MARGIN, INDENT = 0.15, 2  # inches; columns of words under their title
 MAX_CLASSES = 20
 
@@ -88,9 +89,10 @@ def plot_marked_texts(title: str, texts: Sequence[Marked]) -> "Figure":
     width = int((WIDTH - 2 * MARGIN) / COLUMN)
     broken = [(text.title, list(break_lines(text.words, width - INDENT))) for text in texts]
     rows = sum(len(lines) + 1.4 for _, lines in broken)
-    height = 0.5 + rows * WORD_LINE
+    height = 0.3 + TITLE_LINE * (1 + title.count("\n")) + rows * WORD_LINE
     figure = new_figure(height=height)
-    figure.suptitle(title, fontsize=11)
+    figure.set_layout_engine("none")  # words have places of their own
+    figure.suptitle(title, fontsize=11, y=1 - 0.1 / height)
     axes = figure.add_axes((MARGIN / WIDTH, 0, 1 - 2 * MARGIN / WIDTH, rows * WORD_LINE / height))
     axes.set_axis_off()
     axes.set(xlim=(0, (WIDTH - 2 * MARGIN) / COLUMN), ylim=(rows, 0))

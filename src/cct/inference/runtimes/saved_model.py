@@ -15,10 +15,10 @@ SIGNATURE = "serving_default"
 # A SavedModel is a program: TensorFlow has operators that read and write files. These are the ones of our models.
 OPERATORS = {
     "AddV2", "BatchMatMulV2", "BiasAdd", "BroadcastTo", "Cast", "ConcatV2", "Const", "Conv2D", "Einsum", "Erfc",
-    "GatherV2", "Identity", "MatMul", "MaxPool", "Mean", "Mul", "Neg", "NoOp", "Pack", "Pad", "Prod", "Range",
-    "ReadVariableOp", "RealDiv", "Relu", "Reshape", "Rsqrt", "Shape", "Softmax", "Split", "Sqrt",
-    "SquaredDifference", "Squeeze", "StatefulPartitionedCall", "StopGradient", "StridedSlice", "Sub", "Sum",
-    "Transpose",
+    "ExpandDims", "Fill", "GatherV2", "Greater", "Identity", "Less", "LogicalAnd", "MatMul", "MaxPool", "Mean", "Mul",
+    "Neg", "NoOp", "NotEqual", "OnesLike", "Pack", "Pad", "PadV2", "Prod", "Range", "ReadVariableOp", "RealDiv", "Relu",
+    "Reshape", "Rsqrt", "SelectV2", "Shape", "Softmax", "Split", "Sqrt", "SquaredDifference", "Squeeze",
+    "StatefulPartitionedCall", "StopGradient", "StridedSlice", "Sub", "Sum", "Transpose",
 }  # fmt: skip
 SAVERS = ("__inference__traced_save", "__inference__traced_restore")
 
