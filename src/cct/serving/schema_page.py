@@ -58,7 +58,7 @@ def _operation(path: str, method: str, operation: Mapping[str, Any], one: str) -
     for option in operation.get("parameters", []):
         default = option["schema"].get("default")
         value = "" if default is None else f"={default}"
-        yield f"<p><code>?{escape(option['name'])}{value}</code>: {escape(one.get('description', ''))}.</p>"
+        yield f"<p><code>?{escape(option['name'])}{value}</code>: {escape(option.get('description', ''))}.</p>"
     if body := operation.get("requestBody"):
         yield f"<p>Takes {', '.join(f'<code>{escape(name)}</code>' for name in body['content'])}.</p>"
     if (one, path) in EXAMPLES:
