@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro test test-services test-attack test-exports test-docs test-variants lint deps params docs docs-serve bench bench-scale results ablate ui lock clean
+.PHONY: help setup demo demo-text repro test test-services test-attack test-exports test-docs test-variants lint deps params docs docs-serve bench bench-scale results ablate ui lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ setup: $(READY) ## Make the environment in .venv from requirements.lock (EXTRA=g
 
 demo: $(READY) ## Run the whole pipeline on handwritten digits, in about a minute (ARGS="-S train.epochs=60" changes it)
 	@$(BIN)/cct demo $(ARGS)
+
+demo-text: $(READY) ## Run it on sentences in twenty languages, in about two minutes
+	@$(BIN)/cct demo languages $(ARGS)
 
 repro: $(READY) ## Run what params.yaml describes: CIFAR-10 as committed
 	$(BIN)/dvc repro
@@ -33,7 +36,7 @@ test-services: $(READY) .venv/ready-jax .venv/ready-services ## Run the tests th
 test-attack: $(READY) ## Run the tests that kill real commands, fill disks, and damage or edit files in use
 	$(BIN)/pytest --dist load -m attack -rs $(ARGS)
 
-test-exports: $(READY) ## Export every named model to ONNX, and compare the answers (make test has one model of each kind)
+test-exports: $(READY) ## Export every named model, and train and serve those of texts (make test has one of each kind)
 	$(BIN)/pytest --dist load -m exports -rs $(ARGS)
 
 test-docs: $(READY) .venv/ready-docs ## Build the documentation, and run every command of README and docs

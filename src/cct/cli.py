@@ -29,7 +29,7 @@ COMMANDS = {
     "models": "print every named model with its parameters, multiply-adds and published accuracy",
     "import-checkpoint": "turn an official PyTorch checkpoint into a .keras model",
     "import-model": "put a trained model into pretrained/, to fine-tune it with train.init_from",
-    "demo": "run the pipeline on handwritten digits, beside the work tree",
+    "demo": "run the pipeline on handwritten digits or on sentences, beside the work tree",
     "verify": "run the pipeline again in a temporary clone, and compare its files with the files here",
     "ablate": "change one ingredient of the recipe at a time, and show what each is worth",
     "track": "bring runs that DVC holds into MLflow",
