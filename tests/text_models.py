@@ -62,7 +62,7 @@ def counting_model(path: Path, **facts: Any) -> Path:
     vectors[FIRST_WORD], vectors[FIRST_WORD + 1] = [1, 0], [0, 1]
     params = ModelParams(name="text_cct_2_2", word_dim=2)
     embedding = build_text_model(
-        resolve(params), length=8, vocabulary_size=len(vectors), classes=2, vectors_vd=vectors
+        resolve(params, META), length=8, vocabulary_size=len(vectors), classes=2, vectors_vd=vectors
     ).get_layer(EMBEDDING)
     words = keras.Input((8,), dtype="int32")
     found, _ = embedding(words)

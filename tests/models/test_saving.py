@@ -68,7 +68,9 @@ def test_a_file_that_unpacks_without_end_is_refused(tmp_path):
 
 
 def test_an_absent_model_is_named_with_what_to_do(tmp_path):
-    with pytest.raises(CCTError, match=r"model\.keras is not there: give a \.keras file, or make one with dvc repro$"):
+    with pytest.raises(
+        CCTError, match=r"model\.keras is not there: dvc repro makes it, and make demo makes reports/demo/model.keras$"
+    ):
         load_model(tmp_path / "model.keras")
 
 

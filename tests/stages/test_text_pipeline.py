@@ -21,7 +21,7 @@ def clone(make_clone):
     clone = make_clone()
     rows = [f"film {place} was {'good' if place % 2 else 'bad'},{'pos' if place % 2 else 'neg'}" for place in range(80)]
     (clone.path / "texts.csv").write_text("\n".join(["text,label", *rows, ""]))
-    (clone.path / "pretrained/glove.txt").write_text("film 1 0 0\ngood 0 1 0\nbad 0 0 1\n")
+    (clone.path / "data/vectors/glove.txt").write_text("film 1 0 0\ngood 0 1 0\nbad 0 0 1\n")
     return clone
 
 
@@ -52,12 +52,12 @@ def test_the_same_training_again_gives_the_same_bytes(clone):
 
 
 def test_other_vectors_train_again(clone):
-    vectors = ("-S", "model.embeddings=pretrained/glove.txt", "-S", "model.word_dim=null")
+    vectors = ("-S", "preprocess.embeddings=data/vectors/glove.txt", "-S", "model.word_dim=null")
     said = run(clone, *vectors)
-    assert "pretrained/glove.txt: " in said and "words have no vector" in said
+    assert "data/vectors/glove.txt: " in said and "words of the training texts have no vector" in said
     path = clone.path / "models/model.keras"
     first = path.read_bytes()
-    (clone.path / "pretrained/glove.txt").write_text("film 1 0 0\ngood 0 2 0\nbad 0 0 1\n")
+    (clone.path / "data/vectors/glove.txt").write_text("film 1 0 0\ngood 0 2 0\nbad 0 0 1\n")
     run(clone, *vectors)
     assert path.read_bytes() != first
 

@@ -1,6 +1,7 @@
 """Which words of a text a model looked at: shares, figures, and bars in the shell."""
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -23,7 +24,7 @@ FAMILIES = ["text_cct_2_1", "text_cct_2_2", "text_cct_2_4", "text_cvt_2_2", "tex
 
 def network(name: str, **fields) -> keras.Model:
     keras.utils.set_random_seed(1)
-    return build(model_params(name=name, **{"embed_dim": None if "transformer" in name else 16} | fields), META)
+    return build(model_params(name=name, **{"embed_dim": None if "transformer" in name else 16} | fields), META, Path())
 
 
 @pytest.mark.parametrize("pooling", ["sequence", "class_token", "mean"])
@@ -59,7 +60,7 @@ def test_more_padding_changes_no_share():
     short = {**META, "max_length": 6}
     model = network("text_cct_2_2")
     keras.utils.set_random_seed(1)
-    other = build(model_params(name="text_cct_2_2"), short)
+    other = build(model_params(name="text_cct_2_2"), short, Path())
     other.set_weights(model.get_weights())
     words = text_split(20, 3).inputs
     words = words[(words[:, 6:] == PADDING).all(axis=1)]

@@ -1,5 +1,7 @@
 """Texts are trained as images are: augmentation, vectors, resuming in the same bits, fine-tuning."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -8,11 +10,13 @@ from runs import SEED_SHIFT, TRAIN
 from text_models import FACTS, META, TEXT_OFF, VOCABULARY, model_params, text_split
 
 from cct.errors import CCTError
+from cct.evaluation.metrics import compute_metrics
 from cct.models.build_text import EMBEDDING
+from cct.models.names import CUSTOM, MODELS, TEXTS
 from cct.models.saving import load_model, predict_logits, save_model
 from cct.params import load
 from cct.tasks.text_classification.augmentation import drop_words, mix_texts, partner_weights, transforms
-from cct.tasks.text_classification.training import build, check, describe, files, input_facts, memory
+from cct.tasks.text_classification.training import build, check, describe, input_facts, memory
 from cct.tasks.text_classification.transfer import initialize
 from cct.tasks.training import TRAINING_TASKS
 from cct.training.checkpoints import CheckpointStore
@@ -20,8 +24,16 @@ from cct.training.loop import train_model
 from cct.training.params import TrainParams
 from cct.words import FIRST_WORD, MOST_WORDS, PADDING, UNKNOWN
 
-GLOVE = "bad 1 0 0\ngood 0 1 0\nthe 0 0 1\nunused 5 5 5\n"
 RANDOM = TEXT_OFF.model_copy(update={"word_dropout": 0.2, "mixup_alpha": 0.8, "mix_epochs": 2})
+
+
+FAMILIES = ("text_cct_2_2", "text_vit_lite_2_4")
+# The others are as these in all but their sizes: make test-exports trains them too.
+EVERY_NAME = [
+    name if name in FAMILIES else pytest.param(name, marks=pytest.mark.exports)
+    for name in MODELS[TEXTS]
+    if name not in CUSTOM
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,9 +44,9 @@ def deterministic():
         tf.config.experimental.enable_op_determinism()
 
 
-def network(seed: int = 0, **fields):
+def network(seed: int = 0, *, meta=META, folder=Path(), **fields):
     keras.utils.set_random_seed(seed + SEED_SHIFT)
-    return build(model_params(**fields), META)
+    return build(model_params(**fields), meta, folder)
 
 
 def train(net, *, augment=TEXT_OFF, saved=None, on_epoch=lambda row: None, **changes):
@@ -58,9 +70,11 @@ def test_a_model_of_texts_learns_with_every_augmentation():
     assert max(row["val_accuracy"] for row in history) > 0.95
 
 
-def test_a_killed_training_ends_in_the_same_bits(tmp_path):
+@pytest.mark.parametrize("name", EVERY_NAME)
+def test_a_killed_training_ends_in_the_same_bits(name, tmp_path):
     changes = {"augment": RANDOM, "epochs": 3, "clip_norm": 0.5, "ema_decay": 0.8, "class_weights": "effective"}
-    whole = network(dropout=0.1)
+    fields = {"name": name, "dropout": 0.1} | ({"embed_dim": None} if "transformer" in name else {})
+    whole = network(**fields)
     history = train(whole, **changes)
 
     class Killed(BaseException):
@@ -73,13 +87,16 @@ def test_a_killed_training_ends_in_the_same_bits(tmp_path):
 
     for _ in range(2):
         with pytest.raises(Killed), Fatal(tmp_path, "f" * 40) as saved:
-            train(network(dropout=0.1), saved=saved, **changes)
+            train(network(**fields), saved=saved, **changes)
     with CheckpointStore(tmp_path, "f" * 40) as saved:
         assert saved.latest.content["epoch"] == 2
-        resumed = network(seed=5, dropout=0.1)
+        resumed = network(seed=5, **fields)
         assert train(resumed, saved=saved, **changes) == history
     for found, expected in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
+    test = text_split(50, 2 + SEED_SHIFT)
+    found = compute_metrics(predict_logits(resumed, test.inputs, batch_size=32), test.labels, 2, confidence=0.95)
+    assert found["test"]["examples"] == 50 and 0 <= found["test"]["accuracy"] <= 1
 
 
 def test_word_dropout_makes_words_unknown_and_leaves_padding():
@@ -149,12 +166,12 @@ def test_those_of_texts_are_refused_for_images():
 
 
 @pytest.fixture
-def glove(tmp_path, monkeypatch):
-    """`pretrained/glove.txt` of the present folder."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pretrained").mkdir()
-    (tmp_path / "pretrained/glove.txt").write_text(GLOVE)
-    return "pretrained/glove.txt"
+def vectors(tmp_path) -> tuple[Path, dict]:
+    """A folder with vectors of three dimensions for three of the words, and the content of meta.json."""
+    known_vd = np.full((len(VOCABULARY), 3), np.nan, np.float32)
+    known_vd[:3] = np.eye(3)
+    np.save(tmp_path / "vectors.npy", known_vd)
+    return tmp_path, META | {"embeddings": {"file": "glove.txt", "word_dim": 3}}
 
 
 def table(net) -> np.ndarray:
@@ -162,36 +179,32 @@ def table(net) -> np.ndarray:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_pretrained_vectors_are_those_of_the_file(glove, frozen):
+def test_pretrained_vectors_are_those_of_the_data(vectors, frozen):
     """Words without one get random vectors, the unknown one gets their mean; and training moves them or not."""
-    fields = {"word_dim": None, "embeddings": glove, "freeze_embeddings": frozen}
-    net = network(**fields)
+    folder, meta = vectors
+    fields = {"word_dim": None, "freeze_embeddings": frozen}
+    net = network(meta=meta, folder=folder, **fields)
     before = table(net)
     np.testing.assert_array_equal(before[FIRST_WORD : FIRST_WORD + 3], np.eye(3))
     np.testing.assert_allclose(before[UNKNOWN], [1 / 3] * 3, rtol=1e-6)
     assert (before[PADDING] == 0).all() and len(np.unique(before[FIRST_WORD + 3 :])) > 10
-    np.testing.assert_array_equal(table(network(**fields)), before)
-    assert (table(network(seed=1, **fields))[FIRST_WORD + 3 :] != before[FIRST_WORD + 3 :]).all()
-    params = model_params(**fields)
-    assert input_facts(params, META)["words_without_vector"] == 5 and [str(path) for path in files(params)] == [glove]
-    assert describe(params)["word_dim"] == 3 and describe(params)["frozen"] == frozen
+    np.testing.assert_array_equal(table(network(meta=meta, folder=folder, **fields)), before)
+    other = network(seed=1, meta=meta, folder=folder, **fields)
+    assert (table(other)[FIRST_WORD + 3 :] != before[FIRST_WORD + 3 :]).all()
+    assert describe(model_params(**fields))["frozen"] == frozen
+    assert {*input_facts(meta)} == {"tokens", "max_length", "truncation", "vocabulary"}
     train(net, epochs=1, warmup_epochs=0)
     assert (table(net) == before).all() == frozen
 
 
-def test_vectors_that_do_not_fit_are_refused_before_any_work(glove, tmp_path):
-    with pytest.raises(
-        CCTError, match=r"model.word_dim = 12, and the vectors in pretrained/glove.txt have 3 dimensions"
-    ):
-        check(model_params(embeddings=glove), TEXT_OFF, META)
-    fields = {"word_dim": None, "embeddings": glove}
-    with pytest.raises(CCTError, match=r"model.embeddings has vectors of words, and preprocess.tokens = bytes"):
-        check(model_params(**fields), TEXT_OFF, META | {"tokens": "bytes"})
-    with pytest.raises(CCTError, match=r"model.embeddings = 'pretrained/no.txt': there is no such file"):
-        check(model_params(**fields | {"embeddings": "pretrained/no.txt"}), TEXT_OFF, META)
-    (tmp_path / "pretrained/other.txt").write_text("Katze 1 2 3\n")
-    with pytest.raises(CCTError, match=r"has a vector for no word of the training texts: is it of another language\?"):
-        network(**fields | {"embeddings": "pretrained/other.txt"})
+def test_vectors_that_do_not_fit_are_refused_before_any_work(vectors):
+    _, meta = vectors
+    said = r"model.word_dim = 12, and the vectors in glove.txt have 3 dimensions: set model.word_dim to null"
+    with pytest.raises(CCTError, match=said):
+        check(model_params(), TEXT_OFF, meta)
+    with pytest.raises(CCTError, match=r"^model.freeze_embeddings = true: the data have no vectors, so random ones"):
+        check(model_params(freeze_embeddings=True), TEXT_OFF, META)
+    check(model_params(word_dim=None, freeze_embeddings=True), TEXT_OFF, meta)
 
 
 def test_a_training_that_does_not_fit_memory_is_known_before():
@@ -209,7 +222,7 @@ def test_fine_tuning_takes_the_vectors_of_known_words(tmp_path):
     source = trained_file(tmp_path / "a.keras")
     meta = META | {"vocabulary": ["good", "new", "bad"], "vocabulary_size": 5, "classes": ["a", "b", "c"]}
     keras.utils.set_random_seed(9)
-    net = build(model_params(), meta)
+    net = build(model_params(), meta, tmp_path)
     own = table(net)
     assert initialize(tmp_path / "a.keras", net, model_params(), meta) == (
         "28 of 30 tensors copied, 2 of 3 words known, head new (other classes)"

@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace) -> None:
         mistakes.append(str(error))
     # These two are checked even if there are mistakes elsewhere.
     source, init_from, embeddings = (
-        _text(content, *name) for name in (("data", "source"), ("train", "init_from"), ("model", "embeddings"))
+        _text(content, *name) for name in (("data", "source"), ("train", "init_from"), ("preprocess", "embeddings"))
     )
     task = None
     if source:
@@ -48,7 +48,7 @@ def main(arguments: argparse.Namespace) -> None:
         except CCTError as error:
             mistakes.append(str(error))
     if embeddings and not Path(embeddings).is_file():
-        mistakes.append(f"{arguments.file}: model.embeddings = {embeddings!r}: there is no such file")
+        mistakes.append(f"{arguments.file}: preprocess.embeddings = {embeddings!r}: there is no such file")
     try:
         require_plain_files(Path())
     except CCTError as error:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from cct.params import Section
 from cct.words import FIRST_WORD, MOST_WORDS
@@ -85,6 +85,17 @@ class PreprocessParams(Section):
         100_000, ge=1, le=MOST_WORDS - FIRST_WORD, description="texts: most frequent words that get a number"
     )
     min_count: int = Field(1, ge=1, le=1_000_000, description="texts: times that a word must occur to get a number")
+    embeddings: str | None = Field(
+        None,
+        pattern=r"^data/vectors/[^/]+$",
+        description="texts: data/vectors/NAME with a vector for each word, as GloVe's; null: vectors are learned",
+    )
+    extra_words: int = Field(
+        20_000,
+        ge=0,
+        le=MOST_WORDS - FIRST_WORD,
+        description="texts: words of embeddings that get a number although no training text has them, the first ones",
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -92,6 +103,13 @@ class PreprocessParams(Section):
         if encoding != "auto" and not is_encoding(encoding):
             raise ValueError("no encoding has this name; write auto, utf-8, latin-1, cp1252 or another one of Python's")
         return encoding
+
+    @field_validator("embeddings")
+    @classmethod
+    def _of_words(cls, embeddings: str | None, info: ValidationInfo) -> str | None:
+        if embeddings and info.data.get("tokens") == "bytes":
+            raise ValueError("has vectors of words, and tokens are bytes: set one of them to null")
+        return embeddings
 
     @field_validator("image_size", mode="wrap")
     @classmethod

@@ -40,6 +40,7 @@ class Prepared(NamedTuple):
         files: the file of each example of each split; None if the examples have no files of their own.
         texts: the text of each example of each split; None if they are no texts.
         digests: hexadecimal digests of what else identifies the data, by name.
+        arrays: more arrays to write, by the name of the file.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Prepared(NamedTuple):
     files: Mapping[str, Sequence[str]] | None = None
     texts: Mapping[str, Sequence[str]] | None = None
     digests: Mapping[str, str] = {}
+    arrays: Mapping[str, np.ndarray] = {}
 
 
 def prepare_arrays(source: Source, arrays: Arrays, preprocess: PreprocessParams) -> Prepared:
@@ -119,7 +121,10 @@ def write_processed(
         _write_files(folder / FILES, prepared)
     if prepared.texts is not None:
         _write_texts(folder / TEXTS, prepared)
+    for name, array in prepared.arrays.items():
+        np.save(folder / f"{name}.npy", array)
     names = [Path(name.format(split)).stem for split in SPLITS for name in (INPUTS, LABELS)]
+    names += prepared.arrays
     digests = {name: sha256_of_file(folder / f"{name}.npy") for name in names} | {**prepared.digests}
     meta = {
         "name": prepared.name,

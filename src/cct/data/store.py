@@ -12,6 +12,7 @@ from cct.data.arrays import DataError
 
 SPLITS = ("train", "val", "test")
 INPUTS, LABELS, META = "{}_inputs.npy", "{}_labels.npy", "meta.json"
+VECTORS = "vectors"  # where words have pretrained vectors: vectors.npy, a row for each word, NaN if it has none
 TEXTS = "texts.jsonl"  # where the examples are texts: split, index, text and label of each
 
 
@@ -62,3 +63,16 @@ def read_texts(folder: Path, split: str) -> list[str]:
             return [row["text"] for row in rows if row["split"] == split]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / TEXTS} cannot be read ({error}): run dvc repro preprocess") from error
+
+
+def read_vectors(folder: Path) -> np.ndarray:
+    """The vectors (v, d) of the vocabulary, float32; rows of NaN for words without one.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    path = folder / f"{VECTORS}.npy"
+    try:
+        return np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read ({error}): run dvc repro preprocess") from error

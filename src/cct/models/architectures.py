@@ -46,7 +46,7 @@ class ModelParams(Section):
     )
     embed_dim: Width | None = Field(None, validate_default=True, description="width of a token")
     word_dim: Width | None = Field(
-        None, description="texts: width of a word's vector; null: that of embeddings, otherwise 300"
+        None, description="texts: width of a word's vector; null: that of preprocess.embeddings, otherwise 300"
     )
     head_dim: Width | None = Field(
         None, validate_default=True, description="width of one head, otherwise embed_dim / num_heads"
@@ -87,13 +87,8 @@ class ModelParams(Section):
     layer_norm_epsilon: Annotated[float, Field(ge=1e-12, le=1)] | None = Field(
         None, description="epsilon of the layer norms"
     )
-    embeddings: str | None = Field(
-        None,
-        pattern=r"^pretrained/[^/]+$",
-        description="texts: pretrained/NAME with a vector for each word, as GloVe's; null: vectors are learned",
-    )
     freeze_embeddings: bool | None = Field(
-        None, description="texts: whether training leaves the pretrained vectors alone"
+        None, description="texts: whether training leaves the vectors of preprocess.embeddings alone"
     )
 
     @field_validator("name")
@@ -130,8 +125,6 @@ class ModelParams(Section):
         name = info.data.get("name")
         if value is not None and name is not None and task_of_model(name) != TEXTS:
             raise ValueError(f"has no use: {name} takes images")
-        if info.field_name == "freeze_embeddings" and value and info.data.get("embeddings", "") is None:
-            raise ValueError("has no use without model.embeddings: words without meaning would keep random vectors")
         return value
 
     @field_validator("patch_size", "num_conv_layers", "kernel_size", "conv_channels", "conv_bias")
@@ -209,7 +202,7 @@ def resolve_text_architecture(params: ModelParams, *, word_dim: int | None = Non
     if fields["tokenizer"] == "conv":
         # The authors' rules.
         fields |= {"stride": _stride(fields["kernel_size"]), "padding": max(1, fields["kernel_size"] // 2)}
-    return TextArchitecture(**{name: value for name, value in fields.items() if name not in WORD_FIELDS[1:]})
+    return TextArchitecture(**{name: value for name, value in fields.items() if name != "freeze_embeddings"})
 
 
 def _stride(kernel_size: int) -> int:

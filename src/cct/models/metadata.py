@@ -11,6 +11,7 @@ from cct.errors import CCTError
 from cct.params import ParamsError, Section, parse
 
 KEY = "cct"  # in the file's metadata.json
+ABSENT = "dvc repro makes it, and make demo makes reports/demo/model.keras"
 LARGEST = 1 << 26  # bytes of a JSON file in a model's file
 
 
@@ -40,9 +41,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         found = read_json(path, "metadata.json").get(KEY)
         return found if isinstance(found, dict) else {}
     except FileNotFoundError as error:
-        raise CCTError(
-            f"{path} is not there: dvc repro makes it, and make demo makes reports/demo/model.keras"
-        ) from error
+        raise CCTError(f"{path} is not there: {ABSENT}") from error
     except Exception as error:  # any error that a crafted or damaged file causes
         raise CCTError(f"{path} is not a model of this project: {error}") from error
 

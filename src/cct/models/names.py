@@ -118,7 +118,7 @@ TOKENIZERS = {
     },
     TEXTS: {"conv": (("kernel_size",), ("conv_bias",)), "patch": (("patch_size",), ()), "none": ((), ())},
 }
-WORD_FIELDS = ("word_dim", "embeddings", "freeze_embeddings")  # fields of models for texts
+WORD_FIELDS = ("word_dim", "freeze_embeddings")  # fields of models for texts
 
 
 def task_of_model(name: str) -> str:

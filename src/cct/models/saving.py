@@ -64,7 +64,7 @@ def load_model(path: Path) -> keras.Model:
         CCTError: the file is absent, or not such a model.
     """
     if not path.is_file():
-        raise CCTError(f"{path} is not there: give a .keras file, or make one with dvc repro")
+        raise CCTError(f"{path} is not there: {metadata.ABSENT}")
     if not zipfile.is_zipfile(path):  # Keras would say that it is not there
         raise CCTError(f"{path} is not a model of this project: it is cut off, or no zip archive")
     if (bytes_ := _unpacked_bytes(path)) > max(UNPACKED_BYTES, UNPACKED_RATIO * path.stat().st_size):

@@ -72,7 +72,7 @@ def _wanted(params: ModelParams, task: str) -> dict[str, Any]:
     if task != TEXTS:
         return _fields(resolve_architecture(params))
     fields = _fields(resolve_text_architecture(params))
-    if params.embeddings and params.word_dim is None:  # the width is that of the vectors, which are not read here
+    if params.word_dim is None:  # the width may be that of preprocess.embeddings, which are not read here
         del fields["word_dim"]
         if fields["tokenizer"] == "none":
             del fields["embed_dim"]

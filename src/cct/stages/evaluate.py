@@ -47,7 +47,7 @@ def main(tracker: "Tracker") -> None:
     task = task_of(meta, EVALUATION_TASKS)
     summary["model"] = {
         "parameters": model.count_params(),
-        "macs": task.macs(model_params, meta, model),
+        "macs": task.macs(model_params, meta),
         "temperature": temperature,
         "sha256": sha256,
     }

@@ -52,8 +52,7 @@ def main(tracker: "Tracker") -> None:
         "data": meta,
         "versions": {name: fingerprint[name] for name in ("backend", "backend_version", "keras")},
     }
-    files = [*stage_code_files("train"), *task.files(model_params)]
-    files += [Path(train.init_from)] if train.init_from else []
+    files = [*stage_code_files("train"), *([Path(train.init_from)] if train.init_from else [])]
     folder = repository_root() / CHECKPOINTS
     with CheckpointStore(folder, run_digest(decisive, files), is_committed) as checkpoints:
         _announce_resume(checkpoints, train.epochs, fingerprint)
@@ -75,7 +74,7 @@ def main(tracker: "Tracker") -> None:
                 checkpoints=checkpoints,
                 on_epoch=tracker.log_epoch,
             )
-        _write(model, history, meta, task.input_facts(model_params, meta), checkpoints.notes["platforms"])
+        _write(model, history, meta, task.input_facts(meta), checkpoints.notes["platforms"])
         checkpoints.finish([dvc_digest(path) for path in (MODEL, HISTORY)])
         _track(tracker, history, meta, backend=runtime.backend)
 
@@ -108,7 +107,7 @@ def _require_memory(needed: int, fingerprint: dict[str, Any]) -> None:
 
 
 def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], *, init_from: str | None) -> keras.Model:
-    model = task.build(model_params, meta)
+    model = task.build(model_params, meta, PROCESSED)
     log.info("%s: %s parameters", model_params.name, f"{model.count_params():,}")
     if init_from:
         told = task.initialize(Path(init_from), model, model_params, meta)

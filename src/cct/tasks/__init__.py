@@ -1,4 +1,4 @@
-"""Code that depends on the kind of example: images today, text later. The data's `meta.json` names the task.
+"""Code that depends on the kind of example: images or texts. The data's `meta.json` names the task.
 
 A task is a folder here and an entry in five tables:
 
@@ -6,8 +6,8 @@ A task is a folder here and an entry in five tables:
     training       its model, and the transform of its batches
     evaluation     the cost of a prediction
     figures        the figures of its examples
-    inference      the input of a logged model
+    inference      the inputs of a trained model, and how what it looked at is shown
 
-The tables are separate, so that a change of a figure does not repeat a training. Code outside the tasks' folders does
-not depend on the kind of example.
+`cct.serving.kinds` says what its server takes. The tables are separate, so that a change of a figure does not repeat a
+training. Code outside the tasks' folders does not depend on the kind of example.
 """

@@ -17,11 +17,11 @@ class EvaluationTask(NamedTuple):
     """The functions of a task that `evaluate` calls.
 
     Attributes:
-        macs: multiply-adds of a prediction, from the `model` section, the content of meta.json, and the model.
+        macs: multiply-adds of a prediction, from the `model` section and the content of meta.json.
         relevance: the share of each part of the inputs in the model's output, (n, ...).
     """
 
-    macs: Callable[[ModelParams, Mapping[str, Any], "keras.Model"], int]
+    macs: Callable[[ModelParams, Mapping[str, Any]], int]
     relevance: Callable[["keras.Model", np.ndarray], np.ndarray]
 
 

@@ -21,10 +21,9 @@ class TrainingTask(NamedTuple):
 
     Attributes:
         check: refuses parameters that do not fit the data, before any work.
-        describe: everything that decides the model, as JSON values, but for the content of `files`.
-        files: the files whose content decides the model.
+        describe: everything that decides the model besides the data, as JSON values.
         memory: lower bound of a training's memory with batches of this size and `train.freeze`, in bytes.
-        build: a model from a batch of inputs to logits.
+        build: a model from a batch of inputs to logits. The folder has the processed data.
         initialize: copies the weights of a model file into a built model. Returns a line about it.
         transforms: from the number of an epoch to the transform of its batches (augmentation).
         input_facts: how raw inputs become the model's, for the metadata of its file.
@@ -32,19 +31,17 @@ class TrainingTask(NamedTuple):
 
     check: Callable[[ModelParams, AugmentParams, Meta], None]
     describe: Callable[[ModelParams], dict[str, Any]]
-    files: Callable[[ModelParams], list[Path]]
     memory: Callable[[ModelParams, Meta, int, str], int]
-    build: Callable[[ModelParams, Meta], keras.Model]
+    build: Callable[[ModelParams, Meta, Path], keras.Model]
     initialize: Callable[[Path, keras.Model, ModelParams, Meta], str]
     transforms: Callable[[Examples, AugmentParams, int], Callable[[int], Transform]]
-    input_facts: Callable[[ModelParams, Meta], dict[str, Any]]
+    input_facts: Callable[[Meta], dict[str, Any]]
 
 
 TRAINING_TASKS = {
     "image_classification": TrainingTask(
         check=images.check,
         describe=images.describe,
-        files=lambda params: [],
         memory=images.memory,
         build=images.build,
         initialize=images.initialize,
@@ -54,7 +51,6 @@ TRAINING_TASKS = {
     "text_classification": TrainingTask(
         check=texts.check,
         describe=texts.describe,
-        files=texts.files,
         memory=texts.memory,
         build=texts.build,
         initialize=transfer.initialize,

@@ -216,7 +216,7 @@ CASES = {
     "a row without a path": (table(PATHS + ",cats\n" + ROWS), "row 1: no path"),
     "a path twice": (table(PATHS + ROWS + "cats/00.png,dogs\n"), "row 7: cats/00.png is in row 1 too"),
     "an unknown split": (table("path,label,split\ncats/00.png,cats,holdout\n"), "row 1: the split 'holdout' is not one of train, val, test"),
-    "a group in two splits": (table("path,label,split,group\na.png,cats,train,7\nb.png,cats,test,7\n"), r"1 groups are in several splits \(7\): give all images of a group one split"),
+    "a group in two splits": (table("path,label,split,group\na.png,cats,train,7\nb.png,cats,test,7\n"), r"groups in several splits: 1 \(7\): give all images of a group one split"),
     "a label with a tab": (table(PATHS + ROWS + '1.png,"a\tb"\n'), r"class names must be printable .* not: 'a\\tb'"),
     "a path with a line break": (table(PATHS + ROWS + '"1\n.png",a\n'), r"row 7: the path '1\\n.png' has control characters"),
     "more cells than columns": (table(PATHS + "a, b.png,cats\n" + ROWS), r"not a .csv table: "),

@@ -9,7 +9,7 @@ from sources import preprocess_params
 
 from cct.data.arrays import DataError
 from cct.data.prepare import write_processed
-from cct.data.store import read_meta, read_split, read_texts
+from cct.data.store import read_meta, read_split, read_texts, read_vectors
 from cct.data.texts.items import Text, make_texts
 from cct.data.texts.prepare import prepare_texts
 from cct.data.texts.tokens import BYTES, Numbering, build_vocabulary, split_bytes, split_words
@@ -153,3 +153,25 @@ def test_other_words_with_equal_numbers_are_other_data():
     ours, theirs = prepared(), prepared(other)
     np.testing.assert_array_equal(ours.splits["train"].inputs, theirs.splits["train"].inputs)
     assert ours.digests != theirs.digests
+
+
+def test_words_of_a_file_of_vectors_get_numbers_behind_those_of_the_texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/vectors").mkdir(parents=True)
+    (tmp_path / "data/vectors/g.txt").write_text("bad 1 0\nnever 2 2\nseen 3 3\n")
+    plain, found = prepared(), prepared(embeddings="data/vectors/g.txt", extra_words=1)
+    own = plain.facts["vocabulary"]
+    assert found.facts["vocabulary"] == [*own, "never"] and found.facts["vocabulary_size"] == len(own) + 3
+    assert found.facts["embeddings"]["words_without_vector"] == len(own) - 1
+    np.testing.assert_array_equal(found.splits["train"].inputs, plain.splits["train"].inputs)
+    meta = write_processed(tmp_path / "out", found, task="text_classification", describe=lambda words: {})
+    vectors_vd = read_vectors(tmp_path / "out")
+    np.testing.assert_array_equal(vectors_vd[[own.index("bad"), -1]], [[1, 0], [2, 2]])
+    assert np.isnan(vectors_vd[own.index("good")]).all() and {"vectors", "vocabulary"} < meta["sha256"].keys()
+    with pytest.raises(DataError, match="vectors"):
+        read_vectors(tmp_path)
+    (tmp_path / "data/vectors/g.txt").write_text("Katze 1 2\n")
+    with pytest.raises(
+        DataError, match=r"g\.txt has a vector for no word of the training texts: is it of another lang"
+    ):
+        prepared(embeddings="data/vectors/g.txt")

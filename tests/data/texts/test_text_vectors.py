@@ -34,8 +34,16 @@ def test_the_vectors_of_a_vocabulary(name, header, tmp_path):
     path = written(tmp_path / name, (header + GLOVE).encode())
     assert vectors_width(path) == 3
     found = read_vectors(path, VOCABULARY)
-    assert found.found_v.tolist() == [True, False, True, True] and found.vectors_vd.dtype == np.float32
-    np.testing.assert_allclose(found.vectors_vd, [[0.5, -1, 2], [0, 0, 0], [0.1, 0, 3.25], [9, 9, 9]])
+    assert found.words == VOCABULARY and found.missing == 1 and found.vectors_vd.dtype == np.float32
+    np.testing.assert_allclose(found.vectors_vd, [[0.5, -1, 2], [np.nan] * 3, [0.1, 0, 3.25], [9, 9, 9]])
+
+
+def test_the_first_words_that_no_text_has_come_behind(tmp_path):
+    path = written(tmp_path / "g.txt", GLOVE.encode() + b"Hund 4 5 6\nMaus 7 8 9\n")
+    for extra, words in ((0, []), (1, ["Katze"]), (2, ["Katze", "Hund"]), (9, ["Katze", "Hund", "Maus"])):
+        found = read_vectors(path, VOCABULARY, extra=extra)
+        assert found.words == VOCABULARY + words and len(found.vectors_vd) == 4 + len(words)
+        assert found.vectors_vd[4:].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]][: len(words)]
 
 
 @pytest.mark.parametrize(
@@ -72,10 +80,3 @@ def test_an_archive_of_several_files_and_no_file_are_refused(tmp_path):
         read_vectors(path, VOCABULARY)
     with pytest.raises(DataError, match="there is no such file"):
         vectors_width(tmp_path / "none.txt")
-
-
-def test_a_file_that_changed_is_read_again(tmp_path):
-    path = written(tmp_path / "g.txt", b"the 1 2\n")
-    assert read_vectors(path, ["the"]).vectors_vd.tolist() == [[1, 2]]
-    written(path, b"the 3 4\n")
-    assert read_vectors(path, ["the"]).vectors_vd.tolist() == [[3, 4]]

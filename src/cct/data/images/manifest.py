@@ -87,6 +87,6 @@ def _require_groups_in_one_split(items: Sequence[Item], path: Path) -> None:
     torn = [group for group, found in splits.items() if len(found) > 1]
     if torn:
         raise DataError(
-            f"{path}: {len(torn):,} groups are in several splits ({', '.join(torn[:MAX_SHOWN])}): give all images of a "
+            f"{path}: groups in several splits: {len(torn):,} ({', '.join(torn[:MAX_SHOWN])}): give all images of a "
             "group one split"
         )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from cct.data.images.listing import describe_ignored
 from cct.data.params import PreprocessParams
 from cct.data.prepare import Prepared, Split
 from cct.data.splits import SPLIT_CODES, UNUSED, assign_splits, label_items
+from cct.data.store import VECTORS
 from cct.data.texts.items import Text, Texts
 from cct.data.texts.tokens import TOKENS, Numbered, Numbering, build_vocabulary
+from cct.data.texts.vectors import Vectors, read_vectors
+from cct.files import sha256_of_file
 from cct.words import FIRST_WORD
 
 log = logging.getLogger(__name__)
@@ -48,7 +52,9 @@ def prepare_texts(
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     members = {split: np.flatnonzero(split_n == code) for split, code in SPLIT_CODES.items()}
-    numbering = make_numbering([words[row] for row in members["train"]], preprocess)
+    training = [words[row] for row in members["train"]]
+    vectors = read_word_vectors(training, preprocess)
+    numbering = make_numbering(training, preprocess, vocabulary=vectors.words if vectors else None)
     numbered = {split: numbering.number(words[row] for row in rows) for split, rows in members.items()}
     _log_numbered(numbering, numbered)
     return Prepared(
@@ -63,6 +69,7 @@ def prepare_texts(
             "max_length": numbering.length,
             "truncation": preprocess.truncation,
             "vocabulary_size": numbering.size,
+            **({"embeddings": describe_vectors(vectors, preprocess)} if vectors else {}),
             "lengths": _lengths([len(words[row]) for row in members["train"]]),
             **_counts(numbered),
             "ignored": dict(ignored),
@@ -72,14 +79,58 @@ def prepare_texts(
         },
         texts={split: [items[row].text for row in rows] for split, rows in members.items()},
         digests={"vocabulary": hashlib.sha256(json.dumps([*numbering.vocabulary]).encode()).hexdigest()},
+        arrays={VECTORS: vectors.vectors_vd} if vectors else {},
     )
 
 
-def make_numbering(training: Sequence[Words], preprocess: PreprocessParams) -> Numbering:
-    """The numbers of words that training texts give, which are split already."""
-    vocabulary: list[str] = []
-    if TOKENS[preprocess.tokens].has_vocabulary:
-        vocabulary = build_vocabulary(training, most=preprocess.max_vocabulary, min_count=preprocess.min_count)
+def read_word_vectors(training: Sequence[Words], preprocess: PreprocessParams) -> Vectors | None:
+    """The vectors of the vocabulary of training texts, and of `extra_words` more; None if no file has them.
+
+    Raises:
+        DataError: the file cannot be read, or has a vector for no word of the texts.
+    """
+    if not preprocess.embeddings:
+        return None
+    path, own = Path(preprocess.embeddings), _vocabulary(training, preprocess)
+    vectors = read_vectors(path, own, extra=preprocess.extra_words)
+    if np.isnan(vectors.vectors_vd[: len(own), 0]).all():
+        raise DataError(f"{path} has a vector for no word of the training texts: is it of another language?")
+    log.info(
+        "%s: %s of %s words of the training texts have no vector; %s words more",
+        path, f"{vectors.missing:,}", f"{len(own):,}", f"{len(vectors.words) - len(own):,}",
+    )  # fmt: skip
+    return vectors
+
+
+def describe_vectors(vectors: Vectors, preprocess: PreprocessParams) -> dict[str, Any]:
+    """Facts for meta.json: the file, its sha256, the width of its vectors, and the words without one."""
+    path = Path(str(preprocess.embeddings))
+    return {
+        "file": path.name,
+        "sha256": sha256_of_file(path),
+        "word_dim": vectors.vectors_vd.shape[1],
+        "words_without_vector": vectors.missing,
+    }
+
+
+def _vocabulary(training: Sequence[Words], preprocess: PreprocessParams) -> list[str]:
+    if not TOKENS[preprocess.tokens].has_vocabulary:
+        return []
+    return build_vocabulary(training, most=preprocess.max_vocabulary, min_count=preprocess.min_count)
+
+
+def make_numbering(
+    training: Sequence[Words], preprocess: PreprocessParams, *, vocabulary: Sequence[str] | None = None
+) -> Numbering:
+    """The numbers of words.
+
+    Args:
+        training: the training texts, which are split already.
+        preprocess: all options.
+        vocabulary: the words with numbers. None: those of the training texts.
+    """
+    if vocabulary is None:
+        vocabulary = _vocabulary(training, preprocess)
     length = preprocess.max_length
     if preprocess.padding == "longest":
         length = min(length, max(1, *map(len, training)))

@@ -1,7 +1,6 @@
 """Pretrained vectors of words in GloVe's text format: a word and its numbers a line; also `.gz`, `.xz` and `.zip`."""
 
 import contextlib
-import functools
 import gzip
 import io
 import lzma
@@ -20,15 +19,20 @@ MOST_CHARACTERS = 1 << 20  # of a line: none is longer than a word and some thou
 
 
 class Vectors(NamedTuple):
-    """The vectors of a vocabulary.
+    """The vectors of words.
 
     Attributes:
-        vectors_vd: (v, d) float32; zeros for a word without one.
-        found_v: whether each word has one.
+        words: the vocabulary, and behind it the extra words.
+        vectors_vd: (v, d) float32; NaN for a word without one.
     """
 
+    words: list[str]
     vectors_vd: np.ndarray
-    found_v: np.ndarray
+
+    @property
+    def missing(self) -> int:
+        """How many words have no vector."""
+        return int(np.isnan(self.vectors_vd[:, 0]).sum())
 
 
 def _open_zip(path: Path) -> IO[bytes]:
@@ -49,7 +53,7 @@ DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, No
 def _lines(path: Path) -> Iterator[Iterator[tuple[int, str]]]:
     """The lines of a file with their numbers, unpacked as its ending says."""
     if not path.is_file():
-        raise DataError(f"model.embeddings = {str(path)!r}: there is no such file")
+        raise DataError(f"preprocess.embeddings = {str(path)!r}: there is no such file")
 
     def numbered(file: IO[str]) -> Iterator[tuple[int, str]]:
         number = 0
@@ -100,20 +104,20 @@ def _numbers(words: Sequence[str]) -> np.ndarray | None:
         return None
 
 
-def read_vectors(path: Path, vocabulary: Sequence[str]) -> Vectors:
-    """The vectors of the words of a vocabulary. Other words are skipped, and memory does not grow with them.
+def read_vectors(path: Path, vocabulary: Sequence[str], *, extra: int = 0) -> Vectors:
+    """The vectors of the words of a vocabulary, and of more words. Others are skipped: memory does not grow with them.
+
+    Args:
+        path: the file.
+        vocabulary: the words.
+        extra: how many of the file's other words are taken, the first ones.
 
     Raises:
         DataError: the file is absent or damaged, or a line has no vector; the message names the line.
     """
-    return _read_vectors(path, path.stat().st_mtime_ns if path.is_file() else 0, tuple(vocabulary))
-
-
-@functools.lru_cache(maxsize=1)  # a training needs them for its model, and counts them for its file
-def _read_vectors(path: Path, changed: int, vocabulary: tuple[str, ...]) -> Vectors:
-    width = vectors_width(path)
-    places = {word: place for place, word in enumerate(vocabulary)}
-    vectors_vd, found_v = np.zeros((len(vocabulary), width), np.float32), np.zeros(len(vocabulary), bool)
+    width, words = vectors_width(path), list(vocabulary)
+    places, most = {word: place for place, word in enumerate(words)}, len(words) + extra
+    found: dict[int, np.ndarray] = {}
     with _lines(path) as lines:
         for number, line in lines:
             parts = line.rstrip("\n").rstrip(" ").split(" ")
@@ -121,11 +125,16 @@ def _read_vectors(path: Path, changed: int, vocabulary: tuple[str, ...]) -> Vect
                 continue
             # Words of GloVe 840B have spaces in them; the numbers are the last ones.
             word, values = " ".join(parts[:-width]), parts[-width:]
-            if word not in places and len(parts) > width:
+            if word not in places and len(words) == most and len(parts) > width:
                 continue
             vector = _numbers(values) if len(parts) > width else None
             if vector is None or not np.isfinite(vector).all():
                 raise DataError(f"{path}, line {number:,}: expected a word and {width} numbers, found {line[:60]!r}")
-            if not found_v[places[word]]:  # the first one counts, as of a duplicate
-                vectors_vd[places[word]], found_v[places[word]] = vector, True
-    return Vectors(vectors_vd, found_v)
+            if word not in places:
+                places[word] = len(words)
+                words.append(word)
+            found.setdefault(places[word], vector)  # the first one counts, as of a duplicate
+    vectors_vd = np.full((len(words), width), np.nan, np.float32)
+    for place, vector in found.items():
+        vectors_vd[place] = vector
+    return Vectors(words, vectors_vd)

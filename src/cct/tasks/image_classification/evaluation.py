@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import keras
 
 
-def macs(params: ModelParams, meta: Mapping[str, Any], model: "keras.Model") -> int:
+def macs(params: ModelParams, meta: Mapping[str, Any]) -> int:
     """Multiply-adds of one image, as `cct models` counts them."""
     height, width, channels = meta["image_shape"]
     size = {"height": height, "width": width, "channels": channels, "classes": len(meta["classes"])}

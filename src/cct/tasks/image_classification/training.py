@@ -47,7 +47,7 @@ def memory(params: ModelParams, meta: Mapping[str, Any], batch_size: int, freeze
     return training_memory(architecture, **size, batch_size=batch_size, frozen_depths=frozen_depths)
 
 
-def build(params: ModelParams, meta: Mapping[str, Any]) -> keras.Model:
+def build(params: ModelParams, meta: Mapping[str, Any], folder: Path | None = None) -> keras.Model:
     """A model from raw uint8 images of the data's shape to one logit per class."""
     return build_model(
         resolve_architecture(params),
@@ -58,7 +58,7 @@ def build(params: ModelParams, meta: Mapping[str, Any]) -> keras.Model:
     )
 
 
-def input_facts(params: ModelParams, meta: Mapping[str, Any]) -> dict[str, Any]:
+def input_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
     """How raw images become the model's, for its metadata."""
     return {"shape": meta["image_shape"], "resize": meta["resize"], "background": meta["background"]}
 

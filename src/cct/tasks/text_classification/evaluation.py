@@ -13,12 +13,9 @@ if TYPE_CHECKING:
     import keras
 
 
-def macs(params: ModelParams, meta: Mapping[str, Any], model: "keras.Model") -> int:
-    """Multiply-adds of one text, as `cct models --texts` counts them.
-
-    The model has the width of its pretrained vectors: their file is none of `evaluate`'s.
-    """
-    architecture = resolve_text_architecture(params, word_dim=model.get_layer("embedding").word_dim)
+def macs(params: ModelParams, meta: Mapping[str, Any]) -> int:
+    """Multiply-adds of one text, as `cct models --texts` counts them."""
+    architecture = resolve_text_architecture(params, word_dim=meta.get("embeddings", {}).get("word_dim"))
     return text_cost(architecture, length=meta["max_length"], classes=len(meta["classes"])).macs
 
 

@@ -44,7 +44,6 @@ class TextFacts(Section):
     max_length: int = Field(ge=1, le=65_536)
     truncation: Literal["end", "start"]
     vocabulary: list[str]
-    words_without_vector: int | None = None
 
 
 class TextReader:
