@@ -3,9 +3,9 @@
     python benchmarks/table.py [--check]
 
 `record.py` and `record_gpu.py` write accuracies. Older ones were written by hand, and their notes say so. `speed.py`
-writes `speed.json`, `fine_tuning.py` writes `fine_tuning.json`, `serving.py` writes `serving.json`, and
-`record_gpu.py` writes `gpu.json`.
-`ablation.json` is a copy of the file that `make ablate` leaves in `reports/ablation/`.
+writes `speed.json`, `fine_tuning.py` writes `fine_tuning.json`, `serving.py` writes `serving.json`, `inference.py`
+writes `inference.json`, `text.py` writes `trec.json`, `text_steps.py` writes `text_steps.json`, and `record_gpu.py`
+writes `gpu.json`. `ablation.json` is a copy of the file that `make ablate` leaves in `reports/ablation/`.
 """
 
 import argparse
@@ -41,6 +41,8 @@ PAGES = {
     "docs/gpu.md": ("gpu",),
     "docs/fine-tuning.md": ("fine-tuning",),
     "docs/serve.md": ("serving",),
+    "docs/export.md": ("inference",),
+    "docs/text.md": ("texts", "text-steps"),
 }
 DRAWN = "CIFAR-10, JPEG copy"  # the data set in the figure of results
 COLUMNS = (
@@ -294,7 +296,49 @@ def serving(measured: Mapping[str, Any]) -> str:
         f"Then 16 clients sent {long['requests']:,} requests, {long['malformed']:,} of them malformed. Wrong answers: "
         f"{long['wrong']}. The largest difference from `predict` is {long['largest_difference']:.1g}. "
         f"Memory: {memory}.\n\n"
-        f"Machine: {measured['cpu']}, {measured['note']}. Versions: Python {measured['python']}, {versions}."
+        f"Machine: {measured['cpu']}. Versions: Python {measured['python']}, {versions}."
+    )
+
+
+def inference(measured: Mapping[str, Any]) -> str:
+    """The table of a model in Keras, ONNX Runtime and LiteRT, from `inference.json`."""
+    columns = ["model", "batch", *("Keras", "ONNX Runtime", "LiteRT")]
+    lines = []
+    for model, batches in measured["models"].items():
+        for batch, found in batches.items():
+            cells = [f"{found['keras']['images_per_second']:,.0f}"]
+            for name in ("onnx", "litert"):
+                middle, least, most = found[name]["times_keras"]
+                cells.append(f"{found[name]['images_per_second']:,.0f} ({middle:.1f}, {least:.1f} to {most:.1f})")
+            lines.append([model if model == "demo" else f"`{model}`", batch, *cells])
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    return (
+        f"{_table(columns, lines)}\n\nImages a second; in brackets the ratio to Keras, median and range of "
+        f"{measured['turns']} turns. Machine: {measured['cpu']}. Versions: Python {measured['python']}, {versions}."
+    )
+
+
+def texts(measured: Mapping[str, Any]) -> str:
+    """The table of models of texts on TREC's questions, from `trec.json`."""
+    lines = []
+    for case in measured["cases"].values():
+        vectors, seeds = case["embeddings"], len(case["runs"])
+        model = f"`{case['model']}`" + (f", `{case['change']}`" if case["change"] else "")
+        mean = f"{100 * case['mean']:.1f} ± {100 * case['std']:.1f} ({seeds} seeds)"
+        lines.append([model, "GloVe" if vectors else "learned", f"{case['runs'][0]['parameters']:,}", mean])
+    columns = ["model", "vectors of words", "parameters", "test accuracy, %"]
+    versions = ", ".join(f"{name} {version}" for name, version in measured["packages"].items())
+    return f"{_table(columns, lines)}\n\nMachine: {measured['machine']}. Versions: {versions}."
+
+
+def text_steps(measured: Mapping[str, Any]) -> str:
+    """The sentence on training steps with texts, from `text_steps.json`."""
+    ours, plain = (measured["texts_per_second"][name] for name in ("ours", "plain Keras"))
+    middle, least, most = measured["ratio"]
+    return (
+        f"`{measured['model']}` trains on {ours:,} texts of {measured['length']} words a second, a plain Keras model "
+        f"of the same widths on {plain:,}: {middle:.2f} times ({least:.2f} to {most:.2f} in turns). Batches of "
+        f"{measured['batch']}, {measured['vocabulary']:,} words, AdamW. Machine: {measured['cpu']}."
     )
 
 
@@ -313,6 +357,9 @@ def tables(folder: Path) -> dict[str, str]:
         "augmentation": augmentation(_content(folder / "speed.json")),
         "gpu": gpu(_content(folder / "gpu.json")),
         "serving": serving(_content(folder / "serving.json")),
+        "inference": inference(_content(folder / "inference.json")),
+        "texts": texts(_content(folder / "trec.json")),
+        "text-steps": text_steps(_content(folder / "text_steps.json")),
         "scale": scale(_content(folder / "scale.json")),
         "fine-tuning": fine_tuning(_content(folder / "fine_tuning.json")),
     }

@@ -1,13 +1,14 @@
 """Trains models of texts on one data set with several seeds, and writes accuracies and times as JSON.
 
     python benchmarks/text.py ../shared/text/trec --models text_cct_2_1 text_cct_4_2 \
-      --embeddings pretrained/glove.6B.100d.subset.txt.xz --out benchmarks/results/trec.json
+      --embeddings data/vectors/glove.6B.100d.subset.txt.xz --out benchmarks/results/trec.json
 
 Everything else is the preset `text`. Each model is trained with the vectors and without. The file has what is done so
 far, and the same command resumes there. The source code of HEAD must be that of the measurements.
 """
 
 import argparse
+import itertools
 import json
 import platform
 import statistics
@@ -25,7 +26,7 @@ from cct.data.sources import open_source
 from cct.data.store import read_split
 from cct.entry import entry_point
 from cct.experiments.presets import read_preset
-from cct.files import sha256_of_file, write_atomically
+from cct.files import write_atomically
 from cct.paths import PARAMS, RAW
 from cct.repository import git, repository_root
 from cct.runtime.backend import configure_backend, prepare_backend
@@ -67,7 +68,7 @@ def measure(sections: dict[str, Any], meta: dict[str, Any], folder: Path) -> dic
     task, train = TRAINING_TASKS[meta["task"]], sections["train"]
     task.check(sections["model"], sections["augment"], meta)
     keras.utils.set_random_seed(train.seed)
-    model = task.build(sections["model"], meta)
+    model = task.build(sections["model"], meta, folder)
     training, start = Examples(*read_split(folder, "train")), time.perf_counter()
     history = train_model(
         model,
@@ -102,7 +103,7 @@ def result(cases: dict[str, Any], args: argparse.Namespace, meta: dict[str, Any]
         "kind": "text",
         "command": "python benchmarks/text.py SOURCE " + " ".join(sys.argv[2:]),
         "commit": git(repository_root(), "rev-parse", "HEAD"),
-        "data": {name: meta[name] for name in ("name", "digest", "examples", "max_length", "vocabulary_size")},
+        "data": {name: meta[name] for name in ("name", "digest", "examples", "max_length")},
         "machine": args.machine,
         "packages": packages,
         "cases": cases,
@@ -114,8 +115,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("--models", nargs="+", required=True)
-    parser.add_argument("--embeddings", help="pretrained/NAME; without it models learn all vectors")
+    parser.add_argument("--embeddings", help="data/vectors/NAME; without it models learn all vectors")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--change", nargs="+", default=[], metavar="NAME=VALUE", help="also train with each of these")
     parser.add_argument("--machine", default=platform.processor() or platform.machine(), help="kind of machine")
     parser.add_argument("--out", type=Path, required=True)
     add_set_param(parser)
@@ -127,18 +129,22 @@ def main() -> None:
     import keras
 
     packages = {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name, "processed")
-        meta = prepare(args.source, sections, folder)
-        for vectors in [args.embeddings, None] if args.embeddings else [None]:
-            for model in args.models:
-                changes = {"model.name": model, "model.embeddings": vectors}
-                case = done.setdefault(f"{model}{' with vectors' if vectors else ''}", {"model": model, "runs": []})
-                case["embeddings_sha256"] = sha256_of_file(Path(vectors)) if vectors else None
+    for vectors in [args.embeddings, None] if args.embeddings else [None]:
+        with tempfile.TemporaryDirectory() as name:
+            folder, data = Path(name, "processed"), {"preprocess.embeddings": vectors}
+            if not vectors:
+                data["model.freeze_embeddings"] = None
+            meta = prepare(args.source, sections_of(args.set_param, **data), folder)
+            for model, change in itertools.product(args.models, ["", *args.change]):
+                key = ", ".join(filter(None, [model, "with vectors" if vectors else "", change]))
+                case = done.setdefault(key, {"model": model, "change": change, "runs": []})
+                case["embeddings"] = meta.get("embeddings")
+                case["vocabulary_size"] = meta["vocabulary_size"]
                 for seed in range(len(case["runs"]), args.seeds):
-                    one = sections_of(args.set_param, **changes, **{"train.seed": seed})
+                    settings = [*args.set_param, change] if change else args.set_param
+                    one = sections_of(settings, **data, **{"model.name": model, "train.seed": seed})
                     case["runs"].append(measure(one, meta, folder))
-                    print(model, vectors, case["runs"][-1], flush=True)
+                    print(key, case["runs"][-1], flush=True)
                     content = result(done, args, meta, packages)
                     write_atomically(args.out, (json.dumps(content, indent=2) + "\n").encode())
 

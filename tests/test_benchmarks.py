@@ -27,7 +27,18 @@ PRESETS = {"fast": {"model.name": "cct_4_3x2", "train.epochs": 60}, "slow": {"tr
 
 @pytest.mark.parametrize("path", sorted(table.RESULTS.glob("*.json")), ids=lambda path: path.name)
 def test_every_result_says_what_kind_it_is(path):
-    kinds = ("accuracy", "speed", "scale", "ablation", "gpu", "inference", "fine_tuning", "serving", "text")
+    kinds = (
+        "accuracy",
+        "speed",
+        "scale",
+        "ablation",
+        "gpu",
+        "inference",
+        "fine_tuning",
+        "serving",
+        "text",
+        "text_steps",
+    )
     assert json.loads(path.read_text())["kind"] in kinds
 
 

@@ -8,6 +8,7 @@ import pytest
 from clones import DEFAULTS, ROOT
 from runs import SEED_SHIFT
 
+from cct.commands.demo import DEMOS
 from cct.experiments.presets import preset_names, preset_title, read_preset
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.cost import model_cost
@@ -28,7 +29,8 @@ def test_the_page_of_recipes_lists_every_preset():
 def test_a_header_says_command_time_and_accuracy(name):
     header = [line for line in (ROOT / f"presets/{name}.yaml").read_text().splitlines() if line.startswith("#")]
     text = "\n".join(header)
-    command = "make demo" if name == "demo" else rf"dvc exp run \$\(cct preset {name}\)"
+    demos = {demo.preset: f"make {demo.target}$" for demo in DEMOS.values()}
+    command = demos.get(name, rf"dvc exp run \$\(cct preset {name}\)")
     assert re.search(rf"^#   {command}", text, re.MULTILINE)
     assert re.search(r"\d(\.\d+)? %", text) and re.search(r"second|minute|hour|GPU", text)
     assert len(preset_title(name)) < 110  # a line of `cct preset`
@@ -46,7 +48,10 @@ def test_nothing_of_an_earlier_recipe_is_left(name):
     if said["train.schedule"] != "step":
         idle |= {"train.step_epochs", "train.step_factor"}
     recipe = {path for path in flatten(read_yaml(DEFAULTS)) if path.startswith(("model", "augment", "train"))}
-    assert recipe | {"runtime.precision"} == {path for path in said if path != "data.source"} | idle
+    assert (
+        recipe | {"runtime.precision"}
+        == {path for path in said if not path.startswith(("data.", "preprocess."))} | idle
+    )
 
 
 def image_data(name):
@@ -71,13 +76,13 @@ def test_it_trains(name):
     config = sections["train"].model_copy(update={**short, "batch_size": 16, "seed": SEED_SHIFT})
     model_params = sections["model"].model_copy(update={"num_layers": 1})
     task = TRAINING_TASKS[task_of_model(model_params.name)]
-    meta, inputs = (text_data if name == "text" else image_data)(name)
+    meta, inputs = (text_data if "text" in name else image_data)(name)
     task.check(model_params, sections["augment"], meta)
     examples = Examples(inputs, np.arange(40) % 4)
     keras.utils.set_random_seed(SEED_SHIFT)
     keras.config.set_dtype_policy(sections["runtime"].precision)
     try:
-        network = task.build(model_params, meta)
+        network = task.build(model_params, meta, ROOT)
         before = [np.array(weight) for weight in network.get_weights()]
         history = train_model(
             network,

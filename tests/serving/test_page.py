@@ -3,6 +3,7 @@
 import io
 import re
 
+import keras
 import numpy as np
 import pytest
 from brightness import bright_probability, brightness_model
@@ -11,6 +12,12 @@ from patience import HUNG_S
 from PIL import Image
 from served import served
 from small_models import attention_model
+from text_models import FACTS as TEXT_FACTS
+from text_models import META, model_params
+
+import cct
+from cct.models.saving import save_model
+from cct.tasks.text_classification.training import build
 
 pytestmark = pytest.mark.services
 SIZES = {"phone": (360, 740), "desktop": (1200, 900)}
@@ -180,6 +187,36 @@ def test_names_from_a_file_or_a_model_are_text(chromium, tmp_path):
         assert opened.page.locator("#bars img").count() == 0
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0]
         opened.page.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_text_has_its_classes_and_its_marked_words(chromium, tmp_path, size):
+    keras.utils.set_random_seed(4)
+    save_model(build(model_params(), META, tmp_path), tmp_path / "model.keras", facts=TEXT_FACTS)
+    text = "the film was <b>good</b>"
+    with served(tmp_path / "model.keras", tmp_path) as server:
+        opened = Opened(chromium, server.port, size)
+        page = opened.page
+        page.wait_for_function("() => document.activeElement.id === 'text'")
+        page.keyboard.type(text)
+        page.keyboard.press("Control+Enter")
+        page.locator("#heat-controls").wait_for()
+        found = cct.load(tmp_path / "model.keras").explain(text)
+        ((label, p),) = found.predictions.top(1)[0]
+        assert page.inner_text("#label") == label and page.inner_text("#probability") == f"{100 * p:.1f} %"
+        assert page.inner_text("#words").split() == text.split() and not page.locator("#words b").count()
+        assert not page.locator("#seen").is_visible() and not page.locator("#show").is_visible()
+        page.select_option("#layer", label="pooling")
+        shares = page.eval_on_selector_all(
+            "#words span", "words => words.map(word => parseFloat(word.style.getPropertyValue('--share')))"
+        )
+        pooling = found.attention.pooling_bn[0, :4]
+        assert shares == pytest.approx((pooling / pooling.max()).tolist(), abs=1e-4)
+        page.fill("#text", "")
+        page.keyboard.press("Control+Enter")
+        opened.shows("text 0: is empty")
+        assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0] and not opened.errors
+        page.close()
 
 
 def test_a_server_that_has_ended_is_said(chromium, tmp_path):

@@ -1,5 +1,7 @@
 """`cct serve` of a model of texts: the same answers as `cct.load`, and one sentence for what is no text."""
 
+from pathlib import Path
+
 import keras
 import pytest
 from exchange import post_files, post_json, request, send
@@ -8,6 +10,8 @@ from small_models import exported
 from text_models import FACTS, META, model_params
 
 import cct
+from cct.models.names import CUSTOM, MODELS
+from cct.models.names import TEXTS as TASK
 from cct.models.saving import save_model
 from cct.serving.texts import READERS
 from cct.tasks.text_classification.training import build
@@ -19,7 +23,7 @@ TEXTS = ["The film was very good", "a bad, bad film", "something else"]
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
     keras.utils.set_random_seed(2)
-    save_model(build(model_params(), META), folder / "model.keras", facts=FACTS)
+    save_model(build(model_params(), META, Path()), folder / "model.keras", facts=FACTS)
     return folder
 
 
@@ -92,3 +96,18 @@ def test_other_bodies_are_refused(server):
     answer = post_json(server.port, {"texts": ["a", "b"]}, "/explain")
     assert (answer.status, answer.json["error"]) == (400, "the request has 2 texts, and /explain takes one")
     assert server.metric('cct_inputs_total{result="refused"}') > 0
+
+
+@pytest.mark.exports
+@pytest.mark.parametrize("name", [name for name in MODELS[TASK] if name not in CUSTOM])
+def test_every_named_model_is_served(name, tmp_path):
+    fields = {"name": name, "num_layers": None, "embed_dim": None}
+    keras.utils.set_random_seed(3)
+    save_model(build(model_params(**fields), META, tmp_path), tmp_path / "model.keras", facts=FACTS)
+    expected = cct.load(tmp_path / "model.keras").predict(TEXTS)
+    exported(tmp_path / "model.keras")
+    with served(tmp_path / "model.keras", tmp_path) as server:
+        assert "ONNX Runtime" in server.log.read_text()
+        rows = post_json(server.port, {"texts": TEXTS}).json["predictions"]
+    assert [row["label"] for row in rows] == expected.labels
+    assert [row["probability"] for row in rows] == pytest.approx(expected.confidences.tolist(), abs=2e-6)
