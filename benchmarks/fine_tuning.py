@@ -3,10 +3,9 @@
     python benchmarks/fine_tuning.py pretrained/NAME.keras [--seeds 3] [--out benchmarks/results/fine_tuning.json]
 
 Each seed chooses the training images, their order and the random weights. All variants make equally many updates. The
-143 images of the validation split choose
-the best epoch, and the 359 of the test split measure it, for all variants alike. The learning rate of a variant is the
-one with the best validation accuracy in a training of its own, with other images. The report is written after each
-training, so that an interrupted run leaves what it measured.
+143 images of the validation split choose the best epoch, and the 359 of the test split measure it, for all variants
+alike. The learning rate of a variant is the one with the best validation accuracy in a training of its own, with other
+images. The report is written after each training, and the same command goes on there.
 """
 
 import argparse
@@ -168,15 +167,21 @@ def main() -> None:
     configure_backend(CPU_DEFAULTS, seed=0)
     logging.getLogger(LOGGER).setLevel(logging.WARNING)
     problem = Problem(arguments.model)
+    before = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.is_file() else {}
+    if before.get("model", {}).get("sha256") != sha256_of_file(arguments.model):
+        before = {}
     report = {"kind": "fine_tuning"} | here() | {
         "model": {"name": problem.model.name, "sha256": sha256_of_file(arguments.model)},
         "pretrained_on": read_metadata(arguments.model).get("data"),
         "images": {name: len(split.labels) for name, split in problem.splits.items()},
         "image_size": SIDE, "epochs": EPOCHS, "updates_per_epoch": UPDATES, "batch_size": BATCH,
-        "rates": choose_rates(problem), "runs": [],
+        "rates": before.get("rates") or choose_rates(problem), "runs": before.get("runs", []),
     }  # fmt: skip
     best = {row["variant"]: row for row in sorted(report["rates"], key=lambda row: row["val_accuracy"])}
+    finished = {(run["images"], run["seed"], run["variant"]) for run in report["runs"]}
     for images, seed, name in itertools.product(SIZES, range(arguments.seeds), VARIANTS):
+        if (images, seed, name) in finished:
+            continue
         rate = best[name]["learning_rate"]
         done = problem.train(VARIANTS[name], images=images, seed=seed, rate=rate)
         row = {"variant": name, "images": images, "seed": seed, "learning_rate": rate}
