@@ -22,7 +22,7 @@ LANGUAGES = {
     "nl": "Dutch", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "sv": "Swedish", "tr": "Turkish",
     "vi": "Vietnamese",
 }  # fmt: skip
-NOISE = re.compile(r"%\([^)]*\)[a-z]|%[a-z]|\{[^}]*\}|<[^>]*>|&[a-z]+;|[\u200e\u200f]")
+NOISE = re.compile(r"[%{}<>]|&[a-z]+;|[\u200e\u200f]")
 LEAST_WORDS, MOST = 3, 320  # of a text; texts of a language
 
 
@@ -36,7 +36,8 @@ def messages(django: Path, language: str) -> list[str]:
                 catalog = gettext.GNUTranslations(file)._catalog
             for key, text in catalog.items():
                 source = key[0] if isinstance(key, tuple) else key
-                found[source] = source if language == "en" else text
+                if source:  # the empty one has the file's own facts
+                    found[source] = source if language == "en" else text
     texts = [text.rpartition("\x04")[2] for _, text in sorted(found.items())]  # gettext puts the context before it
     return [" ".join(text.split()) for text in texts if not NOISE.search(text)]
 
