@@ -244,16 +244,18 @@ class Store:
             return
         sha256 = sha256_of_file(path)
         same = f"tags.`cct.model_sha256` = '{sha256}'"
-        stored = [model for model in self.client.search_logged_models([self.experiment], same) if _is_whole(model)]
-        if stored:
-            self.client.log_outputs(run_id, [LoggedModelOutput(stored[0].model_id, step=0)])
-            return
-        info = Model.log(
-            artifact_path=None, name="model", flavor=mlflow_model, run_id=run_id,
-            model_file=path, meta=dict(meta), backend=backend,
-            validate_serving_input=False,
-        )  # fmt: skip
-        self.client.set_logged_model_tags(info.model_id, {"cct.model_sha256": sha256})
+        # Two trainings that end at once in equal models would both find none.
+        with FileLock(repository_root() / ".cct" / "model.lock"):
+            stored = [model for model in self.client.search_logged_models([self.experiment], same) if _is_whole(model)]
+            if stored:
+                self.client.log_outputs(run_id, [LoggedModelOutput(stored[0].model_id, step=0)])
+                return
+            info = Model.log(
+                artifact_path=None, name="model", flavor=mlflow_model, run_id=run_id,
+                model_file=path, meta=dict(meta), backend=backend,
+                validate_serving_input=False,
+            )  # fmt: skip
+            self.client.set_logged_model_tags(info.model_id, {"cct.model_sha256": sha256})
 
     def usable_model(self, run: Any) -> str | None:
         """The identifier of a run's model, or None. A model counts if its upload ended and its files are there."""
