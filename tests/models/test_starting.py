@@ -9,7 +9,8 @@ import pytest
 from networks import built
 
 from cct.errors import CCTError
-from cct.models.architectures import ModelParams
+from cct.models.architectures import ModelParams, resolve_text_architecture
+from cct.models.build_text import build_text_model
 from cct.models.saving import save_model
 from cct.models.starting import require_starting_model, stored_model
 
@@ -97,3 +98,19 @@ def test_a_model_of_no_width_is_a_sentence(tmp_path):
 def test_the_check_needs_no_keras():
     code = "import sys, cct.models.starting, cct.stages.__main__; print({'keras', 'mlflow'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize("width", [25, 50, 300])
+@pytest.mark.parametrize("name", ["text_cct_2_2", "text_cvt_2_4", "text_transformer_2"])
+def test_a_model_of_texts_is_named_whatever_the_width_of_its_words(name, width, tmp_path):
+    """Heads of other named models do not divide 25 and 50."""
+    heads = {"num_heads": 5} if "transformer" in name else {}
+    params = ModelParams(name=name, word_dim=width, **heads)
+    model = build_text_model(resolve_text_architecture(params), length=8, vocabulary_size=9, classes=3)
+    save_model(model, path := tmp_path / "a.keras", facts={"task": "text_classification"})
+    stored = stored_model(path)
+    assert (stored.name(), stored.input_shape, stored.classes) == (None if heads else name, (8,), 3)
+    require_starting_model(path, params, "text_classification")
+    require_starting_model(path, params.model_copy(update={"word_dim": None}), "text_classification")
+    with pytest.raises(CCTError, match=f"has word_dim {width} and not {width + 5}"):
+        require_starting_model(path, params.model_copy(update={"word_dim": width + 5}), "text_classification")

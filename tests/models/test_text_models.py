@@ -182,7 +182,11 @@ def test_given_vectors_are_trained_unless_they_are_frozen(frozen, tmp_path):
         ("text_cct_2_2", {"patch_size": 2}, "has no use: the tokenizer of text_cct_2_2 is conv, for texts"),
         ("text_cvt_2_2", {"conv_bias": True}, "has no use: the tokenizer of text_cvt_2_2 is patch, for texts"),
         ("text_transformer_2", {"embed_dim": 64}, "embed_dim 64 must be word_dim 300, because without a tokenizer"),
-        ("text_transformer_2", {"num_heads": 7}, "num_heads 7 does not divide word_dim 300: choose a num_heads that"),
+        (
+            "text_transformer_2",
+            {"num_heads": 7, "word_dim": 50},
+            "num_heads 7 does not divide word_dim 50: choose a nu",
+        ),
         ("cct_2_3x2", {"freeze_embeddings": True}, "has no use: cct_2_3x2 takes images"),
         ("text_custom", {}, "num_layers must be given, because the name is text_custom"),
         ("cct_2_3x2", {"word_dim": 50}, "has no use: cct_2_3x2 takes images"),
@@ -221,6 +225,10 @@ def test_pretrained_vectors_have_the_width_unless_a_parameter_says_it():
     assert resolve_text_architecture(ModelParams(name="text_transformer_2"), word_dim=100).embed_dim == 100
     with pytest.raises(CCTError, match="model: num_heads 4 does not divide word_dim 50"):
         resolve_text_architecture(ModelParams(name="text_transformer_6"), word_dim=50)
+    eight = ModelParams(name="text_transformer_4", num_heads=8)  # fits vectors of 200 dimensions, and not of 300
+    assert resolve_text_architecture(eight, word_dim=200).head_dim == 25
+    with pytest.raises(CCTError, match="model: num_heads 8 does not divide word_dim 300"):
+        resolve_text_architecture(eight)
 
 
 def test_a_model_of_the_other_task_is_one_sentence():

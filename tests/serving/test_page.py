@@ -214,7 +214,7 @@ def test_a_text_has_its_classes_and_its_marked_words(chromium, tmp_path, size):
         assert shares == pytest.approx((pooling / pooling.max()).tolist(), abs=1e-4)
         page.fill("#text", "")
         page.keyboard.press("Control+Enter")
-        opened.shows("text 0: is empty")
+        opened.shows("text 0: empty")
         assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0] and not opened.errors
         page.close()
 

@@ -54,6 +54,19 @@ def test_the_words_that_the_model_looked_at(server, folder):
         assert one["shares"] == pytest.approx(shares[0, :5].tolist(), abs=2e-6)
 
 
+@pytest.mark.parametrize("path", ["/predict", "/explain"])
+def test_half_a_letter_is_answered(server, path):
+    """JSON can name it, and UTF-8 cannot write it."""
+    answer = post_json(server.port, b'{"texts": ["good \\ud800 film"]}', path=path)
+    assert answer.status == 200
+    assert path == "/predict" or answer.json["words"] == ["good ", "? ", "film "]
+
+
+def test_the_words_of_the_vocabulary_stay_on_the_server(server):
+    facts = send(server.port, request("GET", "/model")).json["input"]
+    assert facts["vocabulary_size"] == len(META["vocabulary"]) and "vocabulary" not in facts
+
+
 def test_the_server_describes_its_texts(server):
     facts = send(server.port, request("GET", "/model")).json
     assert facts["task"] == "text_classification" and facts["input"]["max_length"] == META["max_length"]
@@ -66,12 +79,12 @@ def test_the_server_describes_its_texts(server):
 
 def test_a_bad_text_among_good_ones_has_its_error(server):
     rows = post_json(server.port, {"texts": ["good", "", 7, "x" * 100_001]}).json["predictions"]
-    assert [row.get("error") for row in rows] == [None, "is empty", "not a text", "100,001 letters, more than 100,000"]
+    assert [row.get("error") for row in rows] == [None, "empty", "not a text", "100,001 letters, more than 100,000"]
 
 
 BAD = [
-    ({"texts": [""]}, 422, "text 0: is empty"),
-    ({"texts": ["", " "]}, 422, "none of the 2 texts can be used; the first: text 0: is empty"),
+    ({"texts": [""]}, 422, "text 0: empty"),
+    ({"texts": ["", " "]}, 422, "none of the 2 texts can be used; the first: text 0: empty"),
     ({"texts": [{"a": 1}]}, 422, "text 0: not a text"),
     ({"texts": []}, 400, "the request has no text"),
     ({"texts": ["a"] * 5}, 413, "the request has more than 4 inputs"),

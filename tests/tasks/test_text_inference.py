@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pandas
@@ -14,9 +15,12 @@ from text_models import META, counting_model
 
 import cct
 from cct.cli import main
+from cct.data.texts.items import Text, make_texts
+from cct.data.texts.tokens import TOKENS, split_words
 from cct.errors import CCTError
 from cct.inference.mlflow_model import InputRefused, TableClassifier
 from cct.tasks.inference import INFERENCE_TASKS
+from cct.tasks.text_classification.inference import TextReader
 
 GOOD = 1 / (1 + math.exp(-1 / 2))  # a text with one "good": the logits are (0, 1), and the temperature is 2
 
@@ -104,7 +108,7 @@ def test_a_folder_and_a_file_in_another_encoding_are_refused(predict, folder):
     code, _, err = predict(str(folder))
     assert code == 1 and "is a folder: name its files, as in " in err
     code, _, err = predict("latin.txt")
-    assert code == 1 and "latin.txt, line 2: the byte 0xf6 is not utf-8" in err
+    assert code == 3 and "latin.txt: line 2: the byte 0xf6 is not utf-8: save it as UTF-8" in err
 
 
 def test_a_served_model_takes_texts(folder, tmp_path):
@@ -116,3 +120,52 @@ def test_a_served_model_takes_texts(folder, tmp_path):
         served.predict(["good", ""])
     described = INFERENCE_TASKS["text_classification"].describe_input(META)
     assert served.predict({described.name: described.example}).shape == (1, 3)
+
+
+FORMS = {
+    "as it is": "Où était-il, à Noël ?",
+    "letters in parts, as macOS writes them": unicodedata.normalize("NFD", "Où était-il, à Noël ?"),
+    "outer spaces and lines": "  Où était-il, à Noël ?\r\n\n",
+    "a byte order mark": "\ufeffOù était-il, à Noël ?",
+}
+
+
+@pytest.mark.parametrize("tokens", ["words", "bytes"])
+@pytest.mark.parametrize("form", FORMS)
+def test_one_text_has_the_same_numbers_in_training_and_in_use(form, tokens, tmp_path):
+    """Through `preprocess`, a string, a path and bytes; and the figure shows the words of these numbers."""
+    text, vocabulary = FORMS[form], split_words(FORMS["as it is"]) if tokens == "words" else []
+    facts = {"tokens": tokens, "max_length": 40, "truncation": "end", "vocabulary": vocabulary}
+    reader = TextReader(facts, tmp_path)
+    expected = reader.arrays([FORMS["as it is"]])
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    for given in (text, tmp_path / "a.txt", text.encode()):
+        np.testing.assert_array_equal(reader.arrays([given]), expected)
+    (item, _), _, _ = make_texts([Text(text, "a", ""), Text("other", "b", "")], "here")
+    trained = reader.numbering.number([TOKENS[tokens].split(item.text)]).words_nl
+    np.testing.assert_array_equal(trained, expected)
+    shown = "".join(word for word, _ in reader.numbering.weighted(text, np.ones(40)))
+    assert shown.strip().casefold() == ("où était-il , à noël ?" if tokens == "words" else "où était-il, à noël ?")
+
+
+def test_bad_files_among_good_ones_are_rows(predict, folder):
+    (folder / "latin.txt").write_bytes("gut\nschön".encode("latin-1"))
+    (folder / "blank.txt").write_text("\n")
+    code, out, err = predict("good.txt", "latin.txt", "blank.txt", "very bad", "--jsonl")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 3 and [row.get("label") for row in rows] == ["positive", None, None, "negative"]
+    assert rows[1]["error"] == "line 2: the byte 0xf6 is not utf-8: save it as UTF-8" and rows[2]["error"] == "no text"
+    assert "2 of 4 texts could not be used" in err
+
+
+def test_a_name_of_a_file_that_is_not_there_is_no_text(predict):
+    code, out, err = predict("absent.txt")
+    assert code == 1 and not out and "absent.txt: there is no such file. Put a space into it if it is a text" in err
+    assert predict("see good.txt")[0] == 0
+
+
+def test_only_line_feeds_end_the_lines_of_standard_input(folder):
+    words = [sys.executable, "-m", "cct.cli", "predict", "--model", "model.keras", "-", "--jsonl"]
+    given = "good\x0cgood\r\nbad\u2028bad\n".encode()
+    done = subprocess.run(words, cwd=folder, input=given, capture_output=True, check=False)
+    assert [json.loads(line)["label"] for line in done.stdout.splitlines()] == ["positive", "negative"]

@@ -191,7 +191,7 @@ def test_pretrained_vectors_are_those_of_the_data(vectors, frozen):
     np.testing.assert_array_equal(table(network(meta=meta, folder=folder, **fields)), before)
     other = network(seed=1, meta=meta, folder=folder, **fields)
     assert (table(other)[FIRST_WORD + 3 :] != before[FIRST_WORD + 3 :]).all()
-    assert describe(model_params(**fields))["frozen"] == frozen
+    assert describe(model_params(**fields), meta)["frozen"] == frozen
     assert {*input_facts(meta)} == {"tokens", "max_length", "truncation", "vocabulary"}
     train(net, epochs=1, warmup_epochs=0)
     assert (table(net) == before).all() == frozen
@@ -210,6 +210,9 @@ def test_vectors_that_do_not_fit_are_refused_before_any_work(vectors):
 def test_a_training_that_does_not_fit_memory_is_known_before():
     small, large = (memory(model_params(), META, size) for size in (1, 1000))
     assert 10_000 < small < large
+    many = META | {"vocabulary_size": 1_000_000}
+    trained, frozen = (memory(model_params(freeze_embeddings=freeze), many, 1) for freeze in (None, True))
+    assert trained - frozen == 3 * 4 * 12 * 1_000_000  # gradients and two moments of vectors of 12 numbers
 
 
 def trained_file(path, **changes):

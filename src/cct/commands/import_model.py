@@ -55,6 +55,8 @@ def main(arguments: argparse.Namespace) -> None:
     shape, model = "x".join(map(str, stored.input_shape)), stored.name()
     width = stored.fields.get("word_dim", WORD_DIM)
     settings = [f"model.name={model}"] * bool(model) + [f"model.word_dim={width}"] * (width != WORD_DIM)
+    if isinstance(given := facts.get("input"), dict):  # how the texts of the new training have to become numbers
+        settings += [f"preprocess.{name}={given[name]}" for name in ("tokens", "max_length") if name in given]
     print(f"{target}: {model or 'a model'} for inputs of {shape}, {stored.classes} classes, sha256 {sha256}")
     print(f"train: dvc exp run {' '.join(f'-S {one}' for one in [*settings, f'train.init_from={target}'])}")
 

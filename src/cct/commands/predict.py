@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--coverage", type=coverage, metavar="P",
-        help="also show a set of classes that has the true one for this share of images: 0.95",
+        help="also show a set of classes that has the true one for this share of inputs: 0.95",
     )  # fmt: skip
     shape = parser.add_mutually_exclusive_group()
     for name, text in (
@@ -65,7 +65,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def predict_named(classifier: Any, named: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row per input, in order and in bounded memory: its name, and what is predicted or an error."""
+    """One row per input, in order, some at a time: its name, and what is predicted or an error."""
     from tqdm import tqdm
 
     from cct.inference.rows import prediction_rows

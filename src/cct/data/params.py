@@ -94,7 +94,7 @@ class PreprocessParams(Section):
         20_000,
         ge=0,
         le=MOST_WORDS - FIRST_WORD,
-        description="texts: words of embeddings that get a number although no training text has them, the first ones",
+        description="texts: words of embeddings, the first ones, that get a number besides those of the training texts",
     )
 
     @field_validator("encoding")
@@ -108,8 +108,15 @@ class PreprocessParams(Section):
     @classmethod
     def _of_words(cls, embeddings: str | None, info: ValidationInfo) -> str | None:
         if embeddings and info.data.get("tokens") == "bytes":
-            raise ValueError("has vectors of words, and tokens are bytes: set one of them to null")
+            raise ValueError("has vectors of words, and tokens are bytes: set embeddings to null, or tokens to words")
         return embeddings
+
+    @field_validator("extra_words")
+    @classmethod
+    def _not_too_many(cls, extra_words: int, info: ValidationInfo) -> int:
+        if info.data.get("max_vocabulary", 0) + extra_words > MOST_WORDS - FIRST_WORD:
+            raise ValueError(f"with max_vocabulary there are more than {MOST_WORDS - FIRST_WORD:,} words: lower one")
+        return extra_words
 
     @field_validator("image_size", mode="wrap")
     @classmethod

@@ -26,11 +26,25 @@ def _read_text(separator: str) -> Callable[[Path | IO[str]], "DataFrame"]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)
             # Text stays text: the label "01" is no number, and "NA" is not absent.
-            return pandas.read_csv(
+            table = pandas.read_csv(
                 source, sep=separator, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
             )
+        if separator == "\t":
+            _require_whole_rows(table)
+        return table
 
     return read
+
+
+def _require_whole_rows(table: "DataFrame") -> None:
+    """Refuse a table of tabs with a cell that has tabs or lines in it.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for number, cells in enumerate(table.itertuples(index=False), start=1):
+        if any("\t" in cell or "\n" in cell for cell in cells):
+            raise ValueError(f"row {number:,} goes over several lines or cells: a quotation mark in it has no end")
 
 
 def _read_json_lines(source: Path | IO[str]) -> "DataFrame":

@@ -159,7 +159,7 @@ class Classifier:
 def _as_sequence(inputs: Any, *, dimensions: int) -> Sequence[Any]:
     """The inputs as a sequence; one alone becomes a sequence of one. An array of many has one more dimension."""
     if isinstance(inputs, np.ndarray):
-        if inputs.dtype.kind in "OUT":  # of texts
+        if inputs.dtype.kind in "OUTS":  # of texts
             return inputs.ravel().tolist()
         return inputs if inputs.ndim == dimensions + 1 else [inputs]
     if isinstance(inputs, str | bytes | bytearray | os.PathLike) or hasattr(inputs, "getexif"):

@@ -150,9 +150,12 @@ class ModelParams(Section):
     @field_validator("head_dim")
     @classmethod
     def _heads_divide(cls, head_dim: int | None, info: ValidationInfo) -> int | None:
-        known = {"name", "num_heads", "embed_dim"} <= info.data.keys()
-        if known and (problem := _undivided(_fields(info.data | {"head_dim": head_dim}))):
-            raise ValueError(problem)
+        if {"name", "num_heads", "embed_dim", "word_dim"} <= info.data.keys():
+            fields = _fields(info.data | {"head_dim": head_dim})
+            # Tokens that are words may be as wide as the vectors of a file: then `_resolved` checks.
+            later = fields.get("tokenizer") == "none" and info.data["word_dim"] is None
+            if not later and (problem := _undivided(fields)):
+                raise ValueError(problem)
         return head_dim
 
     @field_validator("mlp_ratio")

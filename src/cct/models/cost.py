@@ -142,7 +142,14 @@ class Parameters(NamedTuple):
 
 
 def encoder_memory(
-    a: Encoder, count: Parameters, *, first: int, tokens: int, batch_size: int, frozen_depths: int
+    a: Encoder,
+    count: Parameters,
+    *,
+    first: int,
+    tokens: int,
+    batch_size: int,
+    frozen_depths: int,
+    untrained: int = 0,
 ) -> int:
     """The bound of `training_memory`, for inputs of any kind.
 
@@ -153,11 +160,12 @@ def encoder_memory(
         tokens: tokens of one example.
         batch_size: examples.
         frozen_depths: as for `training_memory`.
+        untrained: parameters before the encoder that are never trained.
     """
     hidden = int(a.embed_dim * a.mlp_ratio)
     layer = a.num_heads * tokens**2 + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + hidden)
     trained_layers = a.num_layers - max(0, frozen_depths - 1)
-    trained = count.rest + trained_layers * count.layer + (0 if frozen_depths else count.stem)
+    trained = count.rest + trained_layers * count.layer + (0 if frozen_depths else count.stem - untrained)
     passed = max(first, layer)  # the forward pass has each for a while
     kept = max(passed, trained_layers * layer) if frozen_depths else first + a.num_layers * layer
     return 4 * (2 * count.total(a.num_layers) + 3 * trained + batch_size * kept)

@@ -1,12 +1,13 @@
 """Checks the model that a training starts from, `train.init_from`, before any work. It needs no Keras."""
 
+import contextlib
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cct.errors import CCTError
-from cct.models.architectures import ModelParams, resolve_architecture, resolve_text_architecture
+from cct.models.architectures import ModelError, ModelParams, resolve_architecture, resolve_text_architecture
 from cct.models.fields import Architecture, Encoder, TextArchitecture
 from cct.models.metadata import read_json, read_metadata
 from cct.models.names import CUSTOM, MODEL_NAMES, TEXTS, WORD_DIM, task_of_model
@@ -32,8 +33,11 @@ class StoredModel(NamedTuple):
     def name(self) -> str | None:
         """The name of the model in `cct models`, whatever the width of a word's vector; None if it has none."""
         width = self.fields.get("word_dim", WORD_DIM)
-        named = (name for name in MODEL_NAMES if name not in CUSTOM)
-        return next((name for name in named if _fields(_architecture(name, width)) == self.fields), None)
+        for name in MODEL_NAMES:
+            with contextlib.suppress(ModelError):  # heads of another name may not divide this width
+                if name not in CUSTOM and _fields(_architecture(name, width)) == self.fields:
+                    return name
+        return None
 
 
 def _architecture(name: str, word_dim: int) -> Encoder:
@@ -59,7 +63,8 @@ def require_starting_model(path: Path, params: ModelParams, task: str) -> None:
         raise CCTError(
             f"{path} is a model for {trained_for}, and the data are for {task}: choose another train.init_from"
         )
-    stored, wanted = stored_model(path), _wanted(params, task)
+    stored = stored_model(path)
+    wanted = _fields(_resolved(params, task, stored))
     differ = [field for field, value in wanted.items() if stored.fields.get(field, value) != value]
     if stored.fields and differ:
         name = stored.name()
@@ -68,15 +73,14 @@ def require_starting_model(path: Path, params: ModelParams, task: str) -> None:
         raise CCTError(f"{path} does not fit the section model, {params.name}: it has {told}; {remedy}")
 
 
-def _wanted(params: ModelParams, task: str) -> dict[str, Any]:
-    if task != TEXTS:
-        return _fields(resolve_architecture(params))
-    fields = _fields(resolve_text_architecture(params))
-    if params.word_dim is None:  # the width may be that of preprocess.embeddings, which are not read here
-        del fields["word_dim"]
-        if fields["tokenizer"] == "none":
-            del fields["embed_dim"]
-    return fields
+def _resolved(params: ModelParams, task: str, stored: StoredModel) -> Architecture | TextArchitecture:
+    """The architecture of `params`. Words without a width are as wide as those of the stored model.
+
+    Whether that is the width of the data's vectors is compared when both are read.
+    """
+    if task == TEXTS:
+        return resolve_text_architecture(params, word_dim=stored.fields.get("word_dim"))
+    return resolve_architecture(params)
 
 
 def require_starting_file(path: Path) -> None:

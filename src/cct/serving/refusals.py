@@ -28,13 +28,17 @@ def busy(sentence: str) -> Refusal:
 
 def error_body(sentence: str) -> bytes:
     """The body of every refusal."""
-    return json.dumps({"error": sentence}, ensure_ascii=False).encode()
+    return _as_bytes({"error": sentence})
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A response with a JSON value."""
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(body, status, headers, media_type="application/json")
+    return Response(_as_bytes(content), status, headers, media_type="application/json")
+
+
+def _as_bytes(content: Any) -> bytes:
+    """A JSON value in UTF-8. Half a letter in it, which JSON can name but UTF-8 cannot write, becomes "?"."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def refusal_response(refusal: Refusal) -> Response:

@@ -164,10 +164,16 @@ class Service:
             "explains": self.explainer.available,
             "task": facts.task,
             "classes": facts.classes,
-            "input": facts.input,
+            "input": _without_vocabulary(facts.input),
             "temperature": facts.temperature,
             "data": facts.data,
             "trained_on": facts.trained_on,
             "limits": self.limits._asdict(),
             "unsure": self.unsure,
         }
+
+
+def _without_vocabulary(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts with the size of the vocabulary, whose words are those of the training texts and may be private."""
+    known = {name: value for name, value in facts.items() if name != "vocabulary"}
+    return known | ({"vocabulary_size": len(facts["vocabulary"])} if "vocabulary" in facts else {})

@@ -71,4 +71,4 @@ class TextDecoder:
         try:
             return self._reader.arrays([content])[0]
         except TextError as error:
-            return TextError(str(error).removeprefix("text 0 "))
+            return TextError(str(error).removeprefix("text 0 is "))

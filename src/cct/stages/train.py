@@ -45,7 +45,7 @@ def main(tracker: "Tracker") -> None:
     log.info(describe_platform(fingerprint))
     _require_memory(task.memory(model_params, meta, train.batch_size, train.freeze), fingerprint)
     decisive = {
-        "model": task.describe(model_params),
+        "model": task.describe(model_params, meta),
         "augment": augment.model_dump(),
         "train": train.model_dump(),
         "runtime": runtime.model_dump(),
@@ -102,7 +102,8 @@ def _require_memory(needed: int, fingerprint: dict[str, Any]) -> None:
         raise CCTError(
             f"this training needs {needed / 2**30:,.1f} GiB of memory at the least, and this machine has "
             f"{memory_bytes() / 2**30:,.1f} GiB: choose a smaller train.batch_size, a smaller model, or one with fewer "
-            "tokens (more model.num_conv_layers, or a larger model.patch_size)"
+            "tokens (images: more model.num_conv_layers, or a larger model.patch_size; texts: a smaller "
+            "preprocess.max_length)"
         )
 
 

@@ -28,7 +28,7 @@ class Named(NamedTuple):
     Attributes:
         count: how many there are.
         unit: what they are, in the plural.
-        chunks: from the reader of a model to the inputs, in their order and in bounded memory.
+        chunks: from the reader of a model to the inputs, in their order, some at a time.
     """
 
     count: int

@@ -30,7 +30,7 @@ class TrainingTask(NamedTuple):
     """
 
     check: Callable[[ModelParams, AugmentParams, Meta], None]
-    describe: Callable[[ModelParams], dict[str, Any]]
+    describe: Callable[[ModelParams, Meta], dict[str, Any]]
     memory: Callable[[ModelParams, Meta, int, str], int]
     build: Callable[[ModelParams, Meta, Path], keras.Model]
     initialize: Callable[[Path, keras.Model, ModelParams, Meta], str]

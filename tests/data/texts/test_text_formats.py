@@ -284,3 +284,16 @@ def test_a_class_that_the_descriptor_lacks_is_refused(tmp_path):
 def test_descriptors_are_valid(name):
     source = open_source(ROOT / f"data/sources/{name}.yaml")
     assert source_task(source, preprocess_params()) == TEXTS and source.name == name
+
+
+def test_a_quotation_mark_without_an_end_swallows_no_lines_of_a_tsv(tmp_path):
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"Go home, he said\tpos\nfine\tneg\nHe left" quickly\tneg\n')
+    with pytest.raises(DataError, match=r"a\.tsv: not a \.tsv table: row 1 goes over several lines or cells"):
+        local(tmp_path / "a.tsv")
+
+
+def test_blank_lines_and_long_fields_of_ag_news_are_read(tmp_path):
+    (tmp_path / "train.csv").write_text('"2","A, title"\n\n"1","' + "long " * 40_000 + '"\n\n')
+    (tmp_path / "test.csv").write_text('"1","b"\n"2","c"\n')
+    found = described("ag-news-csv", ["x", "y"], train=tmp_path / "train.csv", test=tmp_path / "test.csv")
+    assert [item.label for item in found.items] == ["y", "x", "x", "y"] and len(found.items[1].text) == 199_999

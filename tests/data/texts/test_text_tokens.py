@@ -175,3 +175,12 @@ def test_words_of_a_file_of_vectors_get_numbers_behind_those_of_the_texts(tmp_pa
         DataError, match=r"g\.txt has a vector for no word of the training texts: is it of another lang"
     ):
         prepared(embeddings="data/vectors/g.txt")
+
+
+def test_texts_of_one_named_group_are_no_duplicates(caplog):
+    items = [Text(f"a {place}", "xy"[place % 2], "", group="one" if place < 4 else "") for place in range(40)]
+    found = prepared(make_texts(items, "here"))
+    author = {f"a {place}" for place in range(4)}
+    assert [author & {*texts} for texts in found.texts.values() if author & {*texts}] == [author]
+    assert found.facts["duplicates"]["exact"] == found.facts["duplicates"]["groups_in_several_classes"] == 0
+    assert "groups of equal texts" not in caplog.text

@@ -13,10 +13,14 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-SINGLE_BYTES = "latin-1"  # named as an example where a file is no UTF-8
+# What to do with a file that is no UTF-8: where preprocess reads it, and where a trained model does.
+AS_PARAMETER = "set preprocess.encoding to the encoding of the file, such as latin-1, or save it as UTF-8"
+AS_UTF8 = "save it as UTF-8"
 
 
-def decode(content: bytes, where: object, *, encoding: str = AUTO, default: str = "utf-8") -> str:
+def decode(
+    content: bytes, where: object, *, encoding: str = AUTO, default: str = "utf-8", remedy: str = AS_PARAMETER
+) -> str:
     """The text of a file, without a byte order mark.
 
     Args:
@@ -24,6 +28,7 @@ def decode(content: bytes, where: object, *, encoding: str = AUTO, default: str 
         where: the file, for errors.
         encoding: its encoding, or "auto" for its byte order mark's, otherwise `default`.
         default: the encoding of the format.
+        remedy: what to do about other bytes, for errors.
 
     Raises:
         DataError: bytes are not of the encoding; the message names their line.
@@ -36,6 +41,7 @@ def decode(content: bytes, where: object, *, encoding: str = AUTO, default: str 
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise DataError(
-            f"{where}, line {line:,}: the byte {content[error.start]:#04x} is not {name}: set preprocess.encoding to "
-            f"the encoding of the file, such as {SINGLE_BYTES}, or save it as UTF-8"
+            f"{where}, line {line:,}: the byte {content[error.start]:#04x} is not {name}: {remedy}"
         ) from error
+    except UnicodeError as error:  # an encoding such as "undefined"
+        raise DataError(f"{where}: is not {name} ({error}): {remedy}") from error

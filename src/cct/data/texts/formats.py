@@ -23,6 +23,7 @@ COLUMNS = {
     "group": ("group", "group_id"),
 }
 LATIN = "iso-8859-1"  # TREC's
+MOST_LETTERS = 1 << 27  # of a field of a CSV file
 
 
 class Reading(NamedTuple):
@@ -137,10 +138,11 @@ def read_ag_news_archive(paths: Mapping[str, Path], reading: Reading) -> Texts:
 def _read_numbered(contents: Mapping[str, tuple[Any, bytes]], reading: Reading) -> Texts:
     classes = reading.classes or ()
     items = []
+    csv.field_size_limit(MOST_LETTERS)
     for split, (where, content) in contents.items():
         rows = csv.reader(io.StringIO(decode(content, where, encoding=reading.encoding), newline=""), strict=True)
         try:
-            for row in rows:
+            for row in filter(None, rows):  # a blank line is no row
                 place = int(row[0]) - 1 if row and row[0].isdecimal() else -1
                 text = " ".join(part for part in row[1:] if part).replace("\\", " ").strip()
                 if not 0 <= place < len(classes) or not text:
@@ -164,7 +166,8 @@ def read_sst2(paths: Mapping[str, Path], reading: Reading) -> Texts:
     classes = reading.classes or ()
     for split, (where, content) in members.items():
         text = decode(content, where, encoding=reading.encoding)
-        for number, line in enumerate(text.splitlines()[1:], start=2):
+        for number, line in enumerate(text.rstrip("\n").split("\n")[1:], start=2):
+            line = line.rstrip("\r")
             sentence, _, place = line.rpartition("\t")
             if not sentence.strip() or not place.isdecimal() or int(place) >= len(classes):
                 raise DataError(
@@ -246,7 +249,7 @@ TREC_SUFFIX = ".label"
 
 
 def trec_files(folder: Path) -> dict[str, Path]:
-    """TREC's two files in a folder by split, if all that it has are two such files; otherwise none.
+    """TREC's two files in a folder by split, if it has exactly two such files; otherwise none.
 
     The smaller file is the test split: it has 500 questions, the other 5,452.
     """

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from cct.data.arrays import DataError
 from cct.data.images.listing import require_class_names
+from cct.data.texts.tokens import clean_text
 
 
 class Text(NamedTuple):
@@ -57,8 +58,7 @@ def make_texts(
         DataError: there is no text, a class has no printable name, or the descriptor does not name a class.
     """
     items = [
-        item._replace(text=unicodedata.normalize("NFC", item.text), label=unicodedata.normalize("NFC", item.label))
-        for item in items
+        item._replace(text=clean_text(item.text), label=unicodedata.normalize("NFC", item.label)) for item in items
     ]
     found = sorted({item.label for item in items})
     require_class_names(found, where)

@@ -46,7 +46,8 @@ def prepare_texts(
         log.info("ignored: %s", describe_ignored(ignored))
     tokens = TOKENS[preprocess.tokens]
     words = [tokens.split(item.text) for item in items]
-    labels, groups = label_items(items, classes), group_texts(items, words)
+    labels, equal = label_items(items, classes), group_equal(words)
+    groups = join_groups(equal, [item.group for item in items])
     try:
         split_n = assign_splits(labels.label_n, labels.stated_n, preprocess, classes=classes, groups=groups)
     except DataError as error:
@@ -73,7 +74,7 @@ def prepare_texts(
             "lengths": _lengths([len(words[row]) for row in members["train"]]),
             **_counts(numbered),
             "ignored": dict(ignored),
-            "duplicates": describe_duplicates(items, groups, split_n),
+            "duplicates": describe_duplicates(items, equal, split_n),
             **({"source_sha256": dict(source_sha256)} if source_sha256 else {}),
             "vocabulary": list(numbering.vocabulary),
         },
@@ -137,10 +138,16 @@ def make_numbering(
     return Numbering(preprocess.tokens, vocabulary, length=length, truncation=preprocess.truncation)
 
 
-def group_texts(items: Sequence[Text], words: Sequence[Words]) -> np.ndarray:
-    """The group (n,) of each text: equal words belong together, and so do texts of one named group."""
+def group_equal(words: Sequence[Words]) -> np.ndarray:
+    """For each text the place (n,) of the first one with equal words."""
     first: dict[Any, int] = {}
-    parents = list(range(len(items)))
+    keys = (own if isinstance(own, bytes) else tuple(own) for own in words)
+    return np.array([first.setdefault(key, row) for row, key in enumerate(keys)], np.int64)
+
+
+def join_groups(equal_n: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The group (n,) of each text: equal texts belong together, and so do those of one name that is not empty."""
+    parents = equal_n.tolist()
 
     def root(row: int) -> int:
         while parents[row] != row:
@@ -148,10 +155,11 @@ def group_texts(items: Sequence[Text], words: Sequence[Words]) -> np.ndarray:
             row = parents[row]
         return row
 
-    for row, (item, own) in enumerate(zip(items, words, strict=True)):
-        for key in (tuple(own), *([(None, item.group)] if item.group else [])):
-            parents[root(row)] = root(first.setdefault(key, row))
-    return np.array([root(row) for row in range(len(items))], np.int64)
+    first: dict[str, int] = {}
+    for row, name in enumerate(names):
+        if name:
+            parents[root(row)] = root(first.setdefault(name, row))
+    return np.array([root(row) for row in range(len(parents))], np.int64)
 
 
 def describe_duplicates(items: Sequence[Text], group_n: np.ndarray, split_n: np.ndarray) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Words of texts and their numbers."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -16,14 +17,22 @@ BASIC_ENGLISH = str.maketrans(ALONE | {'"': "", ";": " ", ":": " "})
 LINE_BREAK = re.compile(r"<br\s*/?>")  # in reviews of web pages
 
 
+def clean_text(text: str) -> str:
+    """A text without byte order marks and outer spaces, composed (NFC): macOS and PDF files write letters in parts.
+
+    Training and everything that predicts split texts by the two functions below, which begin with this one.
+    """
+    return unicodedata.normalize("NFC", text.replace("\ufeff", "")).strip()
+
+
 def split_words(text: str) -> list[str]:
-    """Words in small letters. Signs are words of their own."""
-    return LINE_BREAK.sub(" ", text.lower()).translate(BASIC_ENGLISH).split()
+    """Words in small letters. The signs of `ALONE` are words of their own."""
+    return LINE_BREAK.sub(" ", clean_text(text).lower()).translate(BASIC_ENGLISH).split()
 
 
-def split_bytes(text: str) -> list[int]:
+def split_bytes(text: str) -> bytes:
     """The bytes of a text in UTF-8."""
-    return list(text.encode("utf-8", errors="replace"))
+    return clean_text(text).encode("utf-8", errors="replace")
 
 
 class Tokens(NamedTuple):

@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from cct.data.arrays import DataError
+from cct.data.texts.tokens import split_words
 from cct.errors import one_line
 
 MOST_CHARACTERS = 1 << 20  # of a line: none is longer than a word and some thousand numbers
@@ -88,13 +89,17 @@ def vectors_width(path: Path) -> int:
     """
     with _lines(path) as lines:
         for number, line in lines:
-            words = line.split()
-            if number == 1 and _is_header(words):
-                return int(words[1])
-            if len(words) > 1 and _numbers(words[1:]) is not None:
-                return len(words) - 1
+            parts = _parts(line)
+            if number == 1 and _is_header(parts):
+                return int(parts[1])
+            if len(parts) > 1 and _numbers(parts[1:]) is not None:
+                return len(parts) - 1
             break
-    raise DataError(f"{path}, line 1: expected a word and its numbers, as GloVe's files have them")
+    raise DataError(f"{path}, line 1: expected a word and its numbers, as GloVe's files have them, with spaces between")
+
+
+def _parts(line: str) -> list[str]:
+    return line.rstrip("\n").rstrip(" ").split(" ")
 
 
 def _numbers(words: Sequence[str]) -> np.ndarray | None:
@@ -110,7 +115,7 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, extra: int = 0) -> Ve
     Args:
         path: the file.
         vocabulary: the words.
-        extra: how many of the file's other words are taken, the first ones.
+        extra: how many of the file's other words are taken, the first ones that `split_words` can make.
 
     Raises:
         DataError: the file is absent or damaged, or a line has no vector; the message names the line.
@@ -120,12 +125,14 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, extra: int = 0) -> Ve
     found: dict[int, np.ndarray] = {}
     with _lines(path) as lines:
         for number, line in lines:
-            parts = line.rstrip("\n").rstrip(" ").split(" ")
+            parts = _parts(line)
             if number == 1 and _is_header(parts):
                 continue
             # Words of GloVe 840B have spaces in them; the numbers are the last ones.
             word, values = " ".join(parts[:-width]), parts[-width:]
-            if word not in places and len(words) == most and len(parts) > width:
+            # Others, such as words with capitals, cannot come out of a text.
+            wanted = word in places or (len(words) < most and split_words(word) == [word])
+            if not wanted and len(parts) > width:
                 continue
             vector = _numbers(values) if len(parts) > width else None
             if vector is None or not np.isfinite(vector).all():

@@ -1,5 +1,6 @@
 """Figures that show texts."""
 
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,7 +20,7 @@ WORDS, WORD_SIZE, WORD_LINE = "DejaVu Sans Mono", 9, 0.21  # font, points, and i
 COLUMN = 0.602 * WORD_SIZE / 72  # inches of a letter of that font
 TITLE_LINE = 0.19  # inches of a line of a figure's title
 MARGIN, INDENT = 0.15, 2  # inches; columns of words under their title
-MAX_CLASSES = 20
+MAX_CLASSES, MOST_LINES = 20, 8  # lines of a text
 
 
 class Marked(NamedTuple):
@@ -82,12 +83,16 @@ def _wrapped(text: str) -> str:
 def plot_marked_texts(title: str, texts: Sequence[Marked]) -> "Figure":
     """Texts whose words are the darker the larger their share is; the largest share of each text is the darkest.
 
+    Of a long text, only the first lines are there.
+
     Args:
         title: of the figure.
         texts: in their order, from the top.
     """
     width = int((WIDTH - 2 * MARGIN) / COLUMN)
-    broken = [(text.title, list(break_lines(text.words, width - INDENT))) for text in texts]
+    broken = [
+        (text.title, list(itertools.islice(break_lines(text.words, width - INDENT), MOST_LINES))) for text in texts
+    ]
     rows = sum(len(lines) + 1.4 for _, lines in broken)
     height = 0.3 + TITLE_LINE * (1 + title.count("\n")) + rows * WORD_LINE
     figure = new_figure(height=height)
@@ -107,15 +112,25 @@ def plot_marked_texts(title: str, texts: Sequence[Marked]) -> "Figure":
 
 
 def _draw_line(axes: "Axes", line: Sequence[tuple[int, str, float]], row: float, most: float) -> None:
-    from matplotlib.patches import Rectangle
+    """Marks for each word or letter, and a text for each run of letters: a text takes more time than its mark."""
+    from matplotlib.colors import to_rgb
 
-    for column, word, share in line:
-        size = (columns(word.rstrip()), 0.9)
-        mark = Rectangle((INDENT + column, row + 0.05), *size, color=ORANGE, alpha=0.85 * share / most, lw=0)
-        axes.add_patch(mark)
-        axes.text(
-            INDENT + column, row + 0.5, left_to_right(word.rstrip()), va="center", fontsize=WORD_SIZE, fontfamily=WORDS
-        )
+    runs: list[tuple[int, str]] = []
+    for column, word, _ in line:
+        if runs and not runs[-1][1].endswith(" ") and word.strip():
+            start, before = runs.pop()
+            runs.append((start, before + word))
+        else:
+            runs.append((column, word))
+    for column, run in runs:
+        if run.strip():
+            axes.text(
+                INDENT + column, row + 0.5, left_to_right(run.rstrip()), va="center", fontsize=WORD_SIZE,
+                fontfamily=WORDS,
+            )  # fmt: skip
+    spans = [(INDENT + column, columns(word.rstrip())) for column, word, _ in line]
+    colours = [(*to_rgb(ORANGE), 0.85 * share / most) for *_, share in line]
+    axes.broken_barh(spans, (row + 0.05, 0.9), facecolors=colours, linewidth=0)
 
 
 def break_lines(words: Sequence[tuple[str, float]], width: int) -> Iterator[list[tuple[int, str, float]]]:

@@ -9,7 +9,7 @@ from cct.files import write_atomically
 
 REPORT = Path("reports/export.json")
 SAME = ("model", "data", "machine", "versions")  # rows of two reports with these in common can be compared
-HEADER = f"{'':20} {'bytes':>12} {'difference':>10} {'labels':>7} {'accuracy':>9} {'1 image':>10} {'128 images':>11}"
+HEADER = f"{'':20} {'bytes':>12} {'difference':>10} {'labels':>7} {'accuracy':>9} {'batch 1':>10} {'batch 128':>11}"
 
 
 def line(name: str, row: Mapping[str, Any]) -> str:

@@ -37,11 +37,13 @@ class WordEmbedding(CCTLayer):
         )
 
     def call(self, words_bn, training: bool = False):
+        if not training:
+            valid_bn = ops.not_equal(words_bn, PADDING)
+            vectors_bnd = ops.cast(ops.take(self.table, words_bn, axis=0), self.compute_dtype)
+            return vectors_bnd * ops.cast(valid_bn, self.compute_dtype)[:, :, None], valid_bn
         # A product, so that the gradient is one dense array: norms and averages of optimizers need all of it.
         is_word_v1 = ops.cast(ops.arange(self.vocabulary_size) != PADDING, self.compute_dtype)[:, None]
         table_vd = ops.cast(self.table, self.compute_dtype) * is_word_v1
-        if not training:
-            return ops.take(table_vd, words_bn, axis=0), ops.not_equal(words_bn, PADDING)
         weight_b11 = ops.cast(ops.floor_divide(words_bn[:, :1], MOST_WORDS), self.compute_dtype)[:, :, None] / 256
         words_bn = ops.mod(words_bn, MOST_WORDS)
         vectors_bnd, valid_bn = ops.take(table_vd, words_bn, axis=0), ops.not_equal(words_bn, PADDING)

@@ -33,7 +33,7 @@ def check(params: ModelParams, augment: AugmentParams, meta: Mapping[str, Any]) 
         )
 
 
-def describe(params: ModelParams) -> dict[str, Any]:
+def describe(params: ModelParams, meta: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that decides the model, as JSON values."""
     return resolve_architecture(params).model_dump()
 

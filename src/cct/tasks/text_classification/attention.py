@@ -32,17 +32,15 @@ def word_attention(model: keras.Model, words_bn: np.ndarray) -> WordAttention:
 
     A token of several words has its share in equal parts from them.
     """
-    maps = attention_maps(model, words_bn)
-    parts_bmn = _parts(model, words_bn)
-    pooling_bn = None if maps.pooling_bn is None else np.einsum("bm,bmn->bn", maps.pooling_bn, parts_bmn)
-    return WordAttention(np.einsum("blm,bmn->bln", maps.rollout_bln, parts_bmn), pooling_bn)
+    maps, covers_mn = attention_maps(model, words_bn), _covers(model, words_bn.shape[1]).astype(np.float32)
+    valid_bn = (words_bn != PADDING).astype(np.float32)
+    words_bm = np.maximum(valid_bn @ covers_mn.T, 1)  # of each token
 
+    def of_words(share_bm: np.ndarray) -> np.ndarray:
+        return ((share_bm / words_bm) @ covers_mn) * valid_bn
 
-def _parts(model: keras.Model, words_bn: np.ndarray) -> np.ndarray:
-    """The part of each word in each token, (b, m, n), float32. Those of a token that counts sum to one."""
-    covers_mn = _covers(model, words_bn.shape[1])
-    parts_bmn = covers_mn * (words_bn != PADDING)[:, None, :]
-    return (parts_bmn / np.maximum(parts_bmn.sum(axis=-1, keepdims=True), 1)).astype(np.float32)
+    rollout_bln = np.stack([of_words(share_bm) for share_bm in maps.rollout_bln.swapaxes(0, 1)], axis=1)
+    return WordAttention(rollout_bln, None if maps.pooling_bn is None else of_words(maps.pooling_bn))
 
 
 def _covers(model: keras.Model, length: int) -> np.ndarray:

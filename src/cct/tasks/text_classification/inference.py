@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from cct.data.texts.encodings import decode
-from cct.data.texts.tokens import Numbering
+from cct.data.texts.encodings import AS_UTF8, decode
+from cct.data.texts.tokens import Numbering, clean_text
 from cct.errors import CCTError
 from cct.params import Section, parse
 from cct.tasks.inputs import Input
@@ -89,12 +89,12 @@ class TextReader:
         if isinstance(value, os.PathLike):
             text = read_text(Path(value))
         elif isinstance(value, bytes | bytearray):
-            text = decode(bytes(value), f"text {place}")
+            text = decode(bytes(value), f"text {place}", remedy=AS_UTF8)
         elif isinstance(value, str):
             text = str(value)
         else:
             raise TextError(f"text {place} is a {type(value).__name__}: give a text, bytes in UTF-8, or a path")
-        if not text.strip():
+        if not clean_text(text):
             raise TextError(f"text {place} is empty")
         return text
 
@@ -107,7 +107,7 @@ def read_text(path: Path) -> str:
         DataError: it is not UTF-8; the message names the line.
     """
     try:
-        return decode(path.read_bytes(), path)
+        return decode(path.read_bytes(), path, remedy=AS_UTF8)
     except OSError as error:
         raise TextError(f"{path} cannot be read: {error.strerror}") from error
 

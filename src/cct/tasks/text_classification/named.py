@@ -6,22 +6,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cct.data.tables import BINARY, is_table, read_table, rows_of
-from cct.data.texts.encodings import decode
+from cct.data.tables import BINARY, READERS, is_table, read_table, rows_of
+from cct.data.texts.encodings import AS_UTF8, decode
 from cct.data.texts.formats import COLUMNS
+from cct.data.texts.tokens import clean_text
 from cct.errors import CCTError
 from cct.tasks.named import Chunk, Named
 from cct.tasks.text_classification.inference import TextReader, read_text
 
 STANDARD_INPUT = "-"
+FILES = (".txt", *READERS)  # endings of files, of which a text has none
 CHUNK = 256  # texts that are numbered at a time
 
 
 class NamedText(NamedTuple):
-    """A text and what it is called; empty if there is none."""
+    """A text and what it is called, or why there is none."""
 
     name: str
     text: str
+    error: str = ""
 
 
 def named_texts(names: Sequence[str]) -> Named:
@@ -31,15 +34,19 @@ def named_texts(names: Sequence[str]) -> Named:
         names: texts; text files, each a text; tables with a column of texts; or "-" for the lines of standard input.
 
     Raises:
-        CCTError: a file cannot be read, or is not UTF-8; the message names the line.
+        CCTError: a table or standard input cannot be read, or a name is that of a file which is not there.
     """
-    found = [text for name in names for text in _texts(name)]
+    found = [
+        one if one.error or clean_text(one.text) else NamedText(one.name, "", "no text")
+        for name in names
+        for one in _texts(name)
+    ]
 
     def chunks(reader: TextReader) -> Iterator[Chunk]:
         left = iter(found)
         while part := list(itertools.islice(left, CHUNK)):
-            good = [one.text for one in part if one.text]
-            errors = {place: "no text" for place, one in enumerate(part) if not one.text}
+            good = [one.text for one in part if not one.error]
+            errors = {place: one.error for place, one in enumerate(part) if one.error}
             yield Chunk([one.name for one in part], reader.arrays(good), errors, good)
 
     return Named(len(found), "texts", chunks)
@@ -47,10 +54,13 @@ def named_texts(names: Sequence[str]) -> Named:
 
 def _texts(name: str) -> Iterator[NamedText]:
     if name == STANDARD_INPUT:
-        for line in decode(sys.stdin.buffer.read(), "standard input").splitlines():
-            yield NamedText(line, line.strip())
+        lines = decode(sys.stdin.buffer.read(), "standard input", remedy=AS_UTF8).split("\n")
+        for line in lines if lines[-1] else lines[:-1]:
+            yield NamedText(line.strip(), line)
     elif not (path := _existing(name)):
-        yield NamedText(name, name.strip())
+        if name.lower().endswith(FILES) and len(name.split()) == 1:
+            raise CCTError(f"{name}: there is no such file. Put a space into it if it is a text")
+        yield NamedText(name, name)
     elif path.is_dir():
         raise CCTError(f"{name} is a folder: name its files, as in {name.rstrip('/')}/*.txt")
     elif is_table(path):
@@ -61,7 +71,10 @@ def _texts(name: str) -> Iterator[NamedText]:
         for number, row in enumerate(rows, start=1):
             yield NamedText(f"{name}, row {number}", row["text"])
     else:
-        yield NamedText(name, read_text(path).strip())
+        try:
+            yield NamedText(name, read_text(path))
+        except CCTError as error:
+            yield NamedText(name, "", str(error).removeprefix(f"{path}, "))
 
 
 def _existing(name: str) -> Path | None:

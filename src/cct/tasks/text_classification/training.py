@@ -47,9 +47,9 @@ def resolve(params: ModelParams, meta: Meta) -> TextArchitecture:
     return resolve_text_architecture(params, word_dim=meta.get("embeddings", {}).get("word_dim"))
 
 
-def describe(params: ModelParams) -> dict[str, Any]:
+def describe(params: ModelParams, meta: Meta) -> dict[str, Any]:
     """Everything that decides the model besides the data, as JSON values."""
-    return resolve_text_architecture(params).model_dump() | {"frozen": bool(params.freeze_embeddings)}
+    return resolve(params, meta).model_dump() | {"frozen": bool(params.freeze_embeddings)}
 
 
 def _size(meta: Meta) -> dict[str, int]:
@@ -64,7 +64,13 @@ def memory(params: ModelParams, meta: Meta, batch_size: int, freeze: str = "none
     """Lower bound of a training's memory, in bytes."""
     architecture = resolve(params, meta)
     frozen_depths = FREEZE[freeze](architecture.num_layers)
-    return text_training_memory(architecture, **_size(meta), batch_size=batch_size, frozen_depths=frozen_depths)
+    return text_training_memory(
+        architecture,
+        **_size(meta),
+        batch_size=batch_size,
+        frozen_depths=frozen_depths,
+        frozen_vectors=bool(params.freeze_embeddings),
+    )
 
 
 def build(params: ModelParams, meta: Meta, folder: Path) -> keras.Model:
