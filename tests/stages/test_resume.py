@@ -76,11 +76,11 @@ def test_a_run_killed_anywhere_ends_in_the_same_bytes(stage, victim, undisturbed
     for point in KILLS[stage]:
         saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
         run = Killable(victim, tmp_path / point, CCT_CHECKPOINT_SECONDS="0", **UNTRACKED)
-        run.kill_when(POINTS[point](run))
+        reached, resumed = POINTS[point](run), run.said("resuming after epoch") if saved else lambda: True
+        # The kill before may have come so late that this point was reached too.
+        run.kill_when(lambda reached=reached, resumed=resumed: reached() and resumed())
         lock = victim.path / "dvc.lock"
         assert f"  {stage}:" not in lock.read_text()  # the stage had not ended
-        if saved:
-            assert "resuming after epoch" in run.log.read_text()
     saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))
     said = victim.run("dvc", "repro", **UNTRACKED)
     assert ("resuming after epoch" in said) == saved
