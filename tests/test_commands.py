@@ -5,6 +5,7 @@ server, hours or something of the user. `REASONS` lists the marks.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -80,7 +81,7 @@ def clone(trained, tmp_path) -> Clone:
 @pytest.mark.parametrize("path", RUN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_commands_of_a_page_run(path, clone):
     commands = [command for block in blocks(path) if block.not_run is None for command in block.commands]
-    script = "\n".join(["set -eo pipefail", *(f"echo '@@' {command!a}\n{command}" for command in commands)])
+    script = "\n".join(["set -eo pipefail", *(f"echo '@@' {shlex.quote(command)}\n{command}" for command in commands)])
     done = subprocess.run(
         ["bash", "-c", script], cwd=clone.path, env=clone.environment, capture_output=True, text=True, timeout=HUNG_S
     )

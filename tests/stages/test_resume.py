@@ -66,6 +66,7 @@ KILLS = {
 UNTRACKED = {"MLFLOW_TRACKING_URI": "none"}
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("stage", KILLS)
 def test_a_run_killed_anywhere_ends_in_the_same_bytes(stage, victim, undisturbed, tmp_path):
     """Without MLflow, where the undisturbed run was with it: tracking decides nothing."""
