@@ -149,9 +149,8 @@ class TableClassifier:
 
     def _batch(self, inputs: Any) -> np.ndarray:
         """The model's inputs of a request."""
-        task = task_of({"task": self.classifier.metadata.task}, INFERENCE_TASKS)
-        if task.from_request is not None:
-            return task.from_request(self.classifier.reader, inputs)
+        if self.classifier.task.from_request is not None:
+            return self.classifier.task.from_request(self.classifier.reader, inputs)
         (model_input,) = self.classifier.model.inputs
         return as_batch(inputs, dtype=model_input.dtype, shape=model_input.shape[1:])
 
