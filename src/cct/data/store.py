@@ -65,6 +65,11 @@ def read_texts(folder: Path, split: str) -> list[str]:
         raise DataError(f"{folder / TEXTS} cannot be read ({error}): run dvc repro preprocess") from error
 
 
+def word_dim(meta: Mapping[str, Any]) -> int | None:
+    """The width of the vectors of words, from the content of meta.json; None if the data have none."""
+    return meta.get("embeddings", {}).get("word_dim")
+
+
 def read_vectors(folder: Path) -> np.ndarray:
     """The vectors (v, d) of the vocabulary, float32; rows of NaN for words without one.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cct.data.store import word_dim
 from cct.models.architectures import ModelParams, resolve_text_architecture
 from cct.models.text_cost import text_cost
 from cct.tasks.text_classification.attention import word_attention
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def macs(params: ModelParams, meta: Mapping[str, Any]) -> int:
     """Multiply-adds of one text, as `cct models --texts` counts them."""
-    architecture = resolve_text_architecture(params, word_dim=meta.get("embeddings", {}).get("word_dim"))
+    architecture = resolve_text_architecture(params, word_dim=word_dim(meta))
     return text_cost(architecture, length=meta["max_length"], classes=len(meta["classes"])).macs
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from cct.augment.params import AugmentParams
-from cct.data.store import read_vectors
+from cct.data.store import read_vectors, word_dim
 from cct.models.architectures import ModelError, ModelParams, resolve_text_architecture
 from cct.models.build_text import build_text_model
 from cct.models.fields import TextArchitecture
@@ -29,13 +29,13 @@ def check(params: ModelParams, augment: AugmentParams, meta: Meta) -> None:
     """
     architecture = resolve(params, meta)
     require_text_augmentation(augment)
-    if "embeddings" not in meta:
+    if (width := word_dim(meta)) is None:
         if params.freeze_embeddings:
             raise ModelError(
                 "model.freeze_embeddings = true: the data have no vectors, so random ones would stay: give "
                 "preprocess.embeddings, or set it to null"
             )
-    elif architecture.word_dim != (width := meta["embeddings"]["word_dim"]):
+    elif architecture.word_dim != width:
         raise ModelError(
             f"model.word_dim = {architecture.word_dim}, and the vectors in {meta['embeddings']['file']} have {width} "
             "dimensions: set model.word_dim to null"
@@ -44,7 +44,7 @@ def check(params: ModelParams, augment: AugmentParams, meta: Meta) -> None:
 
 def resolve(params: ModelParams, meta: Meta) -> TextArchitecture:
     """The architecture, whose words are as wide as the vectors of the data."""
-    return resolve_text_architecture(params, word_dim=meta.get("embeddings", {}).get("word_dim"))
+    return resolve_text_architecture(params, word_dim=word_dim(meta))
 
 
 def describe(params: ModelParams, meta: Meta) -> dict[str, Any]:
