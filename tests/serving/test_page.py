@@ -119,7 +119,7 @@ def test_it_works_by_keyboard_alone(chromium, server):
         page.keyboard.press("Space")
     chooser.value.set_files({"name": "a.png", "mimeType": "image/png", "buffer": picture("PNG")})
     page.locator("#heat-controls").wait_for()
-    assert page.evaluate("getComputedStyle(document.getElementById('heat')).opacity") != "0"
+    page.wait_for_function("() => getComputedStyle(document.getElementById('heat')).opacity !== '0'")  # it fades in
     for wanted in ("Choose another", ""):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.innerText") == wanted
