@@ -1,10 +1,10 @@
 """Trains models of texts on one data set with several seeds, and writes accuracies and times as JSON.
 
     python benchmarks/text.py ../shared/text/trec --models text_cct_2_1 text_cct_4_2 \
-      --embeddings data/vectors/glove.6B.100d.subset.txt.xz --out benchmarks/results/trec.json
+      --embeddings data/vectors/glove.6B.100d.subset.txt.xz none --out benchmarks/results/trec.json
 
-Everything else is the preset `text`. Each model is trained with the vectors and without. The file has what is done so
-far, and the same command resumes there. The source code of HEAD must be that of the measurements.
+Everything else is the preset `text`. The file has what is done so far, and the same command resumes there. The source
+code of HEAD must be that of the measurements.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("--models", nargs="+", required=True)
-    parser.add_argument("--embeddings", help="data/vectors/NAME; without it models learn all vectors")
+    parser.add_argument("--embeddings", nargs="+", default=["none"], metavar="FILE", help="of data/vectors, or none")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--change", nargs="+", default=[], metavar="NAME=VALUE", help="also train with each of these")
     parser.add_argument("--machine", default=platform.processor() or platform.machine(), help="kind of machine")
@@ -129,7 +129,7 @@ def main() -> None:
     import keras
 
     packages = {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()}
-    for vectors in [args.embeddings, None] if args.embeddings else [None]:
+    for vectors in (None if name == "none" else name for name in args.embeddings):
         with tempfile.TemporaryDirectory() as name:
             folder, data = Path(name, "processed"), {"preprocess.embeddings": vectors}
             if not vectors:
