@@ -10,6 +10,7 @@ writes `gpu.json`. `ablation.json` is a copy of the file that `make ablate` leav
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ PAGES = {
 }
 DRAWN = "CIFAR-10, JPEG copy"  # the data set in the figure of results
 COLUMNS = (
-    "data", "model", "parameters", "epochs", "test accuracy", "time an epoch", "images/s", "machine",
+    "data", "model", "parameters", "epochs", "test accuracy", "time an epoch", "examples/s", "machine",
 )  # fmt: skip
 TITLES = {  # titles of `contender.AUGMENTATIONS`
     "default": "`params.yaml`: crop and flip",
@@ -140,9 +141,10 @@ def read(folder: Path) -> list[Result]:
     return sorted(found, key=lambda result: (result.data.title, result.accuracy.mean))
 
 
-def markdown(results: Sequence[Result]) -> str:
-    """The table of results."""
-    return _table(COLUMNS, map(_cells, results))
+def markdown(results: Sequence[Result], trec: Mapping[str, Any] | None = None) -> str:
+    """The table of results, with those of models of texts from `trec.json`."""
+    cases = [] if trec is None else [case for case in trec["cases"].values() if not case["change"]]
+    return _table(COLUMNS, [*map(_cells, results), *(_text_cells(case, trec) for case in cases)])
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -173,6 +175,21 @@ def _cells(result: Result) -> list[str]:
         time,
         "" if result.images_per_second is None else f"{result.images_per_second:,.0f}",
         " and ".join(dict.fromkeys(map(_place, result.machines))),
+    ]
+
+
+def _text_cells(case: Mapping[str, Any], trec: Mapping[str, Any]) -> list[str]:
+    seconds = statistics.median(run["seconds"] / trec["epochs"] for run in case["runs"])
+    speed = statistics.median(run["texts_per_second"] for run in case["runs"])
+    return [
+        "TREC, 6 classes of questions",
+        f"`{case['model']}`, recipe `text`{' with GloVe' if case['embeddings'] else ''}",
+        f"{case['runs'][0]['parameters']:,}",
+        f"{trec['epochs']}",
+        f"{100 * case['mean']:.2f} ± {100 * case['std']:.2f} % ({len(case['runs'])} seeds)",
+        f"{seconds:.3g} s",
+        f"{speed:,.0f}",
+        trec["machine"],
     ]
 
 
@@ -350,7 +367,7 @@ def tables(folder: Path) -> dict[str, str]:
     """
     _, _, compared = ablation_table(_content(folder / "ablation.json")).partition("\n\n")  # without its heading
     return {
-        "results": markdown(read(folder)),
+        "results": markdown(read(folder), _content(folder / "trec.json")),
         "commands": commands(read(folder)),
         "ablation": compared.rstrip(),
         "steps": steps(_content(folder / "speed.json")),

@@ -104,6 +104,7 @@ def result(cases: dict[str, Any], args: argparse.Namespace, meta: dict[str, Any]
         "command": "python benchmarks/text.py SOURCE " + " ".join(sys.argv[2:]),
         "commit": git(repository_root(), "rev-parse", "HEAD"),
         "data": {name: meta[name] for name in ("name", "digest", "examples", "max_length")},
+        "epochs": sections_of(args.set_param)["train"].epochs,
         "machine": args.machine,
         "packages": packages,
         "cases": cases,

@@ -88,6 +88,13 @@ def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
     lines = table.markdown(table.read(tmp_path)).splitlines()
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
     assert "| 30 | 76.45 ± 0.12 % (2 seeds) | 111 s |" in lines[2]
+    runs = [{"parameters": 7000, "seconds": seconds, "texts_per_second": 9} for seconds in (40, 60)]
+    case = {"model": "text_cct_2_1", "change": "", "embeddings": None, "mean": 0.9, "std": 0.01, "runs": runs}
+    trec = {"cases": {"a": case, "b": case | {"change": "model.num_layers=3"}}, "epochs": 20, "machine": "a computer"}
+    *_, text = table.markdown(table.read(tmp_path), trec).splitlines()
+    assert text.endswith(
+        "| `text_cct_2_1`, recipe `text` | 7,000 | 20 | 90.00 ± 1.00 % (2 seeds) | 2.5 s | 9 | a computer |"
+    )
     del content["epochs"]
     (tmp_path / "one.json").write_text(json.dumps(content | {"epoch": 30}))
     with pytest.raises(CCTError, match=r"epochs is missing[\s\S]*epoch = 30: unknown name; did you mean epochs"):

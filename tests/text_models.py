@@ -25,6 +25,7 @@ META = {
     "tokens": "words",
     "max_length": 8,
     "truncation": "end",
+    "text_column": None,
     "vocabulary": VOCABULARY,
     "vocabulary_size": len(VOCABULARY) + FIRST_WORD,
 }
@@ -34,7 +35,7 @@ FACTS = {
     "task": "text_classification",
     "data": {"name": "made-up", "digest": "d" * 64},
     "classes": META["classes"],
-    "input": {name: META[name] for name in ("tokens", "max_length", "truncation", "vocabulary")},
+    "input": {name: META[name] for name in ("tokens", "max_length", "truncation", "text_column", "vocabulary")},
     "temperature": 2.0,
     "set_thresholds": [1 - percent / 100 for percent in range(1, 100)],
     "trained_on": [{"backend": "tensorflow"}],

@@ -8,8 +8,10 @@ In a sentence … stands for any text.
 import base64
 import io
 import json
+import re
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +34,10 @@ class Bad(NamedTuple):
     content: bytes
     status: int
     sentence: str
+
+    def says(self, sentence: str) -> bool:
+        """Whether a sentence is the one of the table."""
+        return bool(re.fullmatch(".+".join(re.escape(part.strip()) for part in self.sentence.split("…")), sentence))
 
 
 def image(kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (20, 20), **options: Any) -> bytes:
@@ -218,12 +224,44 @@ FILES = [
     ),
 ]
 ALL = [*PROTOCOL, *FORMS, *BODIES, *FILES]
+NO_TEXTS = 'the JSON must be {"texts": [...]}, each a text'
+# Those that only a model of texts gets.
+TEXTS = [
+    Bad("an empty text", _json({"texts": [""]}), 422, "text 0: empty"),
+    Bad(
+        "two texts, both empty",
+        _json({"texts": ["", " "]}),
+        422,
+        "none of the 2 texts can be used; the first: text 0: empty",
+    ),
+    Bad("a text that is an object", _json({"texts": [{"a": 1}]}), 422, "text 0: not a text"),
+    Bad("a text with too many letters", _json({"texts": ["x" * 50_001]}), 422, "text 0: … letters, more than …"),
+    Bad("no texts", _json({"texts": []}), 400, "the request has no text"),
+    Bad("too many texts", _json({"texts": ["a"] * 5}), 413, TOO_MANY),
+    Bad('the key "images"', _json({"images": ["a"]}), 400, NO_TEXTS),
+    Bad("one text, not in a list", _json({"texts": "good"}), 400, NO_TEXTS),
+    Bad("a list alone", _json([]), 400, NO_TEXTS),
+    Bad("JSON that is not UTF-8", _json(b'{"texts": ["\xff"]}'), 400, "the body is not JSON: …"),
+    Bad(
+        "`text/plain` that is not UTF-8",
+        request("POST", "/predict", b"caf\xe9 au lait", Content_Type="text/plain"),
+        400,
+        "the body is not UTF-8: the byte 3 is wrong",
+    ),
+    Bad("an image file", _files(b"x"), 415, "the Content-Type is …, but must be application/json, text/plain"),
+    Bad(
+        "two texts for `/explain`",
+        request("POST", "/explain", json.dumps({"texts": ["a", "b"]}).encode(), Content_Type=JSON),
+        400,
+        "the request has 2 texts, and /explain takes one",
+    ),
+]
 
 
-def table() -> str:
+def table(requests: Sequence[Bad]) -> str:
     """The rows for people."""
     lines = ["| request | status | `error` |", "| --- | --- | --- |"]
-    lines += [f"| {bad.what} | {bad.status} | {bad.sentence.replace('|', chr(92) + '|')} |" for bad in ALL]
+    lines += [f"| {bad.what} | {bad.status} | {bad.sentence.replace('|', chr(92) + '|')} |" for bad in requests]
     return "\n".join(lines)
 
 
@@ -236,7 +274,7 @@ def limits_table() -> str:
 
 def filled_page() -> str:
     """The page docs/serve.md with its tables."""
-    return fill_markers(PAGE, {"bad requests": table(), "limits": limits_table()})
+    return fill_markers(PAGE, {"bad requests": table(ALL), "bad texts": table(TEXTS), "limits": limits_table()})
 
 
 if __name__ == "__main__":

@@ -206,7 +206,6 @@ def test_a_text_has_its_classes_and_its_marked_words(chromium, tmp_path, size):
         assert page.inner_text("#label") == label and page.inner_text("#probability") == f"{100 * p:.1f} %"
         assert page.inner_text("#words").split() == text.split() and not page.locator("#words b").count()
         assert not page.locator("#seen").is_visible() and not page.locator("#show").is_visible()
-        page.select_option("#layer", label="pooling")
         shares = page.eval_on_selector_all(
             "#words span", "words => words.map(word => parseFloat(word.style.getPropertyValue('--share')))"
         )

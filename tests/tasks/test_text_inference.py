@@ -11,7 +11,7 @@ import unicodedata
 import numpy as np
 import pandas
 import pytest
-from text_models import META, counting_model
+from text_models import FACTS, META, counting_model
 
 import cct
 from cct.cli import main
@@ -86,6 +86,16 @@ def test_texts_files_and_tables_are_predicted(predict):
     ]  # fmt: skip
     assert [row.get("label") for row in rows] == ["positive", "positive", "positive", None, "negative"]
     assert rows[0]["probability"] == pytest.approx(GOOD, abs=1e-6)
+
+
+def test_a_table_is_read_by_the_column_that_the_training_named(folder, predict):
+    """And where a table has no such column, by one with a usual name."""
+    counting_model(folder / "named.keras", input=FACTS["input"] | {"text_column": "Frage"})
+    pandas.DataFrame({"text": ["bad"], "frage": ["good"]}).to_csv(folder / "both.csv", index=False)
+    for table, labels in {"both.csv": ["positive"], "texts.csv": ["positive", None, "negative"]}.items():
+        _, out, _ = predict(table, "--model", "named.keras", "--jsonl")
+        assert [json.loads(line).get("label") for line in out.splitlines()] == labels
+    assert json.loads(predict("both.csv", "--jsonl")[1])["label"] == "negative"
 
 
 def test_a_question_in_the_shell_is_a_line_of_the_table(predict):

@@ -192,7 +192,7 @@ def test_pretrained_vectors_are_those_of_the_data(vectors, frozen):
     other = network(seed=1, meta=meta, folder=folder, **fields)
     assert (table(other)[FIRST_WORD + 3 :] != before[FIRST_WORD + 3 :]).all()
     assert describe(model_params(**fields), meta)["frozen"] == frozen
-    assert {*input_facts(meta)} == {"tokens", "max_length", "truncation", "vocabulary"}
+    assert {*input_facts(meta)} == {"tokens", "max_length", "truncation", "text_column", "vocabulary"}
     train(net, epochs=1, warmup_epochs=0)
     assert (table(net) == before).all() == frozen
 

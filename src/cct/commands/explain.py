@@ -34,11 +34,11 @@ def main(arguments: argparse.Namespace) -> int:
 
     require_writable(arguments.output.parent)
     classifier = load_classifier(arguments)
-    named = classifier.task.named(arguments.inputs)
+    named = classifier.task.named(arguments.inputs, classifier.reader)
     if named.count > MAX_INPUTS:
         raise CCTError(f"{named.count:,} {named.unit} are too many for one figure: name at most {MAX_INPUTS}")
     names, arrays, shown, broken = [], [], [], 0
-    for chunk in named.chunks(classifier.reader):
+    for chunk in named.chunks:
         for place, error in chunk.errors.items():
             broken += 1
             print(f"{chunk.names[place]}: {error}", file=sys.stderr)

@@ -47,7 +47,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.format != "table":
         logging.getLogger(ROOT).setLevel(logging.WARNING)  # other lines go to stdout too
     classifier = load_classifier(arguments)
-    named = classifier.task.named(arguments.inputs)
+    named = classifier.task.named(arguments.inputs, classifier.reader)
     broken = 0
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -71,7 +71,7 @@ def predict_named(classifier: Any, named: Any, arguments: argparse.Namespace) ->
     from cct.inference.rows import prediction_rows
 
     with tqdm(total=named.count, unit=f" {named.unit}", desc="predict", disable=None, delay=1) as bar:
-        for chunk in named.chunks(classifier.reader):
+        for chunk in named.chunks:
             answers = prediction_rows(
                 classifier.predict_arrays(chunk.arrays),
                 top=arguments.top,

@@ -59,7 +59,7 @@ class InferenceTask(NamedTuple):
     Attributes:
         describe_input: the model's input, from meta.json.
         reader: the reader for what the metadata of a model's file says of its inputs.
-        named: the inputs that a user names in the shell.
+        named: the inputs that a user names in the shell, for a reader.
         attention: the share of each part of the inputs in the output of a Keras model.
         explaining: how that is shown.
         from_request: from a reader and what a server gets to arrays. None: it gets a batch of the arrays' numbers.
@@ -67,7 +67,7 @@ class InferenceTask(NamedTuple):
 
     describe_input: Callable[[Mapping[str, Any]], Input]
     reader: Callable[[Mapping[str, Any], Path], InputReader]
-    named: Callable[[Sequence[str]], Named]
+    named: Callable[[Sequence[str], Any], Named]
     attention: Callable[[Any, np.ndarray], Any]
     explaining: Explaining
     from_request: Callable[[Any, Any], np.ndarray] | None = None

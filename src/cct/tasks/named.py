@@ -1,6 +1,6 @@
 """The inputs that a user names in the shell, read some at a time."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,9 +28,9 @@ class Named(NamedTuple):
     Attributes:
         count: how many there are.
         unit: what they are, in the plural.
-        chunks: from the reader of a model to the inputs, in their order, some at a time.
+        chunks: the inputs in their order, some at a time.
     """
 
     count: int
     unit: str
-    chunks: Callable[[Any], Iterator[Chunk]]
+    chunks: Iterator[Chunk]

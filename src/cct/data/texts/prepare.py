@@ -69,6 +69,7 @@ def prepare_texts(
             "tokens": preprocess.tokens,
             "max_length": numbering.length,
             "truncation": preprocess.truncation,
+            "text_column": preprocess.text_column,
             "vocabulary_size": numbering.size,
             **({"embeddings": describe_vectors(vectors, preprocess)} if vectors else {}),
             "lengths": _lengths([len(words[row]) for row in members["train"]]),

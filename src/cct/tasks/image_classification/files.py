@@ -20,7 +20,7 @@ from cct.tasks.named import Chunk, Named
 STANDARD_INPUT = "-"
 
 
-def named_images(names: Sequence[str]) -> Named:
+def named_images(names: Sequence[str], reader: ImageReader) -> Named:
     """The images that a user names, before anything is read.
 
     Raises:
@@ -28,7 +28,7 @@ def named_images(names: Sequence[str]) -> Named:
     """
     listed = list_files(names)
 
-    def chunks(reader: ImageReader) -> Iterator[Chunk]:
+    def chunks() -> Iterator[Chunk]:
         left = _names(listed)
         for chunk in decode_files(_read(listed), reader.options, count=count_files(listed)):
             errors = chunk.facts_n["error"]
@@ -36,7 +36,7 @@ def named_images(names: Sequence[str]) -> Named:
             good_nhwc = chunk.pixels_nhwc[errors == b""]
             yield Chunk(list(itertools.islice(left, len(errors))), good_nhwc, bad, good_nhwc)
 
-    return Named(count_files(listed), "files", chunks)
+    return Named(count_files(listed), "files", chunks())
 
 
 def list_files(names: Sequence[str]) -> list[tuple[str, list[str] | None]]:

@@ -44,6 +44,7 @@ class TextFacts(Section):
     max_length: int = Field(ge=1, le=65_536)
     truncation: Literal["end", "start"]
     vocabulary: list[str]
+    text_column: str | None = None  # models of earlier versions have none
 
 
 class TextReader:
@@ -52,6 +53,7 @@ class TextReader:
     Attributes:
         shape: the length of the model's texts, in words or bytes.
         numbering: the numbers of words.
+        column: the column of texts in the table of the training, if the user named it.
     """
 
     def __init__(self, facts: Mapping[str, Any], where: Path) -> None:
@@ -61,7 +63,7 @@ class TextReader:
             ParamsError: they have mistakes.
         """
         checked = parse(TextFacts, facts, where=where)
-        self.shape = (checked.max_length,)
+        self.shape, self.column = (checked.max_length,), checked.text_column
         self.numbering = Numbering(
             checked.tokens, checked.vocabulary, length=checked.max_length, truncation=checked.truncation
         )

@@ -27,11 +27,12 @@ class NamedText(NamedTuple):
     error: str = ""
 
 
-def named_texts(names: Sequence[str]) -> Named:
+def named_texts(names: Sequence[str], reader: TextReader) -> Named:
     """The texts that a user names.
 
     Args:
         names: texts; text files, each a text; tables with a column of texts; or "-" for the lines of standard input.
+        reader: the model's reader.
 
     Raises:
         CCTError: a table or standard input cannot be read, or a name is that of a file which is not there.
@@ -39,20 +40,20 @@ def named_texts(names: Sequence[str]) -> Named:
     found = [
         one if one.error or clean_text(one.text) else NamedText(one.name, "", "no text")
         for name in names
-        for one in _texts(name)
+        for one in _texts(name, reader)
     ]
 
-    def chunks(reader: TextReader) -> Iterator[Chunk]:
+    def chunks() -> Iterator[Chunk]:
         left = iter(found)
         while part := list(itertools.islice(left, CHUNK)):
             good = [one.text for one in part if not one.error]
             errors = {place: one.error for place, one in enumerate(part) if one.error}
             yield Chunk([one.name for one in part], reader.arrays(good), errors, good)
 
-    return Named(len(found), "texts", chunks)
+    return Named(len(found), "texts", chunks())
 
 
-def _texts(name: str) -> Iterator[NamedText]:
+def _texts(name: str, reader: TextReader) -> Iterator[NamedText]:
     if name == STANDARD_INPUT:
         lines = decode(sys.stdin.buffer.read(), "standard input", remedy=AS_UTF8).split("\n")
         for line in lines if lines[-1] else lines[:-1]:
@@ -65,8 +66,9 @@ def _texts(name: str) -> Iterator[NamedText]:
         raise CCTError(f"{name} is a folder: name its files, as in {name.rstrip('/')}/*.txt")
     elif is_table(path):
         content = None if path.suffix.lower() in BINARY else read_text(path)
+        columns = COLUMNS | ({"text": (reader.column, *COLUMNS["text"])} if reader.column else {})
         rows = rows_of(
-            read_table(path, content), path, COLUMNS, required=("text",), kind="texts", remedy="write the text"
+            read_table(path, content), path, columns, required=("text",), kind="texts", remedy="write the text"
         )
         for number, row in enumerate(rows, start=1):
             yield NamedText(f"{name}, row {number}", row["text"])

@@ -107,4 +107,4 @@ def initial_vectors(known_vd: np.ndarray) -> np.ndarray:
 
 def input_facts(meta: Meta) -> dict[str, Any]:
     """How texts become the model's, for its metadata, with the vocabulary."""
-    return {name: meta[name] for name in ("tokens", "max_length", "truncation", "vocabulary")}
+    return {name: meta[name] for name in ("tokens", "max_length", "truncation", "text_column", "vocabulary")}
