@@ -8,17 +8,25 @@ import pytest
 from trainings import network, split, train
 
 from cct.training.batches import EvalBatches, Examples
-from cct.training.callbacks import BestWeights, TrainingError, format_seconds
+from cct.training.callbacks import LOSS, BestWeights, TrainingError, format_seconds
 
 pytestmark = pytest.mark.usefixtures("deterministic")
 
 
-def test_the_first_of_equally_good_epochs_is_the_best():
+@pytest.mark.parametrize(
+    ("accuracies", "losses", "expected"),
+    [
+        ([0.5, 0.7, 0.6], [0.9, 0.8, 0.1], 1),
+        ([0.5, 1.0, 1.0, 1.0], [0.9, 0.8, 0.1, 0.2], 2),  # the loss of a small split still tells them apart
+        ([0.5, 0.7, 0.7], [0.9, 0.8, 0.8], 1),
+    ],
+)
+def test_the_best_epoch_has_the_best_accuracy_then_the_lowest_loss_then_is_the_first(accuracies, losses, expected):
     best = BestWeights(None, None)
     best.set_model(network())
-    for epoch, accuracy in enumerate([0.5, 0.7, 0.7, 0.6]):
-        best.on_epoch_end(epoch, {"val_accuracy": accuracy})
-    assert (best.epoch, best.accuracy) == (1, 0.7)
+    for epoch, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True)):
+        best.on_epoch_end(epoch, {"val_accuracy": accuracy, f"val_{LOSS}": loss})
+    assert (best.epoch, best.accuracy, best.loss) == (expected, accuracies[expected], losses[expected])
 
 
 def test_a_loss_that_is_no_number_stops_with_advice():
@@ -46,12 +54,13 @@ def test_of_raw_and_averaged_weights_the_better_are_kept(averages_are_right):
     right, wrong = np.eye(4, dtype="float32"), np.eye(4, dtype="float32")[::-1]
     raw, averages = (wrong, right) if averages_are_right else (right, wrong)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, use_bias=False)])
-    model.compile(loss="categorical_crossentropy", metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
+    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy"), keras.metrics.CategoricalCrossentropy(name=LOSS)]
+    model.compile(loss="categorical_crossentropy", metrics=metrics)
     model.set_weights([raw])
     model.optimizer = Averages(averages)
     best = BestWeights(EvalBatches(Examples(right, np.arange(4)), batch_size=3, classes=4), None)
     best.set_model(model)
-    logs = {"val_accuracy": float(not averages_are_right)}
+    logs = {"val_accuracy": float(not averages_are_right), f"val_{LOSS}": 1.0}
     best.on_epoch_end(0, logs)
     assert logs["ema_val_accuracy"] == float(averages_are_right) and "ema_val_loss" in logs
     assert best.accuracy == 1.0

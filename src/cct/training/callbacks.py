@@ -18,13 +18,17 @@ from cct.training.variables import assign_variables
 
 log = logging.getLogger(__name__)
 
+LOSS = reported_name("loss")
+
 
 class TrainingError(CCTError):
     """A training cannot continue."""
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights with the best validation accuracy. On a tie, the earlier epoch wins, then the raw weights.
+    """Keeps the weights with the best validation accuracy. On a tie, the lower loss wins, then the earlier epoch.
+
+    Small validation splits often tie, at 100 % above all, long before the training has converged.
 
     Args:
         validation: batches for the evaluation of averaged weights, logged as `ema_val_accuracy` and so on. None: no
@@ -35,24 +39,25 @@ class BestWeights(keras.callbacks.Callback):
     def __init__(self, validation: EvalBatches | None, patience: int | None) -> None:
         super().__init__()
         self.validation, self.patience = validation, patience
-        self.accuracy, self.epoch, self.weights = -1.0, 0, []
+        self.accuracy, self.loss, self.epoch, self.weights = -1.0, 0.0, 0, []
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        self._consider(epoch, logs["val_accuracy"])
+        self._consider(epoch, logs["val_accuracy"], logs[f"val_{LOSS}"])
         if self.validation is not None:
             raw = [ops.convert_to_numpy(variable) for variable in self.model.trainable_variables]
             inner = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)  # loss scaling wraps it
             inner.use_averages(self.model.trainable_variables)
             results = self.model.evaluate(self.validation, verbose=0, return_dict=True)
             logs.update({f"ema_val_{name}": value for name, value in results.items()})
-            self._consider(epoch, results["accuracy"])
+            self._consider(epoch, results["accuracy"], results[LOSS])
             assign_variables(self.model.trainable_variables, raw)
         if self.patience is not None and epoch - self.epoch >= self.patience:
             self.model.stop_training = True
 
-    def _consider(self, epoch: int, accuracy: float) -> None:
-        if accuracy > self.accuracy:
-            self.accuracy, self.epoch, self.weights = accuracy, epoch, self.model.get_weights()
+    def _consider(self, epoch: int, accuracy: float, loss: float) -> None:
+        if (accuracy, -loss) > (self.accuracy, -self.loss):
+            self.accuracy, self.loss, self.epoch = accuracy, loss, epoch
+            self.weights = self.model.get_weights()
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
@@ -122,11 +127,10 @@ class ProgressLogger(keras.callbacks.Callback):
         # The first epoch includes compilation. The forecast leaves it out as soon as there is another epoch.
         typical = float(np.median(self.seconds[1:] or self.seconds))
         averaged = f" (averaged {logs['ema_val_accuracy']:.4f})" if "ema_val_accuracy" in logs else ""
-        loss = reported_name("loss")
         log.info(
             f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
-            f"  loss {logs[loss]:.4f}  accuracy {logs['accuracy']:.4f}"
-            f"  val loss {logs[f'val_{loss}']:.4f}  val accuracy {logs['val_accuracy']:.4f}{averaged}"
+            f"  loss {logs[LOSS]:.4f}  accuracy {logs['accuracy']:.4f}"
+            f"  val loss {logs[f'val_{LOSS}']:.4f}  val accuracy {logs['val_accuracy']:.4f}{averaged}"
             f"  best {self.best.accuracy:.4f} in {self.best.epoch + 1}"
             f"  {self.examples * share / (self.trained - self.start):,.0f} examples/s"
             f"  {format_seconds(typical * (self.epochs - epoch - 1))} left"

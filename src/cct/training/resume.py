@@ -39,7 +39,7 @@ def restore(model: keras.Model, best: BestWeights, store: CheckpointStore | None
     if store is None or store.latest is None:
         return Progress(0, 0, [], False, [])
     content, arrays = store.latest
-    best.epoch, best.accuracy = content["best"]["epoch"], content["best"]["accuracy"]
+    best.epoch, best.accuracy, best.loss = (content["best"][name] for name in ("epoch", "accuracy", "loss"))
     best.weights = arrays["best"]
     if arrays["metrics"]:  # Keras makes the metrics' variables at their first use
         model.test_on_batch(*example)
@@ -102,7 +102,7 @@ class CheckpointCallback(keras.callbacks.Callback):
                 "epoch": epoch,
                 "step": step,
                 "history": self.history,
-                "best": {"epoch": self.best.epoch, "accuracy": self.best.accuracy},
+                "best": {"epoch": self.best.epoch, "accuracy": self.best.accuracy, "loss": self.best.loss},
                 "stopped": bool(model.stop_training),
             }
             # Within an epoch the metrics are part of the checkpoint. At its end Keras resets them.
