@@ -36,8 +36,8 @@ AUGMENTATIONS = {
 }
 
 
-def build(kind, name, precision):
-    """A compiled network on the backend at the end of `kind`."""
+def build(kind, name, precision, **fields):
+    """A compiled network on the backend at the end of `kind`. The fields change a model of this project."""
     from cct.runtime.backend import configure_backend, jit_compile
     from cct.runtime.params import RuntimeParams
 
@@ -55,7 +55,7 @@ def build(kind, name, precision):
         from cct.models.architectures import ModelParams, resolve_architecture
         from cct.models.build import build_model
 
-        architecture = resolve_architecture(ModelParams(name=name))
+        architecture = resolve_architecture(ModelParams(name=name, **fields))
         network = build_model(architecture, image_shape=(32, 32, 3), classes=10, mean=[0.5] * 3, std=[0.25] * 3)
     network.compile(
         keras.optimizers.AdamW(1e-3, weight_decay=1e-4),

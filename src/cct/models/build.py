@@ -10,6 +10,7 @@ from cct.models.cost import token_grid
 from cct.models.fields import Encoder
 from cct.models.layers.base import dense
 from cct.models.layers.encoder import EncoderBlock
+from cct.models.layers.fast import Dropout, LayerNorm
 from cct.models.layers.tokenizers import ConvTokenizer, PatchTokenizer, Standardize
 from cct.models.layers.tokens import ClassToken, FirstToken, PositionalEmbedding, SequencePool
 
@@ -62,11 +63,11 @@ def classify(a: Encoder, x, valid=None, *, classes: int):
     if a.positional_embedding != "none":
         x = PositionalEmbedding(a.positional_embedding, initialization=a.initialization, name="positional_embedding")(x)
     if a.dropout and a.dropout_places == "all":
-        x = keras.layers.Dropout(a.dropout, name="dropout")(x)
+        x = Dropout(a.dropout, name="dropout")(x)
     for i, rate in enumerate(np.linspace(0, a.stochastic_depth, a.num_layers)):
         block = _encoder_block(a, stochastic_depth=float(rate), name=f"encoder_{i}")
         x = block(x) if valid is None else block(x, valid)
-    x = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, name="norm")(x)
+    x = LayerNorm(epsilon=a.layer_norm_epsilon, name="norm")(x)
     x = POOLINGS[a.pooling](a, x, valid)
     # The head stays in float32: a softmax over 16-bit logits loses the accuracy that mixed precision should keep.
     return dense(classes, initialization=a.initialization, dtype="float32", name="head")(x)

@@ -58,7 +58,8 @@ class TrainParams(Section):
         description="class weights in the loss; balanced: equal sums; effective: milder above 1,000 examples of a class"
     )
     early_stopping_patience: int | None = Field(
-        ge=1, description="epochs without a better one, by validation accuracy, then loss, before training stops; null: never"
+        ge=1,
+        description="epochs without a better validation accuracy, or loss on a tie, before training stops; null: never",
     )
     init_from: str | None = Field(
         pattern=r"^pretrained/[^/]+\.keras$",

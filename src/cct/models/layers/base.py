@@ -37,7 +37,6 @@ def dense(
     dtype: Any,
     name: str,
     use_bias: bool = True,
-    activation=None,
     fans: int | None = None,
 ):
     """A linear layer with the initial weights of the paper's code or of Keras.
@@ -55,14 +54,7 @@ def dense(
         kernel = keras.initializers.GlorotUniform()
     else:
         kernel = keras.initializers.RandomUniform(-((6 / fans) ** 0.5), (6 / fans) ** 0.5)
-    return keras.layers.Dense(
-        units, use_bias=use_bias, activation=activation, kernel_initializer=kernel, dtype=dtype, name=name
-    )
-
-
-def gelu(x):
-    """Exact (erf) GELU."""
-    return ops.gelu(x, approximate=False)
+    return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=kernel, dtype=dtype, name=name)
 
 
 def masked(scores, valid):

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from cct.models.layers.base import CCTLayer, dense, gelu, masked, one_of
+from cct.models.layers.base import CCTLayer, dense, masked, one_of
+from cct.models.layers.fast import Dropout, LayerNorm, gelu
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -69,8 +70,8 @@ class Attention(CCTLayer):
         self.qkv.build(input_shape)
         self.projection = dense(width, name="projection", **options)
         self.projection.build((*input_shape[:-1], inner))
-        self.drop_weights = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
-        self.drop_output = keras.layers.Dropout(self.projection_dropout, dtype=self.dtype_policy)
+        self.drop_weights = Dropout(self.attention_dropout, dtype=self.dtype_policy)
+        self.drop_output = Dropout(self.projection_dropout, dtype=self.dtype_policy)
 
     def call(self, tokens_bnd, valid_bn=None, training: bool = False):
         attend = self._folded if self.head_dim >= tokens_bnd.shape[-1] else self._textbook
@@ -90,13 +91,17 @@ class Attention(CCTLayer):
         qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.num_heads, self.head_dim))
         query_bnek, key_bnek, value_bnek = ops.split(qkv, 3, axis=2)
         if drop:
-            logits = ops.einsum("bnek,bmek->benm", query_bnek * self.head_dim**-0.5, key_bnek)
-            weights = self._softmax(logits, None if valid_bn is None else valid_bn[:, None, None, :])
-            mixed_bnek = ops.einsum("benm,bmek->bnek", self.drop_weights(weights, training=True), value_bnek)
+            mixed_bnek = self.mix(query_bnek, key_bnek, value_bnek, valid_bn)
         else:
             mask = None if valid_bn is None else valid_bn[:, None, None, :]
             mixed_bnek = ops.dot_product_attention(query_bnek, key_bnek, value_bnek, mask=mask)
         return self.projection(ops.reshape(mixed_bnek, (-1, n, self.num_heads * self.head_dim)))
+
+    def mix(self, query_bnek, key_bnek, value_bnek, valid_bn=None):
+        """The values mixed by their weights with dropout, (b, n, heads, head_dim)."""
+        logits = ops.einsum("bnek,bmek->benm", query_bnek * self.head_dim**-0.5, key_bnek)
+        weights = self._softmax(logits, None if valid_bn is None else valid_bn[:, None, None, :])
+        return ops.einsum("benm,bmek->bnek", self.drop_weights(weights, training=True), value_bnek)
 
     def _softmax(self, logits, valid):
         """The weights of attention, in float32 until they are done."""
@@ -189,7 +194,7 @@ class EncoderBlock(CCTLayer):
     def build(self, input_shape) -> None:
         policy = self.dtype_policy
         options = {"initialization": self.initialization, "dtype": policy}
-        self.norm_1 = keras.layers.LayerNormalization(epsilon=self.layer_norm_epsilon, dtype=policy, name="norm_1")
+        self.norm_1 = LayerNorm(epsilon=self.layer_norm_epsilon, dtype=policy, name="norm_1")
         self.attention = Attention(
             self.num_heads,
             self.head_dim,
@@ -199,28 +204,30 @@ class EncoderBlock(CCTLayer):
             name="attention",
             **options,
         )
-        self.norm_2 = keras.layers.LayerNormalization(epsilon=self.layer_norm_epsilon, dtype=policy, name="norm_2")
-        self.dense_1 = dense(self.hidden_dim, activation=gelu, name="dense_1", **options)
-        self.dense_2 = dense(
-            input_shape[-1], activation=gelu if self.mlp_output == "gelu" else None, name="dense_2", **options
-        )
+        self.norm_2 = LayerNorm(epsilon=self.layer_norm_epsilon, dtype=policy, name="norm_2")
+        self.dense_1 = dense(self.hidden_dim, name="dense_1", **options)
+        self.dense_2 = dense(input_shape[-1], name="dense_2", **options)
         for layer in (self.norm_1, self.attention, self.norm_2, self.dense_1):
             layer.build(input_shape)
         self.dense_2.build((*input_shape[:-1], self.hidden_dim))
-        self.drop_1 = keras.layers.Dropout(self.dropout, dtype=policy)
-        self.drop_2 = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.drop_1 = Dropout(self.dropout, dtype=policy)
+        self.drop_2 = Dropout(self.dropout, dtype=policy)
         self.depth_1 = StochasticDepth(self.stochastic_depth, dtype=policy)
         self.depth_2 = StochasticDepth(self.stochastic_depth, dtype=policy)
 
     def call(self, tokens_bnd, valid_bn=None, training: bool = False):
         x = tokens_bnd
-        x = x + self.depth_1(self.attention(self.norm_1(x), valid_bn, training=training), training=training)
-        normed = self.norm_2(x)
+        x = x + self.depth_1(
+            self.attention(self.norm_1(x, training=training), valid_bn, training=training), training=training
+        )
+        normed = self.norm_2(x, training=training)
         if self.norm == "stream":
             x = normed
-        branch = self.drop_1(self.dense_1(normed), training=training)
-        branch = self.drop_2(self.dense_2(branch), training=training)
-        return x + self.depth_2(branch, training=training)
+        branch = self.drop_1(gelu(self.dense_1(normed), training), training=training)
+        branch = self.dense_2(branch)
+        if self.mlp_output == "gelu":
+            branch = gelu(branch, training)
+        return x + self.depth_2(self.drop_2(branch, training=training), training=training)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from cct.models.layers.base import INITIALIZATIONS, CCTLayer, one_of
+from cct.models.layers.fast import convolve_relu_pool, fast_path
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -86,8 +87,11 @@ class ConvTokenizer(CCTLayer):
             convolution.build((None, None, None, self.channels[i - 1] if i else input_shape[-1]))
             self.convolutions.append(convolution)
 
-    def call(self, images_bhwc):
-        x = self.feature_maps(images_bhwc)
+    def call(self, images_bhwc, training: bool = False):
+        if fast_path(training) and self.padding == "same" and self.stride == 1 and not self.use_bias:
+            x = convolve_relu_pool(images_bhwc, [convolution.kernel for convolution in self.convolutions])
+        else:
+            x = self.feature_maps(images_bhwc)
         return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
 
     def feature_maps(self, images_bhwc):

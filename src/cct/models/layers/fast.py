@@ -1,0 +1,172 @@
+"""Keras's layers with faster training steps on TensorFlow. They compute the same functions, up to rounding.
+
+TensorFlow computes a gradient operator by operator, and on a CPU most of these wait for memory. The functions here
+have gradients written by hand, in few passes, some of which XLA compiles. JAX does so with all it computes, and PyTorch
+has kernels for these layers, so on these backends they are Keras's. So they are outside of training: exported files
+have Keras's operators only. docs/speed.md has what each saves.
+"""
+
+import functools
+import math
+import types
+
+import keras
+from keras import ops
+
+BITS = 16  # random bits that decide whether a number is dropped
+
+
+def fast_path(training: bool) -> bool:
+    """Whether the functions of this module compute a step."""
+    return training and keras.backend.backend() == "tensorflow"
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class LayerNorm(keras.layers.LayerNormalization):
+    """Layer normalization of the last axis. Source: Ba et al., arXiv:1607.06450."""
+
+    def call(self, inputs, training: bool = False):
+        if not fast_path(training):
+            return super().call(inputs)
+        return _layer_norm(inputs, ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32"), self.epsilon)
+
+
+@keras.saving.register_keras_serializable(package="cct")
+class Dropout(keras.layers.Dropout):
+    """Dropout. On TensorFlow 16 random bits decide on each number, so the rate is rounded to a multiple of 2^-16.
+
+    Keras draws 32 bits, which takes twice as long, before anything else in a step can start.
+    """
+
+    def call(self, inputs, training: bool = False):
+        if not fast_path(training) or not self.rate or self.noise_shape is not None:
+            return super().call(inputs, training=training)
+        import tensorflow as tf
+
+        shape = tf.shape(inputs)
+        count, dropped = tf.reduce_prod(shape), round(self.rate * 2**BITS)
+        seed = tf.cast(self.seed_generator.next(), "int32")
+        pairs = tf.random.stateless_uniform([(count + 1) // 2], seed, None, None, "uint32", alg="philox")
+        bits = tf.reshape(tf.reshape(tf.bitcast(pairs, "uint16"), [-1])[:count], shape)
+        scaled = inputs * tf.cast(1 / (1 - dropped / 2**BITS), inputs.dtype)
+        return tf.where(bits >= tf.constant(dropped, "uint16"), scaled, tf.zeros([], inputs.dtype))
+
+
+def gelu(x, training: bool = False):
+    """Exact (erf) GELU. Source: Hendrycks & Gimpel, arXiv:1606.08415."""
+    return _gelu(x) if fast_path(training) else ops.gelu(x, approximate=False)
+
+
+def convolve_relu_pool(images_bhwc, kernels):
+    """Blocks of a convolution with symmetric padding, ReLU, and 3x3 max-pooling with stride 2 and a margin of 1.
+
+    TensorFlow pads an even side by one cell after its end, and this pooling needs it before its start. So the images
+    are flipped, with the kernels, and no padded copies are made. ReLU after the pooling gives the same on a quarter of
+    the numbers.
+
+    Args:
+        images_bhwc: (b, h, w, c).
+        kernels: of each convolution, (k, k, channels in, channels out), with odd k.
+    """
+    import tensorflow as tf
+
+    x = tf.reverse(images_bhwc, [1, 2])
+    for kernel in kernels:
+        x = pool_relu(convolve_flipped(x, kernel))
+    return tf.reverse(x, [1, 2])
+
+
+def convolve_flipped(flipped_bhwc, kernel):
+    """The convolution of images, flipped, from flipped images and the kernel."""
+    import tensorflow as tf
+
+    return tf.nn.conv2d(flipped_bhwc, tf.reverse(tf.cast(kernel, flipped_bhwc.dtype), [0, 1]), 1, "SAME")
+
+
+def pool_relu(flipped_bhwc):
+    """Max-pooling and ReLU of flipped images."""
+    import tensorflow as tf
+
+    return tf.nn.relu(tf.nn.max_pool2d(flipped_bhwc, 3, 2, "SAME"))
+
+
+def _layer_norm(x, gamma_d, beta_d, epsilon: float):
+    import tensorflow as tf
+
+    compiled = _compiled()
+
+    @tf.custom_gradient
+    def normalize(x, gamma_d, beta_d):
+        mean = tf.reduce_mean(tf.cast(x, "float32"), -1, keepdims=True)
+        variance = tf.reduce_mean(compiled.squared_deviations(x, mean), -1, keepdims=True)
+        scale = tf.math.rsqrt(variance + epsilon)
+
+        def gradients(upstream):
+            rows = [*range(len(x.shape) - 1)]
+            products = compiled.products(x, upstream, mean, scale)
+            upstream32 = tf.cast(upstream, "float32")
+            column_d1 = gamma_d[:, None] / x.shape[-1]
+            inner, projection = (tf.tensordot(one, column_d1, 1) for one in (upstream32, products))
+            return (
+                compiled.norm_gradient(x, upstream, mean, scale, gamma_d, inner, projection),
+                tf.reduce_sum(products, rows),
+                tf.reduce_sum(upstream32, rows),
+            )
+
+        return compiled.normed(x, mean, scale, gamma_d, beta_d), gradients
+
+    return normalize(x, gamma_d, beta_d)
+
+
+def _gelu(x):
+    import tensorflow as tf
+
+    compiled = _compiled()
+
+    @tf.custom_gradient
+    def activate(x):
+        return compiled.gelu(x), lambda upstream: compiled.gelu_gradient(x, upstream)
+
+    return activate(x)
+
+
+@functools.cache
+def _compiled() -> types.SimpleNamespace:
+    """Passes over all numbers that XLA compiles into one each, in float32 also for 16-bit numbers.
+
+    Only passes without a sum are among them: XLA's sums are slower on a CPU than TensorFlow's.
+    """
+    import tensorflow as tf
+
+    def as_float32(function):
+        """Compile a function; arguments become float32, and the result has the type of the first argument."""
+
+        def cast(first, *others):
+            return tf.cast(function(*(tf.cast(one, "float32") for one in (first, *others))), first.dtype)
+
+        return tf.function(cast, jit_compile=True, reduce_retracing=True)
+
+    def squared_deviations(x, mean):
+        return tf.square(tf.cast(x, "float32") - mean)
+
+    def products(x, upstream, mean, scale):
+        return tf.cast(upstream, "float32") * (tf.cast(x, "float32") - mean) * scale
+
+    def cumulative(x):
+        return 0.5 * (1.0 + tf.math.erf(x * math.sqrt(0.5)))
+
+    def density(x):
+        return tf.exp(tf.square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
+
+    return types.SimpleNamespace(
+        squared_deviations=tf.function(squared_deviations, jit_compile=True, reduce_retracing=True),
+        products=tf.function(products, jit_compile=True, reduce_retracing=True),
+        normed=as_float32(lambda x, mean, scale, gamma_d, beta_d: (x - mean) * scale * gamma_d + beta_d),
+        norm_gradient=as_float32(
+            lambda x, upstream, mean, scale, gamma_d, inner, projection: (
+                scale * (upstream * gamma_d - inner - (x - mean) * scale * projection)
+            )
+        ),
+        gelu=as_float32(lambda x: x * cumulative(x)),
+        gelu_gradient=as_float32(lambda x, upstream: upstream * (cumulative(x) + x * density(x))),
+    )
