@@ -2,8 +2,9 @@
 
     python benchmarks/contender.py KIND MODEL PRECISION BATCH STEPS
 
-KIND: ours-tensorflow, ours-jax, ours-torch; example-tensorflow, example-jax; vit-pytorch; matmul (GFLOP and seconds);
-augmentation-tensorflow, -jax, -torch (the cost of making a batch, and steps with one repeated batch and real batches).
+KIND: ours-tensorflow, ours-jax, ours-torch; example-tensorflow, example-jax; vit-pytorch, vit-pytorch-channels-last,
+vit-pytorch-compiled; matmul (GFLOP and seconds); augmentation-tensorflow, -jax, -torch (the cost of making a batch, and
+steps with one repeated batch and real batches).
 """
 
 import importlib.util
@@ -134,7 +135,7 @@ def augmentation(kind, name, precision, batch, steps):
     return results
 
 
-def torch_steps(name, precision, batch, steps):
+def torch_steps(kind, name, precision, batch, steps):
     import torch
 
     # The package imports torchvision, which lacks a CPU build on some platforms. Its cct.py does not need torchvision.
@@ -156,13 +157,21 @@ def torch_steps(name, precision, batch, steps):
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-4)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
     images = torch.randn(batch, 3, 32, 32, device=device)
+    if kind == "vit-pytorch-channels-last":
+        network, images = (one.to(memory_format=torch.channels_last) for one in (network, images))
     labels = torch.randint(0, 10, (batch,), device=device)
+
+    def forward(images, labels):
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "mixed_bfloat16"):
+            return loss_of(network(images), labels)
+
+    if kind == "vit-pytorch-compiled":
+        forward = torch.compile(forward)
     times = []
     for _ in range(WARMUP + steps):
         start = time.perf_counter()
         optimizer.zero_grad()
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "mixed_bfloat16"):
-            loss = loss_of(network(images), labels)
+        loss = forward(images, labels)
         loss.backward()
         optimizer.step()
         loss.item()
@@ -196,8 +205,8 @@ def main():
         return
     if kind == "matmul":
         size, times = matmul_rate(precision)
-    elif kind == "vit-pytorch":
-        size, times = torch_steps(name, precision, batch, steps)
+    elif kind.startswith("vit-pytorch"):
+        size, times = torch_steps(kind, name, precision, batch, steps)
     else:
         size, times = keras_steps(kind, name, precision, batch, steps)
     print(json.dumps(said | {"size": size, "seconds": times}))

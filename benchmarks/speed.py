@@ -1,9 +1,14 @@
 """Training speed against the Keras example and vit-pytorch, and the cost of augmentation: `make bench`.
 
 Every contender runs in its own process. Turns alternate, so that a drift of the machine's speed affects all alike. A
-turn's figure is the median of its steps. Pairs of the same turn are compared, and quoted as median (lowest to highest).
+turn's figure is the median of its steps. Contenders of the same turn are compared, and quoted as median (lowest to
+highest). PyTorch runs eagerly, with its images' channels last, and compiled.
+
 Augmentation is measured twice. First: the processor time to make a batch, alone, as a share of a step. Second: the time
 of `fit` with real batches, made on a thread beside the step, over its time with one repeated batch.
+
+The file has the results of each kind of machine. Those of other kinds stay. What has become slower than the committed
+result of the same kind is named.
 """
 
 import argparse
@@ -12,38 +17,51 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from cct.entry import entry_point
 from cct.runtime.machine import cpu_cores, cpu_info
 
 HERE = Path(__file__).parent
 OURS, BF16 = "ours-tensorflow", "mixed_bfloat16"
-# Comparisons: a title, then (kind, model, precision) twice. The ratio is the second's time over the first's.
-PAIRS = [
-    ("the Keras example", (OURS, "keras_example", "float32"), ("example-tensorflow", "keras_example", "float32")),
-    ("vit-pytorch, cct_2_3x2", (OURS, "cct_2_3x2", "float32"), ("vit-pytorch", "cct_2_3x2", "float32")),
-    ("our own float32, cct_2_3x2", (OURS, "cct_2_3x2", BF16), (OURS, "cct_2_3x2", "float32")),
+PRECISIONS = ("float32", BF16)
+TORCH = {
+    "vit-pytorch": "vit-pytorch",
+    "vit-pytorch, channels last": "vit-pytorch-channels-last",
+    "vit-pytorch, compiled": "vit-pytorch-compiled",
+}
+
+
+class Group(NamedTuple):
+    """Contenders that take turns: ours and others, by their titles."""
+
+    model: str
+    precision: str
+    others: Mapping[str, str]
+    batch: int = 128
+    steps: int = 12
+
+
+GROUPS = [
+    Group("keras_example", "float32", {"the Keras example": "example-tensorflow"}),
+    *(Group("cct_2_3x2", precision, TORCH) for precision in PRECISIONS),
+    # A smaller batch: a step of this model takes eight times as long.
+    *(Group("cct_7_3x1", precision, TORCH, batch=32, steps=4) for precision in PRECISIONS),
 ]
+SLOWER = 0.9  # of the committed speed: less is named
 # Target for each of `contender.AUGMENTATIONS`: its largest share of a step.
 TARGETS = {"default": 0.15, "randaugment": 0.30, "all": None}
-PRECISIONS = ("float32", BF16)
 
 
-def ask(contender: tuple[str, str, str], *, batch: int, steps: int, python: str) -> dict:
+def ask(kind: str, name: str, precision: str, *, batch: int, steps: int, python: str) -> dict:
     """Run one process of `contender.py`, and return its JSON."""
-    kind, name, precision = contender
-    words = [python if kind == "vit-pytorch" else sys.executable, str(HERE / "contender.py"), kind, name, precision]
-    done = subprocess.run([*words, str(batch), str(steps)], capture_output=True, text=True, check=False)
+    words = [python if kind.startswith("vit-pytorch") else sys.executable, str(HERE / "contender.py"), kind, name]
+    done = subprocess.run([*words, precision, str(batch), str(steps)], capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{' '.join(contender)} failed:\n{done.stderr[-2000:]}")
+        sys.exit(f"{kind} {name} {precision} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def turn(contender: tuple[str, str, str], **options) -> dict:
-    """Run one process: its number of parameters, median seconds of a step, and package versions."""
-    result = ask(contender, **options)
-    return result | {"seconds": statistics.median(result["seconds"])}
 
 
 def here() -> dict:
@@ -51,7 +69,7 @@ def here() -> dict:
     words = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     commit = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
     cpu = f"{cpu_cores()} cores of {cpu_info()['model']}"
-    return {"cpu": cpu, "python": platform.python_version(), "commit": commit}
+    return {"cpu": cpu, "flags": cpu_info()["flags"], "python": platform.python_version(), "commit": commit}
 
 
 def spread(values: Iterable[float]) -> list[float]:
@@ -60,36 +78,52 @@ def spread(values: Iterable[float]) -> list[float]:
     return [round(value, 3) for value in (statistics.median(ordered), ordered[0], ordered[-1])]
 
 
-def steps(turns: int, options: dict) -> dict:
-    """Measure the `PAIRS`."""
-    rate = turn(("matmul", "-", "float32"), **options)
-    report = here() | {"matmul_gflops": round(rate["size"] / rate["seconds"]), "batch": options["batch"], "pairs": []}
-    for title, first, second in PAIRS:
-        both = [[turn(contender, **options) for contender in (first, second)] for _ in range(turns)]
-        ours, theirs = ([pair[side]["seconds"] for pair in both] for side in (0, 1))
-        row = {
-            "against": title,
-            "ours": " ".join(first),
-            "other": " ".join(second),
-            "parameters": [both[0][0]["size"], both[0][1]["size"]],
-            "versions": [both[0][0]["versions"], both[0][1]["versions"]],
-            "images_per_second": [round(options["batch"] / statistics.median(side)) for side in (ours, theirs)],
-            "ratio": [round(r, 2) for r in spread(b / a for a, b in zip(ours, theirs, strict=True))],
-        }
-        report["pairs"].append(row)
-        speeds = "{:,} against {:,} images/s".format(*row["images_per_second"])
-        print(f"{title:28} {row['ratio'][0]:.2f} times ({row['ratio'][1]:.2f} to {row['ratio'][2]:.2f}), {speeds}")
-    return report
+def rates() -> dict[str, int]:
+    """GFLOP/s of a matrix product in each precision."""
+    found = {}
+    for precision in PRECISIONS:
+        product = ask("matmul", "-", precision, batch=0, steps=0, python=sys.executable)
+        found[precision] = round(product["size"] / statistics.median(product["seconds"]))
+    return found
 
 
-def augmentation(turns: int, options: dict) -> dict:
+def measure(group: Group, *, turns: int, python: str, torch: bool) -> dict[str, Any]:
+    """The speeds of a group's contenders, and how many times as fast as each other one ours is."""
+    others = {title: kind for title, kind in group.others.items() if torch or not kind.startswith("vit-pytorch")}
+    seconds: dict[str, list[float]] = {title: [] for title in ("ours", *others)}
+    parameters, versions = {}, {}
+    for _ in range(turns):
+        for title, kind in {"ours": OURS, **others}.items():
+            options = {"batch": group.batch, "steps": group.steps, "python": python}
+            result = ask(kind, group.model, group.precision, **options)
+            seconds[title].append(statistics.median(result["seconds"]))
+            parameters[title], versions[title] = result["size"], result["versions"]
+    row = {
+        "model": group.model,
+        "precision": group.precision,
+        "batch": group.batch,
+        "parameters": parameters,
+        "versions": versions,
+        "images_per_second": {title: round(group.batch / statistics.median(s)) for title, s in seconds.items()},
+        "ratio": {
+            title: spread(b / a for a, b in zip(seconds["ours"], seconds[title], strict=True)) for title in others
+        },
+    }
+    print(f"{group.model}, {group.precision}: {row['images_per_second']['ours']:,} images/s")
+    for title, (middle, low, high) in row["ratio"].items():
+        print(f"  {middle:.2f} times {title} ({low:.2f} to {high:.2f}), {row['images_per_second'][title]:,} images/s")
+    return row
+
+
+def augmentation(turns: int, batch: int) -> dict:
     """Measure the cost of making batches, as a share of the steps of cct_2_3x2."""
-    report = here() | {"model": "cct_2_3x2", "batch": options["batch"], "rows": []}
-    said = {p: [] for p in PRECISIONS}
+    report: dict[str, Any] = {"model": "cct_2_3x2", "batch": batch, "rows": []}
+    said: dict[str, list[dict]] = {p: [] for p in PRECISIONS}
     for _ in range(turns):
         for precision, results in said.items():
-            results.append(ask(("augmentation-tensorflow", "cct_2_3x2", precision), **options))
-    report["versions"] = said["float32"][0]["versions"]
+            results.append(
+                ask("augmentation-tensorflow", "cct_2_3x2", precision, batch=batch, steps=12, python=sys.executable)
+            )
     for precision, results in said.items():
         for name, target in TARGETS.items():
             found = [result["augmentations"][name] for result in results]
@@ -110,23 +144,54 @@ def augmentation(turns: int, options: dict) -> dict:
     return report
 
 
+def slower(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """What is less than 0.9 times as fast as it was, in words."""
+    earlier = {(row["model"], row["precision"]): row for row in before.get("groups", [])}
+    found = []
+    for row in now["groups"]:
+        was = earlier.get((row["model"], row["precision"]))
+        if not was:
+            continue
+        speed = row["images_per_second"]["ours"] / was["images_per_second"]["ours"]
+        ratios = {title: row["ratio"][title][0] / was["ratio"][title][0] for title in {*row["ratio"]} & {*was["ratio"]}}
+        for what, ratio in {"images/s": speed, **{f"ratio to {title}": one for title, one in ratios.items()}}.items():
+            if ratio < SLOWER:
+                found.append(f"{row['model']}, {row['precision']}: {what} is {ratio:.2f} times the committed one")
+    return found
+
+
+def has_torch(python: str) -> bool:
+    """Whether a Python can run vit-pytorch."""
+    return subprocess.run([python, "-c", "import torch, vit_pytorch"], capture_output=True, check=False).returncode == 0
+
+
+@entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["steps", "augmentation"], help="leave the other part as it was measured")
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch, einops and vit-pytorch")
     parser.add_argument("--out", type=Path, default=HERE / "results/speed.json")
     arguments = parser.parse_args()
-    options = {"batch": arguments.batch, "steps": arguments.steps, "python": arguments.torch_python}
-    report = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.is_file() else {"kind": "speed"}
+    machine = here()
+    content = {"kind": "speed", "machines": {}}
+    if arguments.out.is_file():
+        content = json.loads(arguments.out.read_text(encoding="utf-8"))
+    before = content["machines"].get(machine["cpu"], {})
+    report = before | machine | {"matmul_gflops": rates()}
+    print(f"{machine['cpu']} ({', '.join(machine['flags'])}); a matrix product: {report['matmul_gflops']} GFLOP/s")
     if arguments.only != "augmentation":
-        report |= steps(arguments.turns, options)
-        write(arguments.out, report)
+        torch = has_torch(arguments.torch_python)
+        if not torch:
+            print(f"{arguments.torch_python} has no torch with vit-pytorch, so only the Keras example is compared")
+        report["groups"] = [
+            measure(group, turns=arguments.turns, python=arguments.torch_python, torch=torch) for group in GROUPS
+        ]
+        print("\n".join(slower(report, before)) or "Nothing is slower than the committed result of this kind.")
     if arguments.only != "steps":
-        report["augmentation"] = augmentation(arguments.turns, options)
-        write(arguments.out, report)
+        report["augmentation"] = augmentation(arguments.turns, 128)
+    content["machines"][machine["cpu"]] = report
+    write(arguments.out, content)
 
 
 def write(path: Path, report: dict) -> None:
@@ -135,4 +200,4 @@ def write(path: Path, report: dict) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

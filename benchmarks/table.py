@@ -3,9 +3,10 @@
     python benchmarks/table.py [--check]
 
 `record.py` and `record_gpu.py` write accuracies. Older ones were written by hand, and their notes say so. `speed.py`
-writes `speed.json`, `fine_tuning.py` writes `fine_tuning.json`, `serving.py` writes `serving.json`, `inference.py`
-writes `inference.json`, `text.py` writes `trec.json`, `text_steps.py` writes `text_steps.json`, and `record_gpu.py`
-writes `gpu.json`. `ablation.json` is a copy of the file that `make ablate` leaves in `reports/ablation/`.
+writes `speed.json`, `step_profile.py` writes `profile.json`, `fine_tuning.py` writes `fine_tuning.json`, `serving.py`
+writes `serving.json`, `inference.py` writes `inference.json`, `text.py` writes `trec.json`, `text_steps.py` writes
+`text_steps.json`, and `record_gpu.py` writes `gpu.json`. `ablation.json` is a copy of the file that `make ablate`
+leaves in `reports/ablation/`.
 """
 
 import argparse
@@ -37,7 +38,7 @@ PAGES = {
     "README.md": ("results",),
     "docs/results.md": ("results", "commands"),
     "docs/ablation.md": ("ablation",),
-    "docs/speed.md": ("steps", "augmentation"),
+    "docs/speed.md": ("steps", "profile", "augmentation"),
     "docs/data.md": ("scale",),
     "docs/gpu.md": ("gpu",),
     "docs/fine-tuning.md": ("fine-tuning",),
@@ -206,22 +207,67 @@ def commands(results: Sequence[Result]) -> str:
 
 
 def steps(speed: Mapping[str, Any]) -> str:
-    """The table of training steps against other projects, from `speed.json`."""
-    lines = []
-    for pair in speed["pairs"]:
-        (ours, others), (median, low, high) = pair["images_per_second"], pair["ratio"]
-        _, model, precision = pair["ours"].split()
-        lines.append(
-            [f"`{model}`", f"`{precision}`", str(ours), pair["against"], str(others), f"{median} ({low} to {high})"]
+    """A table of training steps against other projects for each kind of machine, from `speed.json`."""
+    found = []
+    for machine in speed["machines"].values():
+        lines = []
+        for row in machine["groups"]:
+            for title, (median, low, high) in row["ratio"].items():
+                ours, other = (f"{row['images_per_second'][name]:,}" for name in ("ours", title))
+                ratio = f"{median:.2f} ({low:.2f} to {high:.2f})"
+                lines.append(
+                    [f"`{row['model']}`", f"`{row['precision']}`", str(row["batch"]), ours, title, other, ratio]
+                )
+        table = _table(["model", "precision", "batch", "images/s", "against", "images/s", "ratio"], lines)
+        versions = {
+            name: number
+            for row in machine["groups"]
+            for own in row["versions"].values()
+            for name, number in own.items()
+        }
+        rates = " and ".join(f"{rate} in `{precision}`" for precision, rate in machine["matmul_gflops"].items())
+        found.append(
+            f"Machine: {machine['cpu']} ({', '.join(machine['flags'])}). A matrix product of 2048³ reaches {rates} "
+            f"GFLOP/s.\n\n{table}\n\nVersions: Python {machine['python']}, "
+            f"{', '.join(f'{name} {number}' for name, number in sorted(versions.items()))}."
         )
-    table = _table(["model", "precision", "images/s", "against", "images/s", "ratio"], lines)
-    versions = ", ".join(f"{name} {version}" for name, version in speed["versions"].items())
-    return f"{table}\n\nMachine: {speed['cpu']}, shared. Versions: Python {speed['python']}, {versions}."
+    return "\n\n".join(found)
+
+
+def profile(measured: Mapping[str, Any]) -> str:
+    """A table of the parts of a training step for each kind of machine, from `profile.json`."""
+    found = []
+    for cpu, machine in measured["machines"].items():
+        precisions = machine["precisions"]
+        rows = [["**a step, by `fit`**", *(f"**{one['fit']:.1f}**" for one in precisions.values())]]
+        for group in ("pieces", "parts"):
+            names = next(iter(precisions.values()))[group]
+            rows += [[name, *(f"{one[group][name]:.1f}" for one in precisions.values())] for name in names]
+            if group == "pieces":
+                rows.append(["*each layer alone, forward and backward:*", *[""] * len(precisions)])
+        rows.append(["**sum of the layers**", *(f"**{one['sum']:.1f}**" for one in precisions.values())])
+        rates = (f"{one['arithmetic']:.1f} ({one['matmul_gflops']} GFLOP/s)" for one in precisions.values())
+        gflop = next(iter(precisions.values()))["gflop"]
+        rows.append([f"{gflop:g} GFLOP at the rate of a matrix product", *rates])
+        table = _table(["ms", *(f"`{precision}`" for precision in precisions)], rows)
+        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        found.append(
+            f"`{machine['model']}`, batches of {machine['batch']}, {machine['cores']} cores of {cpu}:\n\n{table}\n\n"
+            f"Versions: {versions}."
+        )
+    return "\n\n".join(found)
 
 
 def augmentation(speed: Mapping[str, Any]) -> str:
-    """The table of augmentation's cost, from `speed.json`."""
-    rows = {(row["augmentation"], row["precision"]): row for row in speed["augmentation"]["rows"]}
+    """A table of augmentation's cost for each kind of machine, from `speed.json`."""
+    return "\n\n".join(
+        f"Machine: {machine['cpu']}.\n\n{_augmentation(machine['augmentation']['rows'])}"
+        for machine in speed["machines"].values()
+    )
+
+
+def _augmentation(measured: Sequence[Mapping[str, Any]]) -> str:
+    rows = {(row["augmentation"], row["precision"]): row for row in measured}
     precisions = list(dict.fromkeys(precision for _, precision in rows))
     columns = ["augmentation", "ms a batch"]
     for precision in precisions:
@@ -371,6 +417,7 @@ def tables(folder: Path) -> dict[str, str]:
         "commands": commands(read(folder)),
         "ablation": compared.rstrip(),
         "steps": steps(_content(folder / "speed.json")),
+        "profile": profile(_content(folder / "profile.json")),
         "augmentation": augmentation(_content(folder / "speed.json")),
         "gpu": gpu(_content(folder / "gpu.json")),
         "serving": serving(_content(folder / "serving.json")),

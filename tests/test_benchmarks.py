@@ -3,6 +3,7 @@
 import json
 import sys
 
+import keras
 import mlflow
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from runs import SEED_SHIFT, THREADS
 
 from cct.dvc import Experiment
 from cct.errors import CCTError
+from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.build import build_model
 from cct.training.checkpoints import CheckpointStore
 
 sys.path.append(str(ROOT / "benchmarks"))
@@ -19,6 +22,8 @@ import gpu
 import record
 import record_gpu
 import scale
+import speed
+import step_profile
 import table
 
 COMMITTED = {"data.source": "cifar10.yaml", "model.name": "cct_2_3x2", "train.epochs": 30, "train.seed": 0}
@@ -298,3 +303,33 @@ def test_what_a_source_of_images_costs_is_measured(tmp_path):
     assert done["examples"] == 300 and done["duplicates"] == 0 and done["seconds"] > 0 and done["memory_mb"] > 10
     done = scale.measure("epoch", tmp_path / "images.tar", tmp_path)
     assert done["examples"] == 220 and done["memory_mb"] > 10
+
+
+def test_what_became_slower_is_named():
+    def machine(ours: int, ratio: float) -> dict:
+        row = {
+            "model": "m",
+            "precision": "float32",
+            "images_per_second": {"ours": ours},
+            "ratio": {"other": [ratio, 1, 2]},
+        }
+        return {"groups": [row]}
+
+    assert not speed.slower(machine(91, 1.9), machine(100, 2.0))
+    assert not speed.slower(machine(91, 1.9), {})
+    assert speed.slower(machine(89, 2.0), machine(100, 2.0)) == ["m, float32: images/s is 0.89 times the committed one"]
+    (named,) = speed.slower(machine(100, 1.7), machine(100, 2.0))
+    assert named == "m, float32: ratio to other is 0.85 times the committed one"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="make profile measures steps on TensorFlow")
+@pytest.mark.parametrize("name", ["cct_2_3x2", "cct_2_3x1", "vit_lite_6_4", "keras_example"])
+def test_the_parts_of_a_profile_are_all_layers(name):
+    model = build_model(resolve_architecture(ModelParams(name=name, num_layers=1)), image_shape=(16, 16, 3), classes=10)
+    parts = [*step_profile.parts(model)]
+    found = [variable.path for part in parts for layer in part.layers for variable in layer.trainable_variables]
+    others = {"class_token/token"}  # a copy of one vector for each image
+    assert sorted(found) == sorted({variable.path for variable in model.trainable_variables} - others)
+    for part in parts:
+        gradients = step_profile.timed_part(part, 2)()
+        assert all(np.isfinite(one).all() for one in (gradients if isinstance(gradients, list) else [gradients]))
