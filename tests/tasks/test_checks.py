@@ -25,6 +25,8 @@ CASES = {
     "texts, a model of images": (TEXTS, "model", {"name": "cct_2_3x1"}, "model.name = cct_2_3x1 takes images, and the"),
     "texts, frozen vectors": (TEXTS, "model", {"freeze_embeddings": True}, "model.freeze_embeddings = true: the data"),
     "texts, no vectors": (TEXTS, "preprocess", {"embeddings": "data/vectors/a.txt"}, "a.txt': there is no such"),
+    "texts, no such column": (TEXTS, "preprocess", {"text_column": "Satz"}, "no column Satz; its columns are: text,"),
+    "texts, no such labels": (TEXTS, "preprocess", {"label_column": "Art"}, "no column Art; its columns are: text,"),
     "images, word dropout": (IMAGES, "augment", {"word_dropout": 0.1}, "augment.word_dropout = 0.1: this changes"),
     "images, a model of texts": (IMAGES, "model", {"name": "text_cct_2_1"}, "model.name = text_cct_2_1 takes texts"),
 }  # fmt: skip

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from cct.data.arrays import DataError
 from cct.data.images.containers import open_container
 from cct.data.images.listing import is_image, is_text
 from cct.data.images.manifest import COLUMNS as IMAGE_COLUMNS
 from cct.data.images.manifest import manifest_in
 from cct.data.params import PreprocessParams
 from cct.data.sources import LocalSource, Source
-from cct.data.tables import BINARY, columns_of, is_table, read_table
-from cct.data.texts.encodings import decode
-from cct.data.texts.formats import TEXT_READERS, Reading, trec_files
+from cct.data.tables import BINARY, columns_of, is_table, read_table, require_columns, shown_columns
+from cct.data.texts.encodings import AUTO, MARKS, decode
+from cct.data.texts.formats import PARAMETERS, TEXT_READERS, Reading, trec_files
 from cct.data.texts.items import Texts
 
 
@@ -76,12 +77,40 @@ def holds_texts(path: Path, preprocess: PreprocessParams) -> bool:
 
 
 def _has_texts(path: Path, preprocess: PreprocessParams) -> bool:
-    """Whether a table has a column of texts, and none of paths of images unless a parameter names the texts."""
-    content = None
-    if path.suffix.lower() not in BINARY and path.is_file():
-        # Only the names of columns count here. The reader of texts names lines that are wrong.
-        content = decode(path.read_bytes(), path, encoding=preprocess.encoding, default="latin-1")
-        content = content.lstrip().split("\n", 1)[0]
-    table = read_table(path, content)
-    found = columns_of(table, Reading(text_column=preprocess.text_column).columns())
-    return "text" in found and (bool(preprocess.text_column) or "path" not in columns_of(table, IMAGE_COLUMNS))
+    """Whether a table has a column of texts, and none of paths of images unless a parameter names the texts.
+
+    Raises:
+        DataError: it has neither, or no labels.
+    """
+    table = read_table(path, _header(path, preprocess.encoding))
+    names = Reading(text_column=preprocess.text_column, label_column=preprocess.label_column).columns()
+    paths = "path" in columns_of(table, IMAGE_COLUMNS)
+    if preprocess.text_column or ("text" in columns_of(table, names) and not paths):
+        require_columns(table, path, names, ("text", "label"), kind="texts", parameters=PARAMETERS)
+        return True
+    if not paths:
+        single = len(table.columns) == 1 and path.suffix.lower() == ".csv"
+        comma = " Separate the columns by commas." if single else ""
+        raise DataError(
+            f"{path}: no column of texts ({', '.join(names['text'])}) or of paths of images "
+            f"({', '.join(IMAGE_COLUMNS['path'])}); its columns are: {shown_columns(table)}: set "
+            f"{PARAMETERS['text']} to the one of texts, or call the one of paths path.{comma} Rename the file if it is "
+            "no table of texts or images"
+        )
+    return False
+
+
+def _header(path: Path, encoding: str) -> str | None:
+    """The first line of a table of text, which has the names of the columns; None of another table.
+
+    The reader of texts names a later line that is wrong.
+
+    Raises:
+        DataError: it is of another encoding; the message names the line.
+    """
+    if path.suffix.lower() in BINARY or not path.is_file():
+        return None
+    content = path.read_bytes()
+    if encoding == AUTO and not content.startswith((*MARKS,)):
+        content = content.lstrip().partition(b"\n")[0]
+    return decode(content, path, encoding=encoding).lstrip().partition("\n")[0]
