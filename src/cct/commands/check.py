@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from cct import params
-from cct.commands.arguments import file_path
+from cct.commands.arguments import add_set_param, file_path
 from cct.data.sources import open_source
 from cct.dvc import require_plain_files
 from cct.errors import CCTError
+from cct.experiments.settings import read_with_settings
 from cct.models.starting import require_starting_file
 from cct.paths import PARAMS
 from cct.tasks.checks import misfits
@@ -17,13 +18,14 @@ from cct.tasks.checks import misfits
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=file_path, nargs="?", default=PARAMS, help="default: params.yaml")
+    add_set_param(parser)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    content = params.read_yaml(arguments.file)
+    content, where = read_with_settings(arguments.file, arguments.set_param)
     mistakes, sections = [], {}
     try:
-        sections = params.check(content, where=arguments.file)
+        sections = params.check(content, where=where)
         mistakes += map(str, misfits(sections))
     except params.ParamsError as error:
         mistakes += [str(error), *_absent(content)]
@@ -33,7 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
         mistakes.append(str(error))
     if mistakes:
         raise params.ParamsError("\n".join(mistakes))
-    print(f"{arguments.file}: {sum(len(s.model_fields_set) for s in sections.values())} parameters, no mistake")
+    print(f"{where}: {sum(len(s.model_fields_set) for s in sections.values())} parameters, no mistake")
 
 
 def _absent(content: dict[str, Any]) -> Iterator[str]:

@@ -42,6 +42,26 @@ def read_texts(source: Source | LocalSource, files: Mapping[str, Path], preproce
     return TEXT_READERS[form](paths, reading_of(preprocess, source))
 
 
+def columns_read(
+    source: Source | LocalSource, files: Mapping[str, Path], preprocess: PreprocessParams
+) -> dict[str, str]:
+    """The table's own name of each column that `read_texts` reads; empty if the source is no table.
+
+    Args:
+        source: as for `read_texts`.
+        files: likewise.
+        preprocess: likewise.
+
+    Raises:
+        DataError: the table is damaged.
+    """
+    form, paths = (source.format, files) if isinstance(source, Source) else _local_format(source.path)
+    if form != "text-table":
+        return {}
+    table = read_table(paths["table"], _header(paths["table"], preprocess.encoding))
+    return {column: str(name) for column, name in columns_of(table, reading_of(preprocess, source).columns()).items()}
+
+
 def _local_format(path: Path) -> tuple[str, Mapping[str, Path]]:
     """The format of a folder or file, and its files by their roles."""
     if table := table_in(path):
