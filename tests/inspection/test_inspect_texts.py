@@ -73,6 +73,19 @@ def test_what_preprocess_refuses_is_said_with_what_to_do(tmp_path):
     assert "not-ready" in text_page(found)
 
 
+def test_a_question_to_the_user_has_one_mark(tmp_path, monkeypatch):
+    (tmp_path / "data/vectors").mkdir(parents=True)
+    (tmp_path / "data/vectors/a.txt").write_text("Katze 1 2\n")
+    monkeypatch.chdir(tmp_path)
+    found = facts(tmp_path / "a.csv", ROWS, embeddings="data/vectors/a.txt")
+    assert found["to_do"].endswith("is it of another language?")
+
+
+def test_bytes_have_no_vocabulary_and_no_words(tmp_path):
+    lines = text_lines(facts(tmp_path / "a.csv", ROWS, tokens="bytes"))
+    assert " bytes, median " in lines and "Vocabulary" not in lines and "unknown" not in lines
+
+
 def test_texts_of_any_signs_are_escaped(tmp_path):
     rows = [row.replace("word1 ", "<b>&\u202e\x00 ") for row in ROWS]
     found = facts(tmp_path / "a.csv", rows)

@@ -61,11 +61,12 @@ def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             for split, count in facts["unknown_words"].items()
             if split != "train"
         )
-        rows.append(
-            ("Vocabulary", f"{facts['vocabulary'] - FIRST_WORD:,} {unit} of the training split; unknown: {unknown}")
-        )
+        if facts["most_frequent"]:  # bytes have no vocabulary
+            rows.append(
+                ("Vocabulary", f"{facts['vocabulary'] - FIRST_WORD:,} words of the training split; unknown: {unknown}")
+            )
         duplicates = facts["duplicates"]
-        rows.append(("Duplicates", f"{duplicates['exact']:,} texts equal an earlier one in all words"))
+        rows.append(("Duplicates", f"{duplicates['exact']:,} texts equal an earlier one in all {unit}"))
     if facts["ignored"]:
         rows.append(("Ignored", describe_ignored(facts["ignored"])))
     return rows

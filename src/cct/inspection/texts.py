@@ -84,7 +84,7 @@ def inspect_texts(
             "command": f"dvc exp run $(cct preset text) {' '.join(f'-S {shlex.quote(word)}' for word in words)}",
         },
         "ready": not refused,
-        "to_do": f"To do before any training: {printable(refused)}."
+        "to_do": f"To do before any training: {printable(refused)}{'' if refused.endswith('?') else '.'}"
         if refused
         else "Ready: preprocess would accept these texts with the parameters as they are.",
     }

@@ -141,7 +141,7 @@ CASES = {
     # folders
     "nothing there": (nothing, "data.source = '.*photos': there is no such file or folder$"),
     "an empty folder": (folder([]), "there is no image (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff), and no other file$"),
-    "texts only": (folder([], content={"a/x.txt": b"a", "b/y.md": b"b"}), "there is no image (.*), but 2 text files"),
+    "texts only": (folder([], content={"a/x.txt": b"a", "b/y.md": b"b"}), "there is no image (.*), but 2 text files; texts must be .txt files$"),
     "other files only": (folder([], content={"a/x.mp3": b"a", "b/y": b"b"}), "there is no image (.*), but 1 .mp3 file, 1 file without an ending$"),
     "hidden images only": (folder([".a/1.png", "b/.1.png"]), "there is no image (.*), but 2 hidden files"),
     "rubbish of macOS only": (folder(["__MACOSX/a/1.png", "a/Thumbs.db"]), "there is no image (.*), but 2 files of an operating system"),
