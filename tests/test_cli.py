@@ -15,6 +15,7 @@ from patience import HUNG_S
 from servers import free_port
 
 from cct import cli
+from cct.commands.demo import DEMOS
 from cct.commands.track import _done
 from cct.dvc import child_environment
 from cct.entry import entry_point
@@ -59,6 +60,12 @@ def test_check_takes_settings_as_dvc_does(tmp_path, capsys):
     for setting, said in (("train.epochs", "expected section.name=value"), ("train.epoch=3", "did you mean train.ep")):
         assert cli.main([*words, "-S", setting]) == 1
         assert said in capsys.readouterr().err
+
+
+def test_the_demo_of_texts_has_an_example_that_it_was_not_trained_on():
+    example = DEMOS["languages"].example
+    assert example in (ROOT / "docs/text.md").read_text()
+    assert example.strip('"') not in (ROOT / "data/languages.csv").read_text(encoding="utf-8")
 
 
 def test_presets_are_listed_and_printed(capsys, monkeypatch):
