@@ -87,11 +87,14 @@ def test_every_kind_of_table_gives_the_same(suffix, tmp_path):
 def test_columns_have_names_of_other_tools_or_those_of_the_parameters(tmp_path):
     path = write(tmp_path / "a.csv", [{"Sentence": "a b", "SENTIMENT": 1}, {"Sentence": "c", "SENTIMENT": 0}])
     assert quadruples(local(path)) == [("a b", "1", None, None), ("c", "0", None, None)]
-    path = write(tmp_path / "b.csv", [{"frage": "a", "path": "x", "art": 1}, {"frage": "b", "path": "y", "art": 0}])
+    row = {"frage": "a", "path": "x", "art": 1, "label": 2}
+    path = write(tmp_path / "b.csv", [row, row | {"frage": "b", "path": "y", "art": 0}])
     named = {"text_column": "Frage", "label_column": "art"}
     assert [item.text for item in local(path, **named).items] == ["a", "b"]
     assert source_task(LocalSource(path, "b"), preprocess_params(**named)) == TEXTS
     assert source_task(LocalSource(path, "b"), preprocess_params()) == IMAGES
+    path = write(tmp_path / "c.csv", [{"file": "x", "label": 1}])
+    assert source_task(LocalSource(path, "c"), preprocess_params(**named)) == IMAGES  # left there by another experiment
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -231,6 +234,7 @@ UNCLEAR = {
     "no such texts": ("a.csv", "text,label\na,x\n", {"text_column": "Satz"}, r"no column Satz; its columns are: text, "
                       r"label: set preprocess\.text_column to one of them\. Rename the file if it is no table of"),
     "no such labels": ("a.csv", "text,label\na,x\n", {"label_column": "Art"}, r"no column Art; .*: set preprocess"),
+    "images without labels": ("a.csv", "path,art\na.png,x\n", {}, r"no column label .*if it is no table of images"),
     "no labels": ("a.tsv", "text\tart\na\tx\n", {}, r"no column label \(or class, .*: set preprocess\.label_col"),
     "a header in cp1252": ("a.csv", "Sätze,Art\na,x\n".encode("cp1252"), {}, r"a\.csv, line 1: the byte 0xe4 is not"),
     "the wrong encoding": ("a.csv", "text,label\nß,x\n".encode(), {"encoding": "ascii"}, r"line 2: the byte 0xc3 is"),

@@ -104,20 +104,23 @@ def _has_texts(path: Path, preprocess: PreprocessParams) -> bool:
     """
     table = read_table(path, _header(path, preprocess.encoding))
     names = Reading(text_column=preprocess.text_column, label_column=preprocess.label_column).columns()
-    paths = "path" in columns_of(table, IMAGE_COLUMNS)
-    if preprocess.text_column or ("text" in columns_of(table, names) and not paths):
-        require_columns(table, path, names, ("text", "label"), kind="texts", parameters=PARAMETERS)
+    texts, paths = "text" in columns_of(table, names), "path" in columns_of(table, IMAGE_COLUMNS)
+    if texts and (preprocess.text_column or not paths):
+        require_columns(table, path, names, ("label",), kind="texts", parameters=PARAMETERS)
         return True
-    if not paths:
-        single = len(table.columns) == 1 and path.suffix.lower() == ".csv"
-        comma = " Separate the columns by commas." if single else ""
-        raise DataError(
-            f"{path}: no column of texts ({', '.join(names['text'])}) or of paths of images "
-            f"({', '.join(IMAGE_COLUMNS['path'])}); its columns are: {shown_columns(table)}: set "
-            f"{PARAMETERS['text']} to the one of texts, or call the one of paths path.{comma} Rename the file if it is "
-            "no table of texts or images"
-        )
-    return False
+    if paths:  # DVC leaves the columns of an earlier experiment in params.yaml
+        require_columns(table, path, IMAGE_COLUMNS, ("label",), kind="images", parameters={})
+        return False
+    if preprocess.text_column:
+        require_columns(table, path, names, ("text",), kind="texts", parameters=PARAMETERS)
+    single = len(table.columns) == 1 and path.suffix.lower() == ".csv"
+    comma = " Separate the columns by commas." if single else ""
+    raise DataError(
+        f"{path}: no column of texts ({', '.join(names['text'])}) or of paths of images "
+        f"({', '.join(IMAGE_COLUMNS['path'])}); its columns are: {shown_columns(table)}: set "
+        f"{PARAMETERS['text']} to the one of texts, or call the one of paths path.{comma} Rename the file if it is no "
+        "table of texts or images"
+    )
 
 
 def _header(path: Path, encoding: str) -> str | None:
