@@ -27,6 +27,7 @@ CASES = {
     "texts, no vectors": (TEXTS, "preprocess", {"embeddings": "data/vectors/a.txt"}, "a.txt': there is no such"),
     "texts, no such column": (TEXTS, "preprocess", {"text_column": "Satz"}, "no column Satz; its columns are: text,"),
     "texts, no such labels": (TEXTS, "preprocess", {"label_column": "Art"}, "no column Art; its columns are: text,"),
+    "neither": (IMAGES, "data", {"source": "notes"}, ".tiff), but 1 text file; texts must be .txt files"),
     "images, word dropout": (IMAGES, "augment", {"word_dropout": 0.1}, "augment.word_dropout = 0.1: this changes"),
     "images, a model of texts": (IMAGES, "model", {"name": "text_cct_2_1"}, "model.name = text_cct_2_1 takes texts"),
 }  # fmt: skip
@@ -41,6 +42,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / ".dvc").mkdir()
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     (tmp_path / "texts.csv").write_text("text,label\na,x\nb,y\n")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.md").write_text("a note")
     for name in ("cats", "dogs"):
         (tmp_path / "images" / name).mkdir(parents=True)
         Image.new("L", (9, 9)).save(tmp_path / "images" / name / "1.png")

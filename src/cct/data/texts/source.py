@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cct.data.arrays import DataError
 from cct.data.images.containers import open_container
-from cct.data.images.listing import is_image, is_text
+from cct.data.images.listing import is_image, is_text, list_class_folders
 from cct.data.images.manifest import COLUMNS as IMAGE_COLUMNS
 from cct.data.images.manifest import manifest_in
 from cct.data.params import PreprocessParams
@@ -82,17 +82,20 @@ def holds_texts(path: Path, preprocess: PreprocessParams) -> bool:
     A container with an image is one of images: texts beside images are notes.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or has neither.
     """
     if table := table_in(path):
         return _has_texts(table, preprocess)
     if path.is_dir() and trec_files(path):
         return True
-    texts = False
+    texts, names = False, []
     for name in open_container(path).iter_names():
         if is_image(name):
             return False
         texts = texts or is_text(name)
+        names.append(name)
+    if not texts:
+        list_class_folders(names, where=path, class_folder=preprocess.class_folder)  # it refuses what has no image
     return texts
 
 
