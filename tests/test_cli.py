@@ -15,11 +15,12 @@ from patience import HUNG_S
 from servers import free_port
 
 from cct import cli
+from cct.commands.demo import DEMOS
 from cct.commands.track import _done
 from cct.dvc import child_environment
 from cct.entry import entry_point
 from cct.errors import CCTError
-from cct.experiments.presets import preset_names
+from cct.experiments.presets import preset_arguments, preset_names
 from cct.log import redact
 from cct.stages import __main__ as stages
 from cct.tracking.address import require_sqlite_file
@@ -48,6 +49,23 @@ def test_check_counts_and_refuses(tmp_path, capsys):
     said = capsys.readouterr().err  # all at once
     for mistake in ("cannot read data/sources/cifar11", "train.epochs = 0: must be", "none.keras': there is no"):
         assert mistake in said
+
+
+def test_check_takes_settings_as_dvc_does(tmp_path, capsys):
+    (tmp_path / "texts.csv").write_text("text,label\na,x\nb,y\n")
+    words = ["check", str(DEFAULTS), *preset_arguments("text"), "-S", f"data.source={tmp_path}/texts.csv"]
+    assert cli.main(words) == 0
+    assert cli.main([*words, "-S", "augment.horizontal_flip=true", "-S", "train.seed=1"]) == 1
+    assert "augment.horizontal_flip: this changes images" in capsys.readouterr().err
+    for setting, said in (("train.epochs", "expected section.name=value"), ("train.epoch=3", "did you mean train.ep")):
+        assert cli.main([*words, "-S", setting]) == 1
+        assert said in capsys.readouterr().err
+
+
+def test_the_demo_of_texts_has_an_example_that_it_was_not_trained_on():
+    example = DEMOS["languages"].example
+    assert example in (ROOT / "docs/text.md").read_text()
+    assert example.strip('"') not in (ROOT / "data/languages.csv").read_text(encoding="utf-8")
 
 
 def test_presets_are_listed_and_printed(capsys, monkeypatch):

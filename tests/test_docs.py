@@ -8,6 +8,8 @@ import pytest
 from clones import ROOT
 from pages import PAGES, blocks, sentences
 
+from cct.data.texts.formats import COLUMNS
+
 README = ROOT / "README.md"
 MOST_WORDS = 25
 # Raised by wrong calls of functions, never by what a user gives.
@@ -65,6 +67,12 @@ def test_links_lead_somewhere(path):
 def test_images_have_alternative_text(path):
     for text, target in re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", path.read_text()):
         assert len(text) > 20 and (path.parent / target).is_file(), target
+
+
+def test_all_names_of_columns_are_listed():
+    """A row of a table lists those of each column, in their order."""
+    rows = re.findall(r"^\| (\w+) \| (`.*?) \|", (ROOT / "docs/text.md").read_text(), flags=re.MULTILINE)
+    assert {column: tuple(re.findall(r"`(\w+)`", names)) for column, names in rows if column in COLUMNS} == COLUMNS
 
 
 def test_packages_import_what_the_page_says():

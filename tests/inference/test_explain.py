@@ -39,6 +39,12 @@ def test_it_draws_the_images_and_names_the_broken_ones(folder, tmp_path, capsys)
         assert image.width > image.height > 200
 
 
+def test_a_figure_that_is_no_png_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", "a text", "--output", "words.txt"])
+    assert ended.value.code == 2 and "argument --output: 'words.txt' must end in .png" in capsys.readouterr().err
+
+
 def test_in_python_the_answers_are_those_of_predict(folder):
     model, paths = cct.load(folder / "model.keras"), [folder / "a.png", folder / "b.png"]
     found = model.explain(paths)

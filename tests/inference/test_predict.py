@@ -125,6 +125,7 @@ def test_broken_files_are_named_and_the_rest_is_done(predict, tmp_path):
     ("words", "said"),
     [
         (("nothing.png",), "nothing.png: there is no such file or folder, and no pattern that fits one"),
+        (("How far is it?",), "no pattern that fits one. This model takes images"),
         (("*.gif",), "*.gif: there is no such file or folder, and no pattern that fits one"),
         (("empty",), "empty: none of its 0 files is an image (.jpg,"),
         (("photos", "--model", "other.keras"), "other.keras is not there"),

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import unicodedata
+import zipfile
 
 import numpy as np
 import pandas
@@ -102,7 +103,42 @@ def test_a_question_in_the_shell_is_a_line_of_the_table(predict):
     code, out, err = predict("How far is it to the moon? " * 20, "bad", "--top", "2", "--unsure", "0.6")
     lines = out.splitlines()
     assert code == 0 and err == "" and len(lines) == 2
-    assert lines[0].startswith("…") and lines[0].endswith("(unsure)") and f"{GOOD:7.2%} negative" in lines[1]
+    assert lines[0].startswith("How far is it to the moon? How") and lines[0].endswith("(unsure)")
+    assert lines[0][59] == "…" and f"{GOOD:7.2%} negative" in lines[1]
+
+
+def test_the_table_has_a_line_for_each_text_and_the_end_of_each_path(predict, folder):
+    """Nothing in a text moves the cursor of a terminal."""
+    path = folder / ("long" * 20) / "good.txt"
+    path.parent.mkdir()
+    path.write_text("good")
+    code, out, err = predict("one\n\ntwo\x1b[2J\x07", str(path), "\x1b")
+    first, second, third = out.splitlines()
+    assert code == 0 and first.startswith("one  two\\x1b[2J\\x07 ") and third.startswith("\\x1b ")
+    assert second.startswith("…") and "longlong/good.txt  " in second and not err
+
+
+def test_folders_archives_and_patterns_are_the_texts_in_them(predict, folder):
+    (folder / "texts/deep").mkdir(parents=True)
+    for name, text in (("b", "good"), ("a", "bad"), ("deep/c", "very good")):
+        (folder / f"texts/{name}.txt").write_text(text)
+    (folder / "texts/notes.md").write_text("bad")
+    (folder / "texts/deep/latin.txt").write_bytes(b"\xf6")
+    with zipfile.ZipFile(folder / "texts.zip", "w") as archive:
+        for path in (folder / "texts").rglob("*.*"):
+            archive.write(path, path.relative_to(folder / "texts"))
+    labels = {"a.txt": "negative", "b.txt": "positive", "deep/c.txt": "positive", "deep/latin.txt": None}
+    for source in ("texts", "texts/", "texts.zip"):
+        code, out, err = predict(source, "--jsonl")
+        found = {row["input"]: row.get("label") for row in map(json.loads, out.splitlines())}
+        assert code == 3 and found == {f"{source.rstrip('/')}/{name}": label for name, label in labels.items()}
+        assert "latin.txt: line 1: the byte 0xf6 is not utf-8: save it as UTF-8" in err
+    code, out, _ = predict("texts/**/[abc].txt", "How far is it?", "*good*?!", "--jsonl")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["input"] for row in rows[:3]] == ["texts/a.txt", "texts/b.txt", "texts/deep/c.txt"]
+    assert code == 0 and [row["input"] for row in rows[3:]] == ["How far is it?", "*good*?!"]
+    (folder / "texts.empty").mkdir()
+    assert "texts.empty: none of its 0 files is a text (.txt)" in predict("texts.empty")[2]
 
 
 def test_standard_input_has_a_text_on_each_line(folder):
@@ -110,13 +146,15 @@ def test_standard_input_has_a_text_on_each_line(folder):
     done = subprocess.run(words, cwd=folder, input=b"good\n\nvery bad\n", capture_output=True, check=False)
     rows = list(csv.DictReader(io.StringIO(done.stdout.decode())))
     assert done.returncode == 3 and [row["label"] for row in rows] == ["positive", "", "negative"]
-    assert [row["input"] for row in rows] == ["good", "", "very bad"]
+    assert [row["input"] for row in rows] == ["good", "standard input, line 2", "very bad"]
+    assert b"standard input, line 2: no text" in done.stderr
 
 
-def test_a_folder_and_a_file_in_another_encoding_are_refused(predict, folder):
+def test_images_and_a_file_in_another_encoding_are_refused(predict, folder):
     (folder / "latin.txt").write_bytes("gut\nschön".encode("latin-1"))
-    code, _, err = predict(str(folder))
-    assert code == 1 and "is a folder: name its files, as in " in err
+    (folder / "cat.jpg").write_bytes(b"")
+    code, _, err = predict("cat.jpg")
+    assert code == 3 and "cat.jpg: an image, and this model takes texts" in err
     code, _, err = predict("latin.txt")
     assert code == 3 and "latin.txt: line 2: the byte 0xf6 is not utf-8: save it as UTF-8" in err
 
@@ -168,10 +206,17 @@ def test_bad_files_among_good_ones_are_rows(predict, folder):
     assert "2 of 4 texts could not be used" in err
 
 
-def test_a_name_of_a_file_that_is_not_there_is_no_text(predict):
-    code, out, err = predict("absent.txt")
-    assert code == 1 and not out and "absent.txt: there is no such file. Put a space into it if it is a text" in err
-    assert predict("see good.txt")[0] == 0
+@pytest.mark.parametrize("name", ["absent.txt", "my reviews/a b.txt", "cat.png", "texts/x.zip", "a/b c.CSV"])
+def test_a_name_of_a_file_that_is_not_there_is_no_text(name, predict):
+    code, out, err = predict(name)
+    assert code == 1 and not out and f"{name}: there is no such file. Put a space behind it if it is a text" in err
+    assert predict(f"{name} ")[0] == 0 and predict("see good.txt")[0] == 0
+
+
+def test_a_table_without_texts_names_no_parameter_of_the_training(predict, folder):
+    (folder / "other.csv").write_text("a;b\n1;2\n")
+    code, _, err = predict("other.csv")
+    assert code == 1 and "no column text (or sentence, " in err and "are: a, b. Rename the file" in err
 
 
 def test_only_line_feeds_end_the_lines_of_standard_input(folder):

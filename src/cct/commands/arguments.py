@@ -103,7 +103,8 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT", type=non_empty,
         help="images: files, folders, zip or tar archives, quoted patterns, or - for one image on standard input; "
-        "texts: the texts, text files, tables with a column of texts, or - for a text on each line of standard input",
+        "texts: the texts, text files, folders, archives or quoted patterns of them, tables with a column of texts, or "
+        "- for a text on each line of standard input",
     )  # fmt: skip
 
 

@@ -1,61 +1,56 @@
 """Check a parameter file and its data source, without running anything."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cct import params
-from cct.commands.arguments import file_path
-from cct.data.kinds import source_task
+from cct.commands.arguments import add_set_param, file_path
 from cct.data.sources import open_source
 from cct.dvc import require_plain_files
 from cct.errors import CCTError
-from cct.models.architectures import require_model_of
-from cct.models.starting import require_starting_file, require_starting_model
+from cct.experiments.settings import read_with_settings
+from cct.models.starting import require_starting_file
 from cct.paths import PARAMS
+from cct.tasks.checks import misfits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=file_path, nargs="?", default=PARAMS, help="default: params.yaml")
+    add_set_param(parser)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    content = params.read_yaml(arguments.file)
+    content, where = read_with_settings(arguments.file, arguments.set_param)
     mistakes, sections = [], {}
     try:
-        sections = params.check(content, where=arguments.file)
+        sections = params.check(content, where=where)
+        mistakes += map(str, misfits(sections))
     except params.ParamsError as error:
-        mistakes.append(str(error))
-    # These two are checked even if there are mistakes elsewhere.
-    source, init_from, embeddings = (
-        _text(content, *name) for name in (("data", "source"), ("train", "init_from"), ("preprocess", "embeddings"))
-    )
-    task = None
-    if source:
-        try:
-            opened = open_source(Path(source))
-            if sections:
-                task = source_task(opened, sections["preprocess"])
-                require_model_of(task, sections["model"].name)
-        except CCTError as error:
-            mistakes.append(str(error))
-    if init_from:
-        try:
-            if sections and task:
-                require_starting_model(Path(init_from), sections["model"], task)
-            else:
-                require_starting_file(Path(init_from))
-        except CCTError as error:
-            mistakes.append(str(error))
-    if embeddings and not Path(embeddings).is_file():
-        mistakes.append(f"{arguments.file}: preprocess.embeddings = {embeddings!r}: there is no such file")
+        mistakes += [str(error), *_absent(content)]
     try:
         require_plain_files(Path())
     except CCTError as error:
         mistakes.append(str(error))
     if mistakes:
         raise params.ParamsError("\n".join(mistakes))
-    print(f"{arguments.file}: {sum(len(s.model_fields_set) for s in sections.values())} parameters, no mistake")
+    print(f"{where}: {sum(len(s.model_fields_set) for s in sections.values())} parameters, no mistake")
+
+
+def _absent(content: dict[str, Any]) -> Iterator[str]:
+    """The files that parameters name and that are not there, even if there are mistakes elsewhere."""
+    source, init_from, embeddings = (
+        _text(content, *name) for name in (("data", "source"), ("train", "init_from"), ("preprocess", "embeddings"))
+    )
+    for value, require in ((source, open_source), (init_from, require_starting_file)):
+        try:
+            if value:
+                require(Path(value))
+        except CCTError as error:
+            yield str(error)
+    if embeddings and not Path(embeddings).is_file():
+        yield f"preprocess.embeddings = {embeddings!r}: there is no such file"
 
 
 def _text(content: dict[str, Any], section: str, field: str) -> str | None:

@@ -38,7 +38,7 @@ class Demo(NamedTuple):
 
 DEMOS = {
     "digits": Demo("demo", Path("reports/demo"), "demo", "IMAGE"),
-    "languages": Demo("demo_text", Path("reports/demo-text"), "demo-text", '"Wie weit ist es zum Mond?"'),
+    "languages": Demo("demo_text", Path("reports/demo-text"), "demo-text", '"Der Mond ist heute nicht zu sehen."'),
 }
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_inputs(parser)
     add_model(parser)
     parser.add_argument(
-        "--output", metavar="FILE", type=Path, default=Path("explain.png"), help="the PNG (default: explain.png)"
+        "--output", metavar="FILE", type=png_path, default=Path("explain.png"), help="the PNG (default: explain.png)"
     )
+
+
+def png_path(text: str) -> Path:
+    """A file that ends in `.png`. The figure is a PNG whatever the ending."""
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .png")
+    return Path(text)
 
 
 def main(arguments: argparse.Namespace) -> int:

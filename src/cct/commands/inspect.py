@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cct import params
-from cct.commands.arguments import file_path
+from cct.commands.arguments import add_set_param, file_path
+from cct.experiments.settings import read_settings, read_with_settings
 from cct.files import require_writable, write_atomically
 from cct.log import ROOT
 from cct.paths import PARAMS
@@ -31,7 +32,7 @@ def image_size(text: str) -> tuple[int, int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Ends with 0 if dvc exp run -S data.source=SOURCE would accept all images or texts with the parameters in "
-        "params.yaml, and with 1 otherwise; the last line says what to do."
+        "params.yaml and of -S, and with 1 otherwise; the last line says what to do."
     )
     parser.add_argument(
         "source",
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=file_path,
         help="a folder, zip, tar or table of images or texts, or a descriptor",
     )
+    add_set_param(parser)
     parser.add_argument("--class-folder", choices=("top", "leaf"), help="which of nested folders is the class")
     parser.add_argument("--image-size", type=image_size, metavar="SIZE", help="64 or 48x64; default: a suggestion")
     parser.add_argument(
@@ -54,10 +56,21 @@ def main(arguments: argparse.Namespace) -> int:
 
     if arguments.json:
         logging.getLogger(ROOT).setLevel(logging.WARNING)  # other lines go to stdout too
-    preprocess = params.load(PARAMS, "preprocess")
+    content, where = read_with_settings(PARAMS, arguments.set_param)
+    preprocess = params.check(content, where=where)["preprocess"]
     require_writable(arguments.output)
     inspectors = {IMAGES: _inspect_images, TEXTS: _inspect_texts}
     return inspectors[source_task(open_source(arguments.source), preprocess)](arguments, preprocess)
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the data, for the suggested command: others may be those of another preset."""
+    return {name: value for name, value in read_settings(arguments.set_param).items() if name.startswith("preprocess.")}
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    """Height and width of a checked `preprocess.image_size`."""
+    return (value, value) if isinstance(value, int) else value and tuple(value)
 
 
 def _inspect_images(arguments: argparse.Namespace, preprocess: Any) -> int:
@@ -71,7 +84,9 @@ def _inspect_images(arguments: argparse.Namespace, preprocess: Any) -> int:
     examined = examine(
         arguments.source, preprocess, class_folder=arguments.class_folder, folder=repository_root() / ".cct"
     )
-    report = make_report(examined, preprocess, image_size=arguments.image_size)
+    settings = _settings(arguments)
+    size = arguments.image_size or _size(settings.get("preprocess.image_size"))
+    report = make_report(examined, preprocess, image_size=size, settings=settings)
     page, sheet = arguments.output / PAGE, arguments.output / SHEET
     write_atomically(page, as_html(report).encode())
     save_figure(plot_contact_sheet(report), sheet, dpi=100)
@@ -86,9 +101,11 @@ def _inspect_texts(arguments: argparse.Namespace, preprocess: Any) -> int:
     from cct.inspection.text_report import text_lines, text_page
     from cct.inspection.texts import inspect_texts
 
+    settings = _settings(arguments)
     if arguments.class_folder:
         preprocess = preprocess.model_copy(update={"class_folder": arguments.class_folder})
-    facts = inspect_texts(arguments.source, open_source(arguments.source), preprocess)
+        settings |= {"preprocess.class_folder": arguments.class_folder}
+    facts = inspect_texts(arguments.source, open_source(arguments.source), preprocess, settings=settings)
     page = arguments.output / PAGE
     write_atomically(page, text_page(facts).encode())
     facts |= {"files": [printable(str(page))]}

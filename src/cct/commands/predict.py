@@ -55,9 +55,10 @@ def main(arguments: argparse.Namespace) -> int:
         for row in predict_named(classifier, named, arguments):
             if "error" in row:
                 broken += 1
-                print(f"{row['input']}: {row['error']}", file=sys.stderr)
+                print(f"{_plain(row['input'])}: {row['error']}", file=sys.stderr)
             yield row
 
+    arguments.is_path = named.is_path
     WRITERS[arguments.format](rows(), arguments)
     if broken:
         print(f"{broken} of {named.count} {named.unit} could not be used; they are named above", file=sys.stderr)
@@ -86,10 +87,24 @@ def predict_named(classifier: Any, named: Any, arguments: argparse.Namespace) ->
 def _write_table(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
     for row in rows:
         if "error" not in row:
-            name = row["input"] if len(row["input"]) <= NAME_WIDTH else "…" + row["input"][1 - NAME_WIDTH :]
+            name = _shortened(row["input"], keep_end=arguments.is_path(row["input"]))
             answers = "  ".join(f"{one['probability']:7.2%} {one['label']}" for one in row["top"])
             classes = f"  {{{', '.join(row['set'])}}}" if "set" in row else ""
             print(f"{name:{NAME_WIDTH}}  {answers}{classes}{'  (unsure)' if row['unsure'] else ''}".rstrip())
+
+
+def _shortened(name: str, *, keep_end: bool) -> str:
+    """A name that fits the table: the end of a path, or the start of a text."""
+    name = _plain(name)
+    if len(name) <= NAME_WIDTH:
+        return name
+    return "…" + name[1 - NAME_WIDTH :] if keep_end else name[: NAME_WIDTH - 1] + "…"
+
+
+def _plain(name: str) -> str:
+    """A name on one line that does nothing to a terminal."""
+    plain = " ".join(name.splitlines())
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)
 
 
 def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:

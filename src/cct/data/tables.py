@@ -1,10 +1,13 @@
 """Tables of examples: CSV, TSV, JSON lines and Parquet, whose columns have names."""
 
+import contextlib
+import csv
 import io
+import json
 import math
 import numbers
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -23,17 +26,55 @@ def _read_text(separator: str) -> Callable[[Path | IO[str]], "DataFrame"]:
     def read(source: Path | IO[str]) -> "DataFrame":
         import pandas
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            # Text stays text: the label "01" is no number, and "NA" is not absent.
-            table = pandas.read_csv(
-                source, sep=separator, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-            )
+        own = ";" if separator == "," and _has_semicolons(source) else separator
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pandas.errors.ParserWarning)
+                # Text stays text: the label "01" is no number, and "NA" is not absent.
+                table = pandas.read_csv(
+                    source, sep=own, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+                )
+        except pandas.errors.ParserWarning as warning:  # it names no line
+            raise ValueError(_long_row(source, own) or warning) from warning
         if separator == "\t":
             _require_whole_rows(table)
         return table
 
     return read
+
+
+def _has_semicolons(source: Path | IO[str]) -> bool:
+    """Whether the header has semicolons and no comma: spreadsheets write so where the comma is in numbers."""
+    header = next((line for line in _lines(source) if line.strip()), "")
+    return ";" in header and "," not in header
+
+
+def _long_row(source: Path | IO[str], separator: str) -> str:
+    """Says which is the first row with more cells than the header; empty if there is none."""
+    rows = csv.reader(_lines(source), delimiter=separator)
+    with contextlib.suppress(csv.Error):  # a cell is longer than the module allows
+        header = next(filter(None, rows), [])
+        for cells in rows:
+            if len(cells) > len(header):
+                return (
+                    f"line {rows.line_num:,} has {len(cells)} cells, and the header has {len(header)}: put quotation "
+                    f"marks around a text with {separator!r}"
+                )
+    return ""
+
+
+def _lines(source: Path | IO[str]) -> Iterator[str]:
+    """The lines of a file or of a text, from its start. A text is at its start again when they are read."""
+    if isinstance(source, Path):
+        with source.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            yield from file
+        return
+    source.seek(0)
+    try:
+        while line := source.readline():
+            yield line
+    finally:
+        source.seek(0)
 
 
 def _require_whole_rows(table: "DataFrame") -> None:
@@ -50,7 +91,21 @@ def _require_whole_rows(table: "DataFrame") -> None:
 def _read_json_lines(source: Path | IO[str]) -> "DataFrame":
     import pandas
 
-    return pandas.read_json(source, lines=True, dtype=False, encoding="utf-8-sig")
+    try:
+        return pandas.read_json(source, lines=True, dtype=False, encoding="utf-8-sig")
+    except ValueError as error:  # it names no line
+        raise ValueError(_torn_line(source) or error) from error
+
+
+def _torn_line(source: Path | IO[str]) -> str:
+    """Says which is the first line that is no JSON object; empty if there is none."""
+    for number, line in enumerate(_lines(source), start=1):
+        try:
+            if line.strip() and not isinstance(json.loads(line), dict):
+                return f"line {number:,} is no JSON object"
+        except (ValueError, RecursionError) as error:
+            return f"line {number:,} is no JSON object: {error}"
+    return ""
 
 
 def _read_parquet(path: Path) -> "DataFrame":
@@ -102,8 +157,47 @@ def columns_of(table: "DataFrame", names: Names) -> dict[str, Any]:
     return {column: spelled[0] for column, spelled in found.items() if spelled}
 
 
+def require_columns(
+    table: "DataFrame", path: Path, names: Names, required: Sequence[str], *, kind: str, parameters: Mapping[str, str]
+) -> None:
+    """Refuse a table that lacks a column.
+
+    Args:
+        table: the table, or its header.
+        path: its file, for errors.
+        names: the columns.
+        required: those that must be there.
+        kind: what a row is, in the plural, for errors.
+        parameters: those that name a column, for errors.
+
+    Raises:
+        DataError: a column is absent.
+    """
+    found = columns_of(table, names)
+    for column in required:
+        if column not in found:
+            spellings = names[column]
+            named = f": set {parameters[column]} to one of them" if column in parameters else ""
+            raise DataError(
+                f"{path}: no column {spellings[0]}{_others(spellings)}; its columns are: {shown_columns(table)}{named}"
+                f". Rename the file if it is no table of {kind}"
+            )
+
+
+def shown_columns(table: "DataFrame") -> str:
+    """The names of the first columns of a table, for errors."""
+    return ", ".join(str(name)[:50] for name in list(table.columns)[:20])
+
+
 def rows_of(
-    table: "DataFrame", path: Path, names: Names, *, required: Sequence[str], kind: str, remedy: str
+    table: "DataFrame",
+    path: Path,
+    names: Names,
+    *,
+    required: Sequence[str],
+    kind: str,
+    remedy: str,
+    parameters: Mapping[str, str] | None = None,
 ) -> list[dict[str, str]]:
     """The cells of each row as text, by the keys of `names`; empty where the table has no such column.
 
@@ -114,18 +208,14 @@ def rows_of(
         required: those that must be there.
         kind: what a row is, in the plural, for errors.
         remedy: what to do with a cell that is no text, for errors.
+        parameters: those that name a column, for errors.
 
     Raises:
         DataError: a column or all rows are absent, or a cell is no text.
     """
+    require_columns(table, path, names, required, kind=kind, parameters=parameters or {})
     found, columns = columns_of(table, names), {}
-    for column, spellings in names.items():
-        if column not in found and column in required:
-            raise DataError(
-                f"{path}: no column {column}{_others(spellings)}; its columns are: "
-                f"{', '.join(str(name)[:50] for name in list(table.columns)[:20])}. Rename the file if it is no table "
-                f"of {kind}"
-            )
+    for column in names:
         values = table[found[column]] if column in found else [""] * len(table)
         columns[column] = [
             _text(value, f"{path}, row {row:,}: the {column}", remedy) for row, value in enumerate(values, 1)

@@ -1,7 +1,7 @@
 """All facts about a data source, as `cct inspect --json` prints them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +36,11 @@ class Report(NamedTuple):
 
 
 def make_report(
-    examined: Examined, preprocess: PreprocessParams, *, image_size: tuple[int, int] | None = None
+    examined: Examined,
+    preprocess: PreprocessParams,
+    *,
+    image_size: tuple[int, int] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Report:
     """Describe a source, its problems, and the command that trains on it.
 
@@ -44,6 +48,7 @@ def make_report(
         examined: the source.
         preprocess: the parameters that preprocess would use.
         image_size: height and width that the user wants, in pixels; None suggests them.
+        settings: parameters that the user set, by their full names.
     """
     facts_n = examined.decoded.facts_n
     good_n = facts_n[facts_n["error"] == b""]
@@ -58,6 +63,7 @@ def make_report(
         skip_bad=0 < len(good_n) < len(facts_n),
         class_folder=examined.class_folder,
         imbalance=imbalance,
+        settings=settings or {},
     )
     facts = {
         "source": printable(examined.source),

@@ -1,9 +1,10 @@
 """The command that trains on a data source, and the size of its images."""
 
+import json
 import re
 import shlex
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,6 +58,7 @@ def suggest(
     skip_bad: bool,
     class_folder: ClassFolder | None,
     imbalance: float | None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Suggestion:
     """The command for a source.
 
@@ -66,6 +68,7 @@ def suggest(
         skip_bad: whether there are bad images beside good ones.
         class_folder: where folders are nested, the folder that is the class.
         imbalance: images of the largest class for each of the smallest.
+        settings: parameters that the user set, by their full names. Those of the suggestion count more.
     """
     height, width = image_size
     words = [
@@ -75,8 +78,15 @@ def suggest(
         *([f"preprocess.class_folder={class_folder}"] if class_folder else []),
         *(["train.class_weights=balanced"] if imbalance and imbalance > MAX_IMBALANCE else []),
     ]
+    suggested = {word.partition("=")[0] for word in words}
+    words += [hydra_word(name, value) for name, value in (settings or {}).items() if name not in suggested]
     preset = next(name for side, name in PRESETS.items() if max(image_size) <= side)
     return Suggestion(image_size, preset, words)
+
+
+def hydra_word(name: str, value: Any) -> str:
+    """A parameter and its value as Hydra's override grammar has them."""
+    return f"{name}={hydra_text(value) if isinstance(value, str) else json.dumps(value)}"
 
 
 def hydra_text(text: str) -> str:

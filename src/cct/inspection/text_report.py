@@ -30,7 +30,9 @@ def text_lines(facts: Mapping[str, Any]) -> str:
         lines += [f"{name}: {text}" for text in examples[:1]]
     for problem in facts["problems"]:
         lines += ["", problem["title"], *(f"    {text}" for text in problem["examples"])]
-    lines += ["", "Suggested command", f"  {facts['suggestion']['command']}", ""]
+    suggestion = facts["suggestion"]
+    reasons = [f"  {reason}" for reason in suggestion["reasons"]]
+    lines += ["", "Suggested command", f"  {suggestion['command']}", *reasons, ""]
     if "files" in facts:
         lines.append(f"More examples are in {' and '.join(facts['files'])}.")
     return "\n".join([*lines, facts["to_do"]])
@@ -40,7 +42,11 @@ def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and sentences of all facts but classes, examples and problems."""
     chosen = [split for split, by in facts["splits"].items() if by == "preprocess" and split != "train"]
     lengths, unit = facts["lengths"], facts["tokens"]
+    read = ", ".join(
+        name if name.lower() == column else f"{name} for {column}" for column, name in facts["columns"].items()
+    )
     rows = [
+        *([("Columns", read)] if facts["columns"] else []),
         ("Splits", f"preprocess chooses {' and '.join(chosen)}" if chosen else "all are those of the source"),
         ("Imbalance", f"the largest class has {facts['imbalance']:.3g} times the texts of the smallest"),
         (
@@ -55,11 +61,12 @@ def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             for split, count in facts["unknown_words"].items()
             if split != "train"
         )
-        rows.append(
-            ("Vocabulary", f"{facts['vocabulary'] - FIRST_WORD:,} {unit} of the training split; unknown: {unknown}")
-        )
+        if facts["most_frequent"]:  # bytes have no vocabulary
+            rows.append(
+                ("Vocabulary", f"{facts['vocabulary'] - FIRST_WORD:,} words of the training split; unknown: {unknown}")
+            )
         duplicates = facts["duplicates"]
-        rows.append(("Duplicates", f"{duplicates['exact']:,} texts equal an earlier one in all words"))
+        rows.append(("Duplicates", f"{duplicates['exact']:,} texts equal an earlier one in all {unit}"))
     if facts["ignored"]:
         rows.append(("Ignored", describe_ignored(facts["ignored"])))
     return rows
@@ -89,6 +96,7 @@ def text_page(facts: Mapping[str, Any]) -> str:
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{_text(title)}</h1><p class='todo{'' if facts['ready'] else ' not-ready'}'>{_text(facts['to_do'])}</p>"
         f"<h2>Suggested command</h2><pre dir='ltr'>{escape(facts['suggestion']['command'])}</pre>"
+        f"{''.join(f'<p>{_text(reason)}</p>' for reason in facts['suggestion']['reasons'])}"
         f"<h2>Facts</h2><table>{found}</table>{problems}"
         f"<h2>Classes</h2><div class='scroll'><table><tr>{head}</tr>{classes}</table></div>\n</body>\n</html>\n"
     )

@@ -1,5 +1,6 @@
 """Facts about the texts of a data source, before anything is trained."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,23 +15,33 @@ from cct.data.prepare import Prepared
 from cct.data.sources import LocalSource, Source
 from cct.data.texts.items import Text, Texts
 from cct.data.texts.prepare import prepare_texts
-from cct.data.texts.source import read_texts
+from cct.data.texts.source import columns_read, read_texts
 from cct.data.texts.tokens import TOKENS
 from cct.inspection.problems import many
 from cct.inspection.report import printable
-from cct.inspection.suggestion import MAX_IMBALANCE, hydra_text
+from cct.inspection.suggestion import MAX_IMBALANCE, hydra_text, hydra_word
 
 EXAMPLES, LONGEST = 3, 160  # texts of each class that are shown; characters of one
 PERCENTILES = (50, 95, 100)
+# Shares of the test split's words that are unknown, and of texts that are cut off, from which parameters are suggested.
+MANY_UNKNOWN, MANY_CUT = 0.5, 0.1
+LONGEST_TEXT = next(bound.le for bound in PreprocessParams.model_fields["max_length"].metadata if hasattr(bound, "le"))
 
 
-def inspect_texts(path: Path, source: Source | LocalSource, preprocess: PreprocessParams) -> dict[str, Any]:
+def inspect_texts(
+    path: Path,
+    source: Source | LocalSource,
+    preprocess: PreprocessParams,
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """All facts about a source of texts, as `cct inspect --json` prints them. A descriptor's files are fetched.
 
     Args:
         path: as `data.source` has it.
         source: the descriptor, or the folder or file.
         preprocess: the parameters that preprocess would use.
+        settings: those of them that the user set, by their full names.
 
     Raises:
         DownloadError: a file of a descriptor cannot be fetched.
@@ -45,11 +56,19 @@ def inspect_texts(path: Path, source: Source | LocalSource, preprocess: Preproce
         refused = str(error)
     counts = Counter(item.label for item in texts.items)
     imbalance = max(counts.values()) / min(counts.values())
+    columns = columns_read(source, files, preprocess)
+    suggested = _suggested(texts.items, prepared, preprocess, imbalance)
+    words = [
+        f"data.source={hydra_text(str(path))}",
+        *(hydra_word(name, value) for name, value in (settings or {}).items() if name not in suggested),
+        *(hydra_word(name, value) for name, (value, _) in suggested.items()),
+    ]
     facts = {
         "source": printable(str(path)),
         "name": source.name,
         "task": "text_classification",
         "texts": len(texts.items),
+        "columns": {column: printable(name) for column, name in columns.items()},
         "classes": _classes(texts, counts, prepared),
         "splits": _splits(texts.items),
         "imbalance": round(imbalance, 2),
@@ -59,9 +78,13 @@ def inspect_texts(path: Path, source: Source | LocalSource, preprocess: Preproce
         "ignored": {printable(kind): count for kind, count in texts.ignored.items()},
         "examples": _examples(texts),
         "problems": _problems(prepared, refused),
-        "suggestion": {"command": _command(path, imbalance)},
+        "suggestion": {
+            "parameters": words,
+            "reasons": [f"{name}={value}: {reason}" for name, (value, reason) in suggested.items()],
+            "command": f"dvc exp run $(cct preset text) {' '.join(f'-S {shlex.quote(word)}' for word in words)}",
+        },
         "ready": not refused,
-        "to_do": f"To do before any training: {printable(refused)}."
+        "to_do": f"To do before any training: {printable(refused)}{'' if refused.endswith('?') else '.'}"
         if refused
         else "Ready: preprocess would accept these texts with the parameters as they are.",
     }
@@ -136,7 +159,33 @@ def _problems(prepared: Prepared | None, refused: str) -> list[dict[str, Any]]:
     return problems
 
 
-def _command(path: Path, imbalance: float) -> str:
-    """The command that trains on the source."""
-    weights = " -S train.class_weights=balanced" if imbalance > MAX_IMBALANCE else ""
-    return f"dvc exp run $(cct preset text) -S data.source={hydra_text(str(path))}{weights}"
+def _suggested(
+    items: Sequence[Text], prepared: Prepared | None, preprocess: PreprocessParams, imbalance: float
+) -> dict[str, tuple[Any, str]]:
+    """Values of parameters, and the reason of each."""
+    found: dict[str, tuple[Any, str]] = {}
+    tokens = preprocess.tokens
+    unknown = _unknown_share(prepared) if prepared and not preprocess.embeddings else 0.0
+    if unknown > MANY_UNKNOWN:
+        tokens = "bytes"
+        found["preprocess.tokens"] = (tokens, f"{unknown:.0%} of the words of the test split are unknown")
+    lengths = [len(TOKENS[tokens].split(item.text)) for item in items]
+    cut = float(np.mean(np.array(lengths) > preprocess.max_length))
+    if cut > MANY_CUT:
+        length = min(int(np.percentile(lengths, 95, method="higher")), LONGEST_TEXT)
+        if length > preprocess.max_length:
+            reason = f"{cut:.0%} of the texts have more than {preprocess.max_length:,} {tokens}"
+            found["preprocess.max_length"] = (length, reason)
+    if imbalance > MAX_IMBALANCE:
+        reason = f"the largest class has {imbalance:.3g} times the texts of the smallest"
+        found["train.class_weights"] = ("balanced", reason)
+    return found
+
+
+def _unknown_share(prepared: Prepared) -> float:
+    """The share of the test split's words that the training split does not have."""
+    if not TOKENS[prepared.facts["tokens"]].has_vocabulary:
+        return 0.0
+    known = {*prepared.facts["vocabulary"]}
+    words = [word for text in prepared.texts["test"] for word in TOKENS[prepared.facts["tokens"]].split(text)]
+    return sum(word not in known for word in words) / max(1, len(words))

@@ -28,6 +28,7 @@ from cct.paths import DVC_LOCK, PARAMS
 from cct.repository import keep_out_of_git, repository_root, require_experiments_kept
 from cct.runtime.backend import prepare_backend
 from cct.stages.dependencies import Dependencies
+from cct.tasks.checks import require_fitting
 from cct.tracking.base import finishing
 from cct.tracking.provenance import current_provenance, lock_digest
 from cct.tracking.registry import make_tracker
@@ -42,14 +43,15 @@ class Stage(NamedTuple):
     imports_keras: bool = False
     logged: bool = False  # into .cct/logs
     first: bool = False
-    trains_later: bool = False  # it is the training, or comes before it
+    prepares: bool = False  # it comes before the training
+    trains: bool = False
     last: bool = False  # when it ends, dvc.lock has the entries of all other stages
 
 
 STAGES = {
-    "download": Stage(first=True, trains_later=True),
-    "preprocess": Stage(trains_later=True),
-    "train": Stage(imports_keras=True, logged=True, trains_later=True),
+    "download": Stage(first=True, prepares=True),
+    "preprocess": Stage(prepares=True),
+    "train": Stage(imports_keras=True, logged=True, trains=True),
     "evaluate": Stage(imports_keras=True),
     "plot": Stage(last=True),
 }
@@ -74,7 +76,9 @@ def main(words: Sequence[str] | None = None) -> None:
         require_experiments_kept()
     runtime = params.load(PARAMS, "runtime")
     require_plain_files(Path())
-    if STAGES[name].trains_later:
+    if STAGES[name].prepares:
+        require_fitting(params.load(PARAMS))
+    if STAGES[name].trains:
         _require_starting_model()
     dependencies = Dependencies(name)
     dependencies.require_made_by_stages()
@@ -92,7 +96,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def _require_starting_model() -> None:
-    """Refuse a wrong `train.init_from` before the data are downloaded and decoded for it."""
+    """Refuse a wrong `train.init_from` before Keras is imported. The data's own checks are those of `train`."""
     data, preprocess, model, train = params.load(PARAMS, "data", "preprocess", "model", "train")
     if train.init_from:
         require_starting_model(Path(train.init_from), model, source_task(open_source(Path(data.source)), preprocess))

@@ -1,6 +1,6 @@
 """The inputs that a user names in the shell, read some at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,8 +29,10 @@ class Named(NamedTuple):
         count: how many there are.
         unit: what they are, in the plural.
         chunks: the inputs in their order, some at a time.
+        is_path: whether a name is that of a file, whose end says most; the start of a text does.
     """
 
     count: int
     unit: str
     chunks: Iterator[Chunk]
+    is_path: Callable[[str], bool] = lambda name: True

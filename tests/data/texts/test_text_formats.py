@@ -87,11 +87,14 @@ def test_every_kind_of_table_gives_the_same(suffix, tmp_path):
 def test_columns_have_names_of_other_tools_or_those_of_the_parameters(tmp_path):
     path = write(tmp_path / "a.csv", [{"Sentence": "a b", "SENTIMENT": 1}, {"Sentence": "c", "SENTIMENT": 0}])
     assert quadruples(local(path)) == [("a b", "1", None, None), ("c", "0", None, None)]
-    path = write(tmp_path / "b.csv", [{"frage": "a", "path": "x", "art": 1}, {"frage": "b", "path": "y", "art": 0}])
+    row = {"frage": "a", "path": "x", "art": 1, "label": 2}
+    path = write(tmp_path / "b.csv", [row, row | {"frage": "b", "path": "y", "art": 0}])
     named = {"text_column": "Frage", "label_column": "art"}
     assert [item.text for item in local(path, **named).items] == ["a", "b"]
     assert source_task(LocalSource(path, "b"), preprocess_params(**named)) == TEXTS
     assert source_task(LocalSource(path, "b"), preprocess_params()) == IMAGES
+    path = write(tmp_path / "c.csv", [{"file": "x", "label": 1}])
+    assert source_task(LocalSource(path, "c"), preprocess_params(**named)) == IMAGES  # left there by another experiment
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -223,6 +226,51 @@ def files(**content: bytes):
     )
 
 
+UNCLEAR = {
+    "no texts": ("a.csv", "Art,Satz\nx,a\n", {}, r"no column of texts \(text, .*\) or of paths of images \(path, .*\); "
+                 r"its columns are: Art, Satz: set preprocess\.text_column to the one of texts, or call"),
+    "no header": ("a.jsonl", '{"0": "a", "1": "x"}\n', {}, r"its columns are: 0, 1: set preprocess\.text_column"),
+    "another separator": ("a.csv", "text|label\na|x\n", {}, r"are: text\|label: .* Separate the columns by commas"),
+    "no such texts": ("a.csv", "text,label\na,x\n", {"text_column": "Satz"}, r"no column Satz; its columns are: text, "
+                      r"label: set preprocess\.text_column to one of them\. Rename the file if it is no table of"),
+    "no such labels": ("a.csv", "text,label\na,x\n", {"label_column": "Art"}, r"no column Art; .*: set preprocess"),
+    "images without labels": ("a.csv", "path,art\na.png,x\n", {}, r"no column label .*if it is no table of images"),
+    "no labels": ("a.tsv", "text\tart\na\tx\n", {}, r"no column label \(or class, .*: set preprocess\.label_col"),
+    "a header in cp1252": ("a.csv", "Sätze,Art\na,x\n".encode("cp1252"), {}, r"a\.csv, line 1: the byte 0xe4 is not"),
+    "the wrong encoding": ("a.csv", "text,label\nß,x\n".encode(), {"encoding": "ascii"}, r"line 2: the byte 0xc3 is"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_a_table_of_neither_texts_nor_images_is_refused_with_its_columns(case, tmp_path):
+    name, content, changes, said = UNCLEAR[case]
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=said) as caught:
+        source_task(LocalSource(tmp_path / name, "a"), preprocess_params(**changes))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_columns_have_names_of_any_letters(encoding, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("Sätze,Größe\nHör zu,x\nGeh,y\n".encode(encoding))
+    named = {"text_column": "sätze", "label_column": "größe", "encoding": "auto" if encoding == "utf-8" else encoding}
+    assert source_task(LocalSource(path, "a"), preprocess_params(**named)) == TEXTS
+    assert quadruples(local(path, **named)) == [("Hör zu", "x", None, None), ("Geh", "y", None, None)]
+
+
+@pytest.mark.parametrize("header", ["text;label", '\n"text";label', "text;label;"])
+def test_semicolons_separate_where_the_header_has_them_and_no_comma(header, tmp_path):
+    """As spreadsheets write where numbers have a comma."""
+    more = ";" * (header.count(";") - 1)
+    path = tmp_path / "a.csv"
+    path.write_text(f'{header}\nWell, 1,5 of them;x{more}\n"a; b";y{more}\n')
+    assert source_task(LocalSource(path, "a"), preprocess_params()) == TEXTS
+    assert quadruples(local(path)) == [("Well, 1,5 of them", "x", None, None), ("a; b", "y", None, None)]
+    path.write_text("text,label;\na;b,x\nc,y\n")
+    assert [item.text for item in local(path, label_column="label;").items] == ["a;b", "c"]
+
+
 def trec(line: str):
     def make(path: Path) -> Path:
         (path / "a.label").write_text(f"HUM:ind Who ?\n{line}\n")
@@ -237,10 +285,14 @@ CASES = {
     "no label": (table("text,label\na,\nb,y\n"), r"a\.csv, row 1: no label"),
     "one class": (table("text,label\na,x\nb,x\n"), r"all texts are of one class \(x\): a classifier needs two or more"),
     "no rows": (table("text,label\n"), r"a\.csv: no rows"),
-    "no column": (table("text,art\na,x\n"), r"no column label \(or class, .*\); its columns are: text, art\. Rename"),
+    "no column": (table("text,art\na,x\n"), r"no column label \(or class, .*\); its columns are: text, art: set"),
     "another split": (table("text,label,split\na,x,trian\n"), r"row 1: the split 'trian' is not one of train, val"),
-    "a long row": (table("text,label\na,x,c\nb,y\n"), r"a\.csv: not a \.csv table: "),
-    "a torn JSON line": (table('{"text": "a", "label": 1}\n{"text"\n', "a.jsonl"), r"a\.jsonl: not a \.jsonl table"),
+    "a long row": (table("text,label\na,x,c\nb,y\n"), r"a\.csv: not a \.csv table: line 2 has 3 cells, and the head"),
+    "a longer row": (table("text,label\na,x\nb,y,c\n"), r"a\.csv: not a \.csv table: Error .* in line 3, saw 3"),
+    "a torn JSON line": (
+        table('{"text": "a", "label": 1}\n{"text"\n', "a.jsonl"),
+        r"l: not a \.jsonl table: line 2 is",
+    ),
     "a list in a cell": (table('{"text": ["a"], "label": 1}\n', "a.jsonl"), r"row 1: the text is a list, not text: wr"),
     "an empty file": (files(x__1=b" \n", y__1=b"b"), r"a: x/1\.txt has no text: remove it"),
     "a file in Latin-1": (files(x__1="a\nä".encode("latin-1"), y__1=b"b"), r"x/1\.txt, line 2: the byte 0xe4 is not"),

@@ -170,11 +170,17 @@ def test_words_of_a_file_of_vectors_get_numbers_behind_those_of_the_texts(tmp_pa
     assert np.isnan(vectors_vd[own.index("good")]).all() and {"vectors", "vocabulary"} < meta["sha256"].keys()
     with pytest.raises(DataError, match="vectors"):
         read_vectors(tmp_path)
-    (tmp_path / "data/vectors/g.txt").write_text("Katze 1 2\n")
-    with pytest.raises(
-        DataError, match=r"g\.txt has a vector for no word of the training texts: is it of another lang"
-    ):
-        prepared(embeddings="data/vectors/g.txt")
+    for word, said in (("Katze", "is it of another language"), ("BAD", "write its words in small letters, as those")):
+        (tmp_path / "data/vectors/g.txt").write_text(f"{word} 1 2\n")
+        with pytest.raises(DataError, match=rf"g\.txt has a vector for no word of the training texts: {said}"):
+            prepared(embeddings="data/vectors/g.txt", extra_words=0)
+
+
+@pytest.mark.parametrize(("tokens", "said"), [("words", "words are unknown"), ("bytes", " bytes, 0 texts are longer")])
+def test_the_log_counts_the_tokens_by_their_name(tokens, said, caplog):
+    with caplog.at_level(logging.INFO, logger="cct"):
+        prepared(tokens=tokens)
+    assert said in caplog.text and ("word" in caplog.text) == (tokens == "words")
 
 
 def test_texts_of_one_named_group_are_no_duplicates(caplog):

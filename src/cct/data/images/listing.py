@@ -94,7 +94,8 @@ def list_class_folders(
     paths = [parts for name in names if _counts(parts := name.split("/"), ignored, kind)]
     if not paths:
         present = f"but {describe_ignored(ignored)}" if ignored else "and no other file"
-        raise DataError(f"{where}: there is no {kind.noun} ({', '.join(kind.suffixes)}), {present}")
+        texts = "; texts must be .txt files" if "text files" in ignored else ""
+        raise DataError(f"{where}: there is no {kind.noun} ({', '.join(kind.suffixes)}), {present}{texts}")
     first = _common_folders(paths)
     splits = _split_folders({parts[first] for parts in paths if len(parts) > first + 1}, where)
     items, bare, nested = [], [], []

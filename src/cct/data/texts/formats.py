@@ -22,6 +22,7 @@ COLUMNS = {
     "split": ("split", "subset"),
     "group": ("group", "group_id"),
 }
+PARAMETERS = {"text": "preprocess.text_column", "label": "preprocess.label_column"}  # each names a column
 LATIN = "iso-8859-1"  # TREC's
 MOST_LETTERS = 1 << 27  # of a field of a CSV file
 
@@ -64,6 +65,7 @@ def read_text_table(paths: Mapping[str, Path], reading: Reading) -> Texts:
         required=("text", "label"),
         kind="texts",
         remedy="write the text itself, or a number or word as its label",
+        parameters=PARAMETERS,
     )
     return make_texts(_items_of(rows, path), path, classes=reading.classes)
 

@@ -17,13 +17,14 @@ from cct.data.splits import SPLIT_CODES, UNUSED, assign_splits, label_items
 from cct.data.store import VECTORS
 from cct.data.texts.items import Text, Texts
 from cct.data.texts.tokens import TOKENS, Numbered, Numbering, build_vocabulary
-from cct.data.texts.vectors import Vectors, read_vectors
+from cct.data.texts.vectors import Vectors, first_words, read_vectors
 from cct.files import sha256_of_file
 from cct.words import FIRST_WORD
 
 log = logging.getLogger(__name__)
 
 MAX_EXAMPLES = 20  # groups of duplicates in meta.json
+CAPITALS = 100_000  # words of a file of vectors that are looked at for capitals
 Words = Sequence[str | int]
 
 
@@ -96,6 +97,11 @@ def read_word_vectors(training: Sequence[Words], preprocess: PreprocessParams) -
     path, own = Path(preprocess.embeddings), _vocabulary(training, preprocess)
     vectors = read_vectors(path, own, extra=preprocess.extra_words)
     if np.isnan(vectors.vectors_vd[: len(own), 0]).all():
+        if not {word.lower() for word in first_words(path, CAPITALS)}.isdisjoint(own):
+            raise DataError(
+                f"{path} has a vector for no word of the training texts: write its words in small letters, as those of "
+                "the texts are"
+            )
         raise DataError(f"{path} has a vector for no word of the training texts: is it of another language?")
     log.info(
         "%s: %s of %s words of the training texts have no vector; %s words more",
@@ -199,9 +205,10 @@ def _counts(numbered: Mapping[str, Numbered]) -> dict[str, Any]:
 
 
 def _log_numbered(numbering: Numbering, numbered: Mapping[str, Numbered]) -> None:
+    has_vocabulary = TOKENS[numbering.tokens].has_vocabulary
     for split, found in numbered.items():
-        log.info(
-            "%s: %s of %s words are unknown, %s texts are longer than %d",
-            split, f"{found.unknown:,}", f"{found.words:,}", f"{found.truncated:,}", numbering.length,
-        )  # fmt: skip
-    log.info("vocabulary: %s words", f"{numbering.size - FIRST_WORD:,}")
+        unknown = f"{found.unknown:,} of {found.words:,} {numbering.tokens} are unknown"
+        counted = unknown if has_vocabulary else f"{found.words:,} {numbering.tokens}"
+        log.info("%s: %s, %s texts are longer than %d", split, counted, f"{found.truncated:,}", numbering.length)
+    if has_vocabulary:
+        log.info("vocabulary: %s words", f"{numbering.size - FIRST_WORD:,}")

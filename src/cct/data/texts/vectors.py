@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import itertools
 import lzma
 import zipfile
 import zlib
@@ -107,6 +108,18 @@ def _numbers(words: Sequence[str]) -> np.ndarray | None:
         return np.array(words, np.float32)
     except ValueError:
         return None
+
+
+def first_words(path: Path, count: int) -> Iterator[str]:
+    """The words of the first lines.
+
+    Raises:
+        DataError: as `vectors_width`.
+    """
+    width = vectors_width(path)
+    with _lines(path) as lines:
+        for _, line in itertools.islice(lines, count):
+            yield " ".join(_parts(line)[:-width])
 
 
 def read_vectors(path: Path, vocabulary: Sequence[str], *, extra: int = 0) -> Vectors:

@@ -17,12 +17,12 @@ from pydantic import Field, field_validator
 
 from cct.data.sources import open_source
 from cct.errors import CCTError
+from cct.experiments.settings import merged, read_settings
 from cct.lockfile import dvc_digest
 from cct.models.workload import workload
 from cct.params import ParamsError, Section, check, flatten, load, parse, read_yaml
 from cct.paths import PARAMS
 from cct.pipeline import read_stages, stage_code_files
-from cct.strict_yaml import StrictYAMLError, loads
 from cct.training.checkpoints import run_digest
 
 PRETRAINED = "pretrained/"  # files that parameters name
@@ -112,10 +112,10 @@ def make_plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = (
         given = parse(File, given.model_dump() | {"seeds": [*seeds]}, where=Path("--seeds"))
     if not re.fullmatch(NAME_PATTERN, file.stem):
         raise ParamsError(f"{file}: its name is a part of every experiment's, and may have a-z, 0-9, . and - only")
-    overrides = flatten(given.base) | _settings(settings)
-    base = _merged(here, overrides)
+    overrides = flatten(given.base) | read_settings(settings)
+    base = merged(here, overrides)
     changes = {
-        name: _Change(group, flatten(change), _merged(base, flatten(change)))
+        name: _Change(group, flatten(change), merged(base, flatten(change)))
         for group, named in given.changes.items()
         for name, change in named.items()
     }
@@ -160,31 +160,9 @@ def _all_mistakes(
 def _variant(title: str, name: str, change: _Change, seeds: Sequence[int]) -> Variant:
     experiments = {}
     for seed in seeds:
-        whole = _merged(change.content, {"train.seed": seed})
+        whole = merged(change.content, {"train.seed": seed})
         experiments[f"{title}-{name}-s{seed}-{_digest(whole)}"] = whole
     return Variant(name, change.group, change.overrides, experiments)
-
-
-def _settings(settings: Sequence[str]) -> dict[str, Any]:
-    flat = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not (equals and "." in name):
-            raise ParamsError(f"-S {setting}: expected section.name=value, as in train.epochs=3")
-        try:
-            flat[name] = loads(text)
-        except StrictYAMLError as error:
-            raise ParamsError(f"-S {setting}: {text!r} is not a YAML value: {error.problem}") from error
-    return flat
-
-
-def _merged(content: Mapping[str, Any], flat: Mapping[str, Any]) -> dict[str, Any]:
-    """A set of parameters with new values from `flat`, whose keys are full names."""
-    merged = {section: dict(fields) if isinstance(fields, dict) else fields for section, fields in content.items()}
-    for path, value in flat.items():
-        section, _, field = path.partition(".")
-        merged.setdefault(section, {})[field] = value
-    return merged
 
 
 def _mistakes(content: dict[str, Any]) -> list[str]:

@@ -61,7 +61,9 @@ def list_files(names: Sequence[str]) -> list[tuple[str, list[str] | None]]:
         if "**" in name:  # which also fits the folders of the files
             paths = [path for path in paths if not os.path.isdir(path)]
         if not paths:
-            raise CCTError(f"{name}: there is no such file or folder, and no pattern that fits one")
+            raise CCTError(
+                f"{name}: there is no such file or folder, and no pattern that fits one. This model takes images"
+            )
         found += [(path, _inside(Path(path))) for path in paths]
     return found
 

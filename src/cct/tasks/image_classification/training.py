@@ -9,13 +9,13 @@ import numpy as np
 
 from cct.augment.params import AugmentParams
 from cct.augment.sampling import apply_plan, sample_plan
-from cct.errors import CCTError
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
 from cct.models.cost import training_memory
 from cct.models.metadata import read_metadata
 from cct.models.saving import load_model
 from cct.models.transfer import initialize_from
+from cct.tasks.image_classification.checks import require_image_augmentation
 from cct.training.batches import Examples, Transform
 from cct.training.parts import FREEZE
 
@@ -27,10 +27,7 @@ def check(params: ModelParams, augment: AugmentParams, meta: Mapping[str, Any]) 
         CCTError: the model takes texts, or an augmentation changes texts.
     """
     resolve_architecture(params)
-    if augment.word_dropout:
-        raise CCTError(
-            f"augment.word_dropout = {augment.word_dropout}: this changes texts, and the data are images: set it to 0"
-        )
+    require_image_augmentation(augment)
 
 
 def describe(params: ModelParams, meta: Mapping[str, Any]) -> dict[str, Any]:

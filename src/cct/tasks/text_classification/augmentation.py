@@ -4,33 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cct.augment.augmentations import AUGMENTATIONS
 from cct.augment.params import AugmentParams
 from cct.augment.streams import DROPPED_WORDS, MIXED, MIXUP, random_stream
-from cct.errors import CCTError
-from cct.params import arguments
 from cct.training.batches import Examples, Transform
 from cct.words import MOST_WORDS, PADDING, UNKNOWN
 
-SHARED = ("mixup_alpha",)  # augmentations of images that texts have too
 WHOLE = 256  # MixUp's weights are in 1/256, as those of images
-
-
-def require_text_augmentation(augment: AugmentParams) -> None:
-    """Refuse augmentations of images.
-
-    Raises:
-        CCTError: one is on; the message names all.
-    """
-    off = {name: value for entry in AUGMENTATIONS.values() for name, value in entry.off.items()}
-    found = {name: getattr(augment, name) for name in off if name not in SHARED}
-    wrong = {name: value for name, value in found.items() if value != off[name]}
-    if wrong:
-        settings = " ".join(arguments({f"augment.{name}": off[name] for name in wrong}))
-        raise CCTError(
-            f"augment.{', augment.'.join(wrong)}: this changes images, and the data are texts: turn it off with "
-            f"{settings}, or take the preset text"
-        )
 
 
 def transforms(examples: Examples, augment: AugmentParams, seed: int) -> Callable[[int], Transform]:

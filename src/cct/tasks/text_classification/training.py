@@ -13,7 +13,7 @@ from cct.models.architectures import ModelError, ModelParams, resolve_text_archi
 from cct.models.build_text import build_text_model
 from cct.models.fields import TextArchitecture
 from cct.models.text_cost import text_training_memory
-from cct.tasks.text_classification.augmentation import require_text_augmentation
+from cct.tasks.text_classification.checks import require_text_augmentation, require_trained_vectors
 from cct.training.parts import FREEZE
 from cct.words import FIRST_WORD, PADDING, UNKNOWN
 
@@ -30,11 +30,7 @@ def check(params: ModelParams, augment: AugmentParams, meta: Meta) -> None:
     architecture = resolve(params, meta)
     require_text_augmentation(augment)
     if (width := word_dim(meta)) is None:
-        if params.freeze_embeddings:
-            raise ModelError(
-                "model.freeze_embeddings = true: the data have no vectors, so random ones would stay: give "
-                "preprocess.embeddings, or set it to null"
-            )
+        require_trained_vectors(params)
     elif architecture.word_dim != width:
         raise ModelError(
             f"model.word_dim = {architecture.word_dim}, and the vectors in {meta['embeddings']['file']} have {width} "
