@@ -44,7 +44,7 @@ PAGES = {
     "docs/fine-tuning.md": ("fine-tuning",),
     "docs/serve.md": ("serving",),
     "docs/export.md": ("inference",),
-    "docs/text.md": ("texts", "text-steps"),
+    "docs/text.md": ("texts", "text-ablation", "text-steps"),
 }
 DRAWN = "CIFAR-10, JPEG copy"  # the data set in the figure of results
 # Published accuracies on the original images, which are one to three points higher than those on the copy.
@@ -390,13 +390,32 @@ def texts(measured: Mapping[str, Any]) -> str:
     """The table of models of texts on TREC's questions, from `trec.json`."""
     lines = []
     for case in measured["cases"].values():
-        vectors, seeds = case["embeddings"], len(case["runs"])
-        model = f"`{case['model']}`" + (f", `{case['change']}`" if case["change"] else "")
-        mean = f"{100 * case['mean']:.1f} ± {100 * case['std']:.1f} ({seeds} seeds)"
-        lines.append([model, "GloVe" if vectors else "learned", f"{case['runs'][0]['parameters']:,}", mean])
+        if not case["change"]:
+            vectors = "GloVe" if case["embeddings"] else "learned"
+            lines.append([f"`{case['model']}`", vectors, f"{case['runs'][0]['parameters']:,}", _seeds(case)])
     columns = ["model", "vectors of words", "parameters", "test accuracy, %"]
     versions = ", ".join(f"{name} {version}" for name, version in measured["packages"].items())
     return f"{_table(columns, lines)}\n\nMachine: {measured['machine']}. Versions: {versions}."
+
+
+def text_ablation(measured: Mapping[str, Any]) -> str:
+    """The table of one change each to a model of texts, from `trec.json`."""
+    lines, bases = [], {}
+    for case in measured["cases"].values():
+        kind = (case["model"], bool(case["embeddings"]))
+        if not case["change"]:
+            bases[kind] = case
+            continue
+        difference = 100 * (case["mean"] - bases[kind]["mean"])
+        found = (100 * case["std"]) ** 2 / len(case["runs"]) + (100 * bases[kind]["std"]) ** 2 / len(
+            bases[kind]["runs"]
+        )
+        lines.append([f"`{case['change']}`", _seeds(case), f"{difference:+.1f} ± {found**0.5:.1f}"])
+    return _table(["change", "test accuracy, %", "difference, points (± its standard error)"], lines)
+
+
+def _seeds(case: Mapping[str, Any]) -> str:
+    return f"{100 * case['mean']:.1f} ± {100 * case['std']:.1f} ({len(case['runs'])} seeds)"
 
 
 def text_steps(measured: Mapping[str, Any]) -> str:
@@ -428,6 +447,7 @@ def tables(folder: Path) -> dict[str, str]:
         "serving": serving(_content(folder / "serving.json")),
         "inference": inference(_content(folder / "inference.json")),
         "texts": texts(_content(folder / "trec.json")),
+        "text-ablation": text_ablation(_content(folder / "trec.json")),
         "text-steps": text_steps(_content(folder / "text_steps.json")),
         "scale": scale(_content(folder / "scale.json")),
         "fine-tuning": fine_tuning(_content(folder / "fine_tuning.json")),

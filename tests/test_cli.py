@@ -15,6 +15,7 @@ from patience import HUNG_S
 from servers import free_port
 
 from cct import cli
+from cct.commands.arguments import file_path
 from cct.commands.demo import DEMOS
 from cct.commands.track import _done
 from cct.dvc import child_environment
@@ -31,6 +32,20 @@ from cct.tracking.view import view_path
 def _root(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("DVC_ROOT", raising=False)
+
+
+def test_paths_of_a_subfolder_are_short_and_name_the_same_file(tmp_path, monkeypatch):
+    """A folder above a linked folder is not the one that its name seems to say."""
+    (tmp_path / "elsewhere/in").mkdir(parents=True)
+    link = ROOT / "src" / f"link-{tmp_path.name}"
+    link.symlink_to(tmp_path / "elsewhere/in")
+    try:
+        monkeypatch.chdir(ROOT / "src")
+        assert file_path("../photos") == Path("photos") and file_path("cct/../x.csv") == Path("src/x.csv")
+        assert file_path(f"{link.name}/../x.csv") == Path(f"src/{link.name}/../x.csv")
+        assert file_path("../../photos") == ROOT.parent / "photos"
+    finally:
+        link.unlink()
 
 
 def test_check_counts_and_refuses(tmp_path, capsys):

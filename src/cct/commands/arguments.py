@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ def whole_number(most: int) -> Callable[[str], int]:
 def file_path(text: str) -> Path:
     """A file, relative to the user's folder. Commands run in the repository root; paths in it become relative to it."""
     path, root = Path(text).absolute(), repository_root()
+    plain = Path(os.path.normpath(path))  # without "..", which may leave a folder that is a link
+    if os.path.realpath(plain) == os.path.realpath(path):
+        path = plain
     return path.relative_to(root) if path.is_relative_to(root) else path
 
 
