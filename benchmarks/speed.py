@@ -162,13 +162,16 @@ def slower(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
 
 def has_torch(python: str) -> bool:
     """Whether a Python can run vit-pytorch."""
-    return subprocess.run([python, "-c", "import torch, vit_pytorch"], capture_output=True, check=False).returncode == 0
+    # vit_pytorch is not imported: it needs torchvision, and `contender.py` does not.
+    code = "import importlib.util, torch; raise SystemExit(not importlib.util.find_spec('vit_pytorch'))"
+    return subprocess.run([python, "-c", code], capture_output=True, check=False).returncode == 0
 
 
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["steps", "augmentation"], help="leave the other part as it was measured")
+    parser.add_argument("--model", help="only the steps of this model; others stay as they were measured")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch, einops and vit-pytorch")
     parser.add_argument("--out", type=Path, default=HERE / "results/speed.json")
@@ -184,11 +187,14 @@ def main() -> None:
         torch = has_torch(arguments.torch_python)
         if not torch:
             print(f"{arguments.torch_python} has no torch with vit-pytorch, so only the Keras example is compared")
-        report["groups"] = [
-            measure(group, turns=arguments.turns, python=arguments.torch_python, torch=torch) for group in GROUPS
+        kept = [row for row in before.get("groups", []) if arguments.model not in (None, row["model"])]
+        report["groups"] = kept + [
+            measure(group, turns=arguments.turns, python=arguments.torch_python, torch=torch)
+            for group in GROUPS
+            if arguments.model in (None, group.model)
         ]
         print("\n".join(slower(report, before)) or "Nothing is slower than the committed result of this kind.")
-    if arguments.only != "steps":
+    if arguments.only != "steps" and not arguments.model:
         report["augmentation"] = augmentation(arguments.turns, 128)
     content["machines"][machine["cpu"]] = report
     write(arguments.out, content)
