@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import keras
 import numpy as np
@@ -66,13 +67,21 @@ class Opened:
 
     def __init__(self, chromium, port: int, size: str = "desktop", scheme: str = "light") -> None:
         width, height = SIZES[size]
-        self.page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        # Without motion, a style has its value at once, also in a page that a loaded machine does not paint.
+        self.page = chromium.new_page(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        self.page.bring_to_front()
         self.page.set_default_timeout(1000 * HUNG_S)
         self.asked, self.errors = [], []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(f"http://127.0.0.1:{port}/")
-        self.page.wait_for_function("() => document.getElementById('facts').textContent.includes('2 classes')")
+        self.wait("() => document.getElementById('facts').textContent.includes('2 classes')")
+
+    def wait(self, condition: str, arg: Any = None) -> None:
+        """Wait for a condition. By the clock: Playwright's default waits for paintings, and a hidden page has none."""
+        self.page.wait_for_function(condition, arg=arg, polling=50)
 
     def choose(self, content: bytes, name: str = "a.png") -> None:
         self.page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": content})
@@ -81,7 +90,7 @@ class Opened:
         return self.page.eval_on_selector(selector, "element => getComputedStyle(element).backgroundColor")
 
     def shows(self, text: str) -> None:
-        self.page.wait_for_function("text => document.body.innerText.includes(text)", arg=text)
+        self.wait("text => document.body.innerText.includes(text)", arg=text)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -119,20 +128,20 @@ def test_it_works_by_keyboard_alone(chromium, server):
         page.keyboard.press("Space")
     chooser.value.set_files({"name": "a.png", "mimeType": "image/png", "buffer": picture("PNG")})
     page.locator("#heat-controls").wait_for()
-    page.wait_for_function("() => getComputedStyle(document.getElementById('heat')).opacity !== '0'")  # it fades in
+    assert page.evaluate("getComputedStyle(document.getElementById('heat')).opacity") != "0"
     for wanted in ("Choose another", ""):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.innerText") == wanted
     assert page.evaluate("document.activeElement.id") == "show"
     page.keyboard.press("Space")
-    page.wait_for_function("() => getComputedStyle(document.getElementById('heat')).opacity === '0'")
+    opened.wait("() => getComputedStyle(document.getElementById('heat')).opacity === '0'")
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "layer"
     drawn = "document.getElementById('heat').toDataURL()"
     before = page.evaluate(drawn)
     page.keyboard.press("ArrowDown")
-    page.wait_for_function(f"before => {drawn} !== before", arg=before)
+    opened.wait(f"before => {drawn} !== before", arg=before)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "strength"
     opacity = page.evaluate("document.getElementById('heat').style.opacity")
@@ -147,7 +156,7 @@ def test_an_image_is_dropped_or_pasted(chromium, plain, way):
     for value, label in ((255, "bright"), (0, "dark")):
         opened.page.evaluate(way, [list(picture("PNG", value)), f"{label}.png"])
         opened.shows(f"{label}.png")
-        opened.page.wait_for_function("label => document.getElementById('label').innerText === label", arg=label)
+        opened.wait("label => document.getElementById('label').innerText === label", arg=label)
     p = 1 - bright_probability(0)
     assert opened.page.inner_text("#probability") == f"{p:.1%}".replace("%", " %")
     assert not opened.errors
@@ -173,7 +182,7 @@ def test_an_image_that_the_browser_cannot_show_is_shown_as_the_model_sees_it(chr
     opened = Opened(chromium, server.port)
     opened.choose(picture("TIFF"), "a.tif")
     opened.page.locator("#heat-controls").wait_for()
-    opened.page.wait_for_function("() => document.getElementById('image').naturalHeight === 8")
+    opened.wait("() => document.getElementById('image').naturalHeight === 8")
     opened.page.close()
 
 
@@ -197,7 +206,7 @@ def test_a_text_has_its_classes_and_its_marked_words(chromium, tmp_path, size):
     with served(tmp_path / "model.keras", tmp_path) as server:
         opened = Opened(chromium, server.port, size)
         page = opened.page
-        page.wait_for_function("() => document.activeElement.id === 'text'")
+        opened.wait("() => document.activeElement.id === 'text'")
         page.keyboard.type(text)
         page.keyboard.press("Control+Enter")
         page.locator("#heat-controls").wait_for()
