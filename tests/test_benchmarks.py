@@ -35,6 +35,7 @@ def test_every_result_says_what_kind_it_is(path):
     kinds = (
         "accuracy",
         "speed",
+        "profile",
         "scale",
         "ablation",
         "gpu",
