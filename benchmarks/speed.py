@@ -177,9 +177,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results/speed.json")
     arguments = parser.parse_args()
     machine = here()
-    content = {"kind": "speed", "machines": {}}
-    if arguments.out.is_file():
-        content = json.loads(arguments.out.read_text(encoding="utf-8"))
+    content = read_machines(arguments.out, "speed")
     before = content["machines"].get(machine["cpu"], {})
     report = before | machine | {"matmul_gflops": rates()}
     print(f"{machine['cpu']} ({', '.join(machine['flags'])}); a matrix product: {report['matmul_gflops']} GFLOP/s")
@@ -198,6 +196,11 @@ def main() -> None:
         report["augmentation"] = augmentation(arguments.turns, 128)
     content["machines"][machine["cpu"]] = report
     write(arguments.out, content)
+
+
+def read_machines(path: Path, kind: str) -> dict[str, Any]:
+    """The results of all kinds of machines in a file; none if there is no file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"kind": kind, "machines": {}}
 
 
 def write(path: Path, report: dict) -> None:

@@ -11,7 +11,6 @@ The file has the results of each kind of machine; those of other kinds stay.
 """
 
 import argparse
-import json
 import multiprocessing
 import statistics
 import sys
@@ -24,15 +23,14 @@ from typing import Any, NamedTuple
 
 import contender
 import numpy as np
+from speed import PRECISIONS, read_machines, write
 
 from cct.entry import entry_point
-from cct.files import write_atomically
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.cost import model_cost
 from cct.models.layers.fast import convolve_flipped, gelu, pool_relu
 from cct.runtime.machine import cpu_cores, cpu_info
 
-PRECISIONS = ("float32", "mixed_bfloat16")
 WARMUP = 3
 SIDE, CHANNELS, CLASSES = 32, 3, 10
 NO_RANDOM = {"dropout": 0.0, "attention_dropout": 0.0, "stochastic_depth": 0.0}
@@ -117,15 +115,14 @@ def timed_part(part: Part, batch: int) -> Callable[[], Any]:
     random = np.random.default_rng(0)
     inputs = [tf.cast(random.normal(0, 1, (batch, *shape)), dtype) for shape in part.shapes]
     variables = [weight.value for layer in part.layers for weight in layer.trainable_variables]
-    sources = [*(inputs if part.backward else []), *variables]
     upstream = tf.ones_like(part.function(*inputs))
 
     @tf.function
     def run(*inputs):
-        if not sources:
+        watched = [*(inputs if part.backward else []), *variables]
+        if not watched:
             return part.function(*inputs)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            watched = [*(inputs if part.backward else []), *variables]
             for one in watched:
                 tape.watch(one)
             output = part.function(*inputs)
@@ -229,11 +226,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/profile.json")
     arguments = parser.parse_args()
-    content = (
-        json.loads(arguments.out.read_text(encoding="utf-8"))
-        if arguments.out.exists()
-        else {"kind": "profile", "machines": {}}
-    )
+    content = read_machines(arguments.out, "profile")
     found = {}
     for precision in PRECISIONS:  # Keras has one precision in a process
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -248,7 +241,7 @@ def main() -> None:
         "versions": {package: version(package) for package in ("tensorflow", "keras", "numpy")},
         "precisions": found,
     }
-    write_atomically(arguments.out, (json.dumps(content, indent=2) + "\n").encode())
+    write(arguments.out, content)
 
 
 def print_profile(precision: str, found: dict[str, Any]) -> None:

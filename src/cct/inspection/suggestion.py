@@ -36,8 +36,13 @@ class Suggestion(NamedTuple):
     @property
     def command(self) -> str:
         """The command, to be pasted into a shell."""
-        settings = " ".join(f"-S {shlex.quote(word)}" for word in self.words)
-        return f"dvc exp run $(cct preset {self.preset}) {settings}"
+        return train_command(self.preset, self.words)
+
+
+def train_command(preset: str, words: Sequence[str]) -> str:
+    """The command that trains with a preset and these parameters, to be pasted into a shell."""
+    settings = " ".join(f"-S {shlex.quote(word)}" for word in words)
+    return f"dvc exp run $(cct preset {preset}) {settings}"
 
 
 def suggest_size(height_n: np.ndarray, width_n: np.ndarray) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """Facts about the texts of a data source, before anything is trained."""
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from cct.data.texts.source import columns_read, read_texts
 from cct.data.texts.tokens import TOKENS
 from cct.inspection.problems import many
 from cct.inspection.report import printable
-from cct.inspection.suggestion import MAX_IMBALANCE, hydra_text, hydra_word
+from cct.inspection.suggestion import MAX_IMBALANCE, hydra_text, hydra_word, train_command
 
 EXAMPLES, LONGEST = 3, 160  # texts of each class that are shown; characters of one
 PERCENTILES = (50, 95, 100)
@@ -81,7 +80,7 @@ def inspect_texts(
         "suggestion": {
             "parameters": words,
             "reasons": [f"{name}={value}: {reason}" for name, (value, reason) in suggested.items()],
-            "command": f"dvc exp run $(cct preset text) {' '.join(f'-S {shlex.quote(word)}' for word in words)}",
+            "command": train_command("text", words),
         },
         "ready": not refused,
         "to_do": f"To do before any training: {printable(refused)}{'' if refused.endswith('?') else '.'}"

@@ -1,9 +1,23 @@
 """The inputs that a user names in the shell, read some at a time."""
 
+import glob
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+
+def fitting_paths(name: str) -> list[str]:
+    """The file or folder of this name, or those that fit it as a pattern. Of what "**" fits, folders are left out.
+
+    Raises:
+        OSError, ValueError: no file can have this name.
+    """
+    if os.path.exists(name):
+        return [name]
+    paths = sorted(glob.glob(name, recursive=True))
+    return [path for path in paths if not os.path.isdir(path)] if "**" in name else paths
 
 
 class Chunk(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from cct.data.arrays import DataError
 from cct.data.images.listing import Item, Listing, make_listing, require_class_names, split_of
 from cct.data.tables import BINARY, READERS, read_table, rows_of
-from cct.data.texts.encodings import AS_UTF8, decode
+from cct.data.texts.encodings import AS_UTF8, decode_file
 
 MAX_SHOWN = 5
 # The names of columns in any letter case, with those that other tools write.
@@ -47,7 +47,7 @@ def read_manifest(path: Path) -> Listing:
     Raises:
         DataError: the file is damaged, a column or a value is absent, or a value is not allowed.
     """
-    text = None if path.suffix.lower() in BINARY or not path.is_file() else _text(path)
+    text = None if path.suffix.lower() in BINARY or not path.is_file() else decode_file(path, remedy=AS_UTF8)
     rows = rows_of(
         read_table(path, text),
         path,
@@ -79,13 +79,6 @@ def read_manifest(path: Path) -> Listing:
     require_class_names({item.label for item in items}, path)
     _require_groups_in_one_split(items, path)
     return make_listing(items, Counter())
-
-
-def _text(path: Path) -> str:
-    try:
-        return decode(path.read_bytes(), path, remedy=AS_UTF8)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _require_groups_in_one_split(items: Sequence[Item], path: Path) -> None:

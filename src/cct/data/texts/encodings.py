@@ -1,6 +1,7 @@
 """The encodings of text files. Errors name the line."""
 
 import codecs
+from pathlib import Path
 
 from cct.data.arrays import DataError
 
@@ -45,3 +46,19 @@ def decode(
         ) from error
     except UnicodeError as error:  # an encoding such as "undefined"
         raise DataError(f"{where}: is not {name} ({error}): {remedy}") from error
+
+
+def decode_file(path: Path, **options: str) -> str:
+    """The text of a file.
+
+    Args:
+        path: the file.
+        options: those of `decode`.
+
+    Raises:
+        DataError: it cannot be read; or as `decode`.
+    """
+    try:
+        return decode(path.read_bytes(), path, **options)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error

@@ -12,7 +12,7 @@ from cct.data.images.containers import Container, open_container
 from cct.data.images.decoding import ImageError
 from cct.data.images.listing import TEXTS, ClassFolder, list_class_folders, split_of
 from cct.data.tables import BINARY, read_table, rows_of
-from cct.data.texts.encodings import AUTO, decode
+from cct.data.texts.encodings import AUTO, decode, decode_file
 from cct.data.texts.items import Text, Texts, make_texts
 
 # The names of columns in any letter case, with those that other tools write.
@@ -57,7 +57,7 @@ def read_text_table(paths: Mapping[str, Path], reading: Reading) -> Texts:
         DataError: the file is damaged, a column or a value is absent, or a value is not allowed.
     """
     path = paths["table"]
-    text = None if path.suffix.lower() in BINARY else _decoded(path, reading.encoding)
+    text = None if path.suffix.lower() in BINARY else decode_file(path, encoding=reading.encoding)
     rows = rows_of(
         read_table(path, text),
         path,
@@ -223,16 +223,9 @@ def _contents(container: Container, names: Sequence[str]) -> Iterator[tuple[str,
         yield file.name, file.content.read_bytes() if isinstance(file.content, Path) else file.content
 
 
-def _decoded(path: Path, encoding: str, default: str = "utf-8") -> str:
-    try:
-        return decode(path.read_bytes(), path, encoding=encoding, default=default)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-
-
 def _lines(path: Path, encoding: str, default: str) -> Iterator[tuple[int, str]]:
     """The lines that are not empty, with their numbers."""
-    for number, line in enumerate(_decoded(path, encoding, default).split("\n"), start=1):
+    for number, line in enumerate(decode_file(path, encoding=encoding, default=default).split("\n"), start=1):
         if line.strip():
             yield number, line.strip()
 

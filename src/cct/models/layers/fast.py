@@ -138,13 +138,15 @@ def _compiled() -> types.SimpleNamespace:
     """
     import tensorflow as tf
 
+    compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)
+
     def as_float32(function):
         """Compile a function; arguments become float32, and the result has the type of the first argument."""
 
         def cast(first, *others):
             return tf.cast(function(*(tf.cast(one, "float32") for one in (first, *others))), first.dtype)
 
-        return tf.function(cast, jit_compile=True, reduce_retracing=True)
+        return compiled(cast)
 
     def squared_deviations(x, mean):
         return tf.square(tf.cast(x, "float32") - mean)
@@ -159,8 +161,8 @@ def _compiled() -> types.SimpleNamespace:
         return tf.exp(tf.square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
 
     return types.SimpleNamespace(
-        squared_deviations=tf.function(squared_deviations, jit_compile=True, reduce_retracing=True),
-        products=tf.function(products, jit_compile=True, reduce_retracing=True),
+        squared_deviations=compiled(squared_deviations),
+        products=compiled(products),
         normed=as_float32(lambda x, mean, scale, gamma_d, beta_d: (x - mean) * scale * gamma_d + beta_d),
         norm_gradient=as_float32(
             lambda x, upstream, mean, scale, gamma_d, inner, projection: (

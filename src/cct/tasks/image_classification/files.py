@@ -1,8 +1,6 @@
 """The image files that a user names: files, folders, archives, patterns, and standard input."""
 
-import glob
 import itertools
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ from cct.data.images.listing import is_image
 from cct.data.images.pool import decode_files
 from cct.errors import CCTError
 from cct.tasks.image_classification.inference import ImageReader
-from cct.tasks.named import Chunk, Named
+from cct.tasks.named import Chunk, Named, fitting_paths
 
 STANDARD_INPUT = "-"
 
@@ -57,10 +55,7 @@ def list_files(names: Sequence[str]) -> list[tuple[str, list[str] | None]]:
         if name == STANDARD_INPUT:
             found.append((name, None))
             continue
-        paths = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
-        if "**" in name:  # which also fits the folders of the files
-            paths = [path for path in paths if not os.path.isdir(path)]
-        if not paths:
+        if not (paths := fitting_paths(name)):
             raise CCTError(
                 f"{name}: there is no such file or folder, and no pattern that fits one. This model takes images"
             )

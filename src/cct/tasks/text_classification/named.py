@@ -1,6 +1,5 @@
 """The texts that a user names: texts themselves, files, tables, and the lines of standard input."""
 
-import glob
 import itertools
 import os
 import sys
@@ -16,7 +15,7 @@ from cct.data.texts.encodings import AS_UTF8, decode
 from cct.data.texts.formats import COLUMNS
 from cct.data.texts.tokens import clean_text
 from cct.errors import CCTError
-from cct.tasks.named import Chunk, Named
+from cct.tasks.named import Chunk, Named, fitting_paths
 from cct.tasks.text_classification.inference import TextReader, read_text
 
 STANDARD_INPUT = "-"
@@ -75,7 +74,7 @@ def _texts(name: str, reader: TextReader) -> Iterator[NamedText]:
 
 
 def _texts_in(name: str, reader: TextReader) -> Iterator[NamedText]:
-    """The texts in what is there: a folder, an archive, a table or a file."""
+    """The texts of a folder, an archive, a table or a file."""
     path = Path(name)
     if path.is_dir() or name.lower().endswith(ARCHIVE_SUFFIXES):
         yield from _texts_inside(path)
@@ -121,10 +120,6 @@ def _existing(name: str) -> list[str]:
     A text may be too long for a name, have signs that no name has, or look like a pattern: "How far is it?".
     """
     try:
-        if os.path.exists(name):
-            return [name]
-        found = sorted(glob.glob(name, recursive=True)) if name.isprintable() and glob.has_magic(name) else []
+        return fitting_paths(name) if name.isprintable() or os.path.exists(name) else []
     except (OSError, ValueError):
         return []
-    # "**" also fits the folders of the files.
-    return [path for path in found if not os.path.isdir(path)] if "**" in name else found
