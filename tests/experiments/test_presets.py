@@ -14,6 +14,8 @@ from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.cost import model_cost
 from cct.models.names import task_of_model
 from cct.params import SECTIONS, flatten, load, read_yaml
+from cct.runtime.backend import choose_precision
+from cct.runtime.machine import cpu_info
 from cct.tasks.training import TRAINING_TASKS
 from cct.training.batches import Examples
 from cct.training.loop import train_model
@@ -80,7 +82,8 @@ def test_it_trains(name):
     task.check(model_params, sections["augment"], meta)
     examples = Examples(inputs, np.arange(40) % 4)
     keras.utils.set_random_seed(SEED_SHIFT)
-    keras.config.set_dtype_policy(sections["runtime"].precision)
+    precision = choose_precision(sections["runtime"].precision, cpu_flags=cpu_info()["flags"], gpu=False)
+    keras.config.set_dtype_policy(precision)
     try:
         network = task.build(model_params, meta, ROOT)
         before = [np.array(weight) for weight in network.get_weights()]

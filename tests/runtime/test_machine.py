@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from cct.errors import CCTError
-from cct.runtime.backend import _missing_backend_explained, describe_platform, determinism_explained, prepare_backend
+from cct.runtime.backend import (
+    _missing_backend_explained,
+    choose_precision,
+    describe_platform,
+    determinism_explained,
+    prepare_backend,
+)
 from cct.runtime.machine import KERNEL_FLAGS, cpu_info, machine_record
 from cct.runtime.params import CPU_DEFAULTS
 
@@ -47,6 +53,40 @@ def test_what_an_operation_cannot_do_deterministically_is_said_clearly():
         unseeded()
     with pytest.raises(ValueError, match="mine"), determinism_explained(CPU_DEFAULTS):
         raise ValueError("mine")
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags", "gpu", "chosen", "slow"),
+    [
+        ("auto", ["avx2"], False, "float32", False),
+        ("auto", ["avx2", "avx512_bf16"], False, "mixed_bfloat16", False),
+        ("auto", ["amx_bf16"], False, "mixed_bfloat16", False),
+        ("auto", ["asimd", "bf16"], False, "mixed_bfloat16", False),
+        ("auto", [], True, "mixed_bfloat16", False),
+        ("float32", ["avx512_bf16"], True, "float32", False),
+        ("mixed_bfloat16", ["avx512_bf16"], False, "mixed_bfloat16", False),
+        ("mixed_bfloat16", ["avx512f"], False, "mixed_bfloat16", True),
+        ("mixed_bfloat16", [], True, "mixed_bfloat16", False),
+        ("mixed_float16", ["avx512_bf16"], False, "mixed_float16", True),
+        ("mixed_float16", ["avx512_fp16"], False, "mixed_float16", False),
+    ],
+)
+def test_sixteen_bits_are_chosen_where_the_machine_has_them(precision, flags, gpu, chosen, slow, caplog):
+    assert choose_precision(precision, cpu_flags=flags, gpu=gpu) == chosen
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == slow and all(f"{precision} is several times slower than float32" in line for line in said)
+
+
+def test_the_fingerprint_names_the_precision_that_is_computed():
+    """In another process, because the precision is global."""
+    code = "import json, sys; from cct.runtime.backend import configure_backend\n"
+    code += "from cct.runtime.params import CPU_DEFAULTS\n"
+    code += "auto = CPU_DEFAULTS.model_copy(update={'precision': 'auto'})\n"
+    code += "found = configure_backend(auto, seed=0); import keras\n"
+    code += "print(json.dumps([found['precision'], found['cpu_flags'], keras.config.dtype_policy().name]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    precision, flags, policy = json.loads(done.stdout.splitlines()[-1])
+    assert precision == policy == choose_precision("auto", cpu_flags=flags, gpu=False)
 
 
 def test_another_backend_in_the_environment_is_refused(monkeypatch):

@@ -7,6 +7,7 @@ at import. A stage calls `configure_backend` before it builds a model.
 import contextlib
 import importlib.abc
 import importlib.util
+import logging
 import os
 import platform
 import re
@@ -19,8 +20,10 @@ from importlib.metadata import version
 from typing import Any
 
 from cct.errors import CCTError
-from cct.runtime.machine import cpu_cores, cpu_info, kernel_variables
+from cct.runtime.machine import SIXTEEN_BITS, cpu_cores, cpu_info, kernel_variables
 from cct.runtime.params import RuntimeParams
+
+log = logging.getLogger(__name__)
 
 # Keras imports these if they are installed, for wrappers and previews that this project does not use. With their own
 # imports they would take a quarter of Keras's start.
@@ -112,20 +115,45 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
-    keras.config.set_dtype_policy(runtime.precision)
+    cpu_flags = cpu_info()["flags"]
+    precision = choose_precision(runtime.precision, cpu_flags=cpu_flags, gpu=bool(gpus))
+    keras.config.set_dtype_policy(precision)
     return {
         "backend": runtime.backend,
         "backend_version": version(runtime.backend),
         "keras": keras.version(),
         "numpy": version("numpy"),
         "python": platform.python_version(),
-        "precision": runtime.precision,
+        "precision": precision,
         "deterministic": runtime.deterministic,
         "threads": threads,
         "gpus": gpus,
-        "cpu_flags": cpu_info()["flags"],
+        "cpu_flags": cpu_flags,
         "variables": kernel_variables(),
     }
+
+
+def choose_precision(precision: str, *, cpu_flags: Collection[str], gpu: bool) -> str:
+    """The precision that a run computes in. A warning says that a CPU is slow in the one that it must have.
+
+    Args:
+        precision: `runtime.precision`.
+        cpu_flags: instruction sets of the CPU.
+        gpu: whether a GPU computes.
+    """
+
+    def computes(type_: str) -> bool:
+        return gpu or not {*SIXTEEN_BITS[type_]}.isdisjoint(cpu_flags)
+
+    if precision == "auto":
+        return "mixed_bfloat16" if computes("bfloat16") else "float32"
+    type_ = precision.removeprefix("mixed_")
+    if type_ in SIXTEEN_BITS and not computes(type_):
+        log.warning(
+            f"this CPU has no instructions for {type_}, so {precision} is several times slower than float32: set "
+            "runtime.precision to auto or float32"
+        )
+    return precision
 
 
 def describe_platform(fingerprint: dict[str, Any]) -> str:

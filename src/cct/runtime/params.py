@@ -14,8 +14,8 @@ class RuntimeParams(Section):
     device: Literal["auto", "cpu", "gpu"] = Field(
         description="auto: a GPU if the backend sees one; gpu: fail without one"
     )
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        description="mixed: 16-bit arithmetic with 32-bit weights"
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        description="mixed: 16-bit arithmetic with 32-bit weights; auto: mixed_bfloat16 where GPU or CPU computes in it"
     )
     deterministic: bool = Field(description="true: equal runs give equal bytes; false may be faster")
     threads: int | None = Field(ge=1, le=1024, description="CPU threads; null: one for each core")
