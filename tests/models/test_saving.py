@@ -12,6 +12,7 @@ from networks import built, random_images
 from patience import HUNG_S
 
 from cct.errors import CCTError
+from cct.models.cost import inputs_at_once
 from cct.models.saving import load_model, predict_logits, save_model
 
 
@@ -105,3 +106,38 @@ def test_a_crafted_model_is_refused_in_words(tmp_path, name):
     with pytest.raises(CCTError, match=r"model\.keras is not a model of this project: .+") as caught:
         load_model(path)
     assert len(str(caught.value)) < 500 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("shape", "most", "at_once"),
+    [
+        ((32, 32, 3), 256, 256),
+        ((64, 64, 1), 256, 256),
+        ((224, 224, 3), 256, 20),
+        ((8, 512, 3), 256, 256),
+        ((512, 512, 3), 256, 4),
+        ((512, 512, 3), 3, 3),
+        ((4096, 4096, 3), 256, 1),
+        ((64,), 256, 256),
+    ],
+)
+def test_large_images_are_predicted_a_few_at_a_time(shape, most, at_once):
+    assert inputs_at_once(shape, most=most) == at_once
+
+
+def test_a_model_sees_no_more_large_images_than_that_at_once():
+    seen = []
+
+    class Watch(keras.layers.Layer):
+        def call(self, x):
+            seen.append(x.shape[0])
+            return keras.ops.sum(x, axis=(1, 2))
+
+    inputs = keras.Input((1024, 512, 1))
+    model = keras.Model(inputs, Watch()(inputs))
+    model.compile(run_eagerly=True)
+    seen.clear()
+    images = np.zeros((5, 1024, 512, 1), "uint8")
+    images[:, 0, 0, 0] = range(5)
+    assert predict_logits(model, images, batch_size=256).ravel().tolist() == [0, 1, 2, 3, 4]
+    assert seen == [2, 2, 1]

@@ -1,6 +1,8 @@
 """The cost of a model: tokens, parameters and multiply-adds, counted without building the model."""
 
 import itertools
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -24,6 +26,11 @@ PUBLISHED = {
     "vit": (78.22, 100),
     "keras_example": (77.61, 30),
 }
+
+
+# With more tokens, a training step on TensorFlow holds the attention weights of so many queries of an image at a time.
+MANY_TOKENS, QUERIES_AT_ONCE = 512, 64
+PLACES_AT_ONCE = 1 << 20  # pixels or words of the inputs that a model takes at a time outside of training
 
 
 class Cost(BaseModel):
@@ -163,7 +170,8 @@ def encoder_memory(
         untrained: parameters before the encoder that are never trained.
     """
     hidden = int(a.embed_dim * a.mlp_ratio)
-    layer = a.num_heads * tokens**2 + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + hidden)
+    queries = tokens if tokens <= MANY_TOKENS else QUERIES_AT_ONCE
+    layer = a.num_heads * queries * tokens + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + hidden)
     trained_layers = a.num_layers - max(0, frozen_depths - 1)
     trained = count.rest + trained_layers * count.layer + (0 if frozen_depths else count.stem - untrained)
     passed = max(first, layer)  # the forward pass has each for a while
@@ -226,3 +234,16 @@ def model_table(*, height: int = 32, width: int = 32, channels: int = 3, classes
         counts = {"parameters": count_parameters(a, **size), "macs": spent.macs, "tokens": spent.tokens}
         rows.append(ModelRow(name=name, **counts, accuracy=accuracy, epochs=epochs))
     return rows
+
+
+def inputs_at_once(shape: Sequence[int], *, most: int) -> int:
+    """How many inputs a model takes at a time outside of training: fewer where they are large.
+
+    The memory of attention grows with the square of the number of tokens. A training with a small batch may fit where
+    256 images of the same size would not.
+
+    Args:
+        shape: of one input: rows, columns, channels; or words.
+        most: for small inputs.
+    """
+    return max(1, min(most, PLACES_AT_ONCE // max(1, math.prod(shape[:2]))))

@@ -15,6 +15,7 @@ from keras import ops
 from cct.errors import CCTError
 from cct.files import write_atomically
 from cct.models import metadata
+from cct.models.cost import inputs_at_once
 from cct.models.layers import encoder, tokenizers, tokens, words  # noqa: F401 (Keras must know the layers in a file)
 
 # A file may unpack to this many bytes, or to this many times its own size: weights cannot be compressed much.
@@ -22,7 +23,8 @@ UNPACKED_BYTES, UNPACKED_RATIO = 1 << 26, 10
 
 
 def predict_logits(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """Logits (n, classes), float32."""
+    """Logits (n, classes), float32, of `batch_size` images at a time, or fewer where images are large."""
+    batch_size = inputs_at_once(images_nhwc.shape[1:], most=batch_size)
     parts = [np.zeros((0, model.output_shape[-1]), "float32")]
     parts += [
         ops.convert_to_numpy(model.predict_on_batch(np.asarray(images_nhwc[i : i + batch_size])))

@@ -9,9 +9,10 @@ import numpy as np
 
 from cct.errors import CCTError
 from cct.evaluation.softmax import softmax
+from cct.models.cost import inputs_at_once
 from cct.models.metadata import ModelMetadata
 
-BATCH = 128  # inputs that an exported model takes at a time: its memory grows with them
+BATCH = 128  # small inputs that an exported model takes at a time: its memory grows with them
 ZIP = b"PK\x03\x04"
 LARGEST = 2**31 - 1  # bytes of a file that ONNX and LiteRT can hold
 
@@ -46,7 +47,8 @@ def in_batches(run: Callable[[np.ndarray], np.ndarray], arrays: np.ndarray, *, o
     Raises:
         MetricsError: a probability is not a number.
     """
-    parts = [run(np.ascontiguousarray(arrays[i : i + BATCH])) for i in range(0, len(arrays), BATCH)]
+    size = inputs_at_once(arrays.shape[1:], most=BATCH)
+    parts = [run(np.ascontiguousarray(arrays[i : i + size])) for i in range(0, len(arrays), size)]
     given_nk = np.concatenate([np.zeros((0, outputs), np.float32), *parts]).astype(np.float64)
     # The softmax of logarithms divides by the sum, which is one only as far as float32 goes.
     return softmax(np.log(np.maximum(given_nk, np.finfo(np.float64).tiny)))

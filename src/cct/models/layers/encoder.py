@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from cct.models.layers import many_tokens
 from cct.models.layers.base import CCTLayer, dense, masked, one_of
 from cct.models.layers.fast import Dropout, LayerNorm, gelu
 
@@ -75,7 +76,7 @@ class Attention(CCTLayer):
 
     def call(self, tokens_bnd, valid_bn=None, training: bool = False):
         attend = self._folded if self.head_dim >= tokens_bnd.shape[-1] else self._textbook
-        output = attend(tokens_bnd, valid_bn, training and self.attention_dropout > 0)
+        output = attend(tokens_bnd, valid_bn, training)
         return self.drop_output(output, training=training)
 
     def attention_weights(self, tokens_bnd, valid_bn=None):
@@ -86,11 +87,13 @@ class Attention(CCTLayer):
         logits = ops.cast(ops.einsum("bnek,bmek->benm", query_bnek * self.head_dim**-0.5, key_bnek), "float32")
         return ops.softmax(logits if valid_bn is None else masked(logits, valid_bn[:, None, None, :]))
 
-    def _textbook(self, tokens_bnd, valid_bn, drop: bool):
+    def _textbook(self, tokens_bnd, valid_bn, training: bool):
         n = tokens_bnd.shape[1]
         qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.num_heads, self.head_dim))
         query_bnek, key_bnek, value_bnek = ops.split(qkv, 3, axis=2)
-        if drop:
+        if many_tokens.in_parts(n, training):
+            mixed_bnek = self._mix_in_parts(query_bnek, key_bnek, value_bnek, valid_bn)
+        elif training and self.attention_dropout > 0:
             mixed_bnek = self.mix(query_bnek, key_bnek, value_bnek, valid_bn)
         else:
             mask = None if valid_bn is None else valid_bn[:, None, None, :]
@@ -103,13 +106,24 @@ class Attention(CCTLayer):
         weights = self._softmax(logits, None if valid_bn is None else valid_bn[:, None, None, :])
         return ops.einsum("benm,bmek->bnek", self.drop_weights(weights, training=True), value_bnek)
 
+    def _mix_in_parts(self, query_bnek, key_bnek, value_bnek, valid_bn):
+        """As `mix`, without all weights in memory."""
+        parts_benk = (
+            ops.transpose(one, (0, 2, 1, 3)) for one in (query_bnek * self.head_dim**-0.5, key_bnek, value_bnek)
+        )
+        rate = self.attention_dropout
+        seed = ops.cast(self.drop_weights.seed_generator.next(), "int32") if rate else None
+        mixed_benk = many_tokens.attend(*parts_benk, valid_bn, rate=rate, seed=seed)
+        return ops.transpose(mixed_benk, (0, 2, 1, 3))
+
     def _softmax(self, logits, valid):
         """The weights of attention, in float32 until they are done."""
         scores = ops.cast(logits, "float32")
         return ops.cast(ops.softmax(scores if valid is None else masked(scores, valid)), self.compute_dtype)
 
-    def _folded(self, tokens_bnd, valid_bn, drop: bool):
+    def _folded(self, tokens_bnd, valid_bn, training: bool):
         n, d = tokens_bnd.shape[1:]
+        drop = training and self.attention_dropout > 0
         e, k = self.num_heads, self.head_dim
         query_dek, key_dek, value_dek = ops.split(ops.reshape(self.qkv.kernel, (d, 3 * e, k)), 3, axis=1)
         output_ekd = ops.reshape(self.projection.kernel, (e, k, d))

@@ -43,13 +43,22 @@ class Dropout(keras.layers.Dropout):
             return super().call(inputs, training=training)
         import tensorflow as tf
 
-        shape = tf.shape(inputs)
-        count, dropped = tf.reduce_prod(shape), round(self.rate * 2**BITS)
-        seed = tf.cast(self.seed_generator.next(), "int32")
-        pairs = tf.random.stateless_uniform([(count + 1) // 2], seed, None, None, "uint32", alg="philox")
-        bits = tf.reshape(tf.reshape(tf.bitcast(pairs, "uint16"), [-1])[:count], shape)
-        scaled = inputs * tf.cast(1 / (1 - dropped / 2**BITS), inputs.dtype)
-        return tf.where(bits >= tf.constant(dropped, "uint16"), scaled, tf.zeros([], inputs.dtype))
+        keep, scale = random_keep(tf.shape(inputs), self.rate, tf.cast(self.seed_generator.next(), "int32"))
+        return tf.where(keep, inputs * tf.cast(scale, inputs.dtype), tf.zeros([], inputs.dtype))
+
+
+def random_keep(shape, rate: float, seed):
+    """Which numbers of a tensor dropout keeps, at random, and what it multiplies them by.
+
+    Args:
+        seed: two integers (int32). Equal ones keep equal numbers.
+    """
+    import tensorflow as tf
+
+    count, dropped = tf.reduce_prod(shape), round(rate * 2**BITS)
+    pairs = tf.random.stateless_uniform([(count + 1) // 2], seed, None, None, "uint32", alg="philox")
+    bits = tf.reshape(tf.reshape(tf.bitcast(pairs, "uint16"), [-1])[:count], shape)
+    return bits >= tf.constant(dropped, "uint16"), 1 / (1 - dropped / 2**BITS)
 
 
 def gelu(x, training: bool = False):
