@@ -234,6 +234,30 @@ def test_any_cut_of_a_file_is_an_image_or_refused():
                 assert decode_image(content[:length], ImageOptions(8, 8, 3)).pixels_hwc.shape == (8, 8, 3)
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("options", [OWN, ImageOptions(8, 8, 3)])
+def test_what_pillow_finds_damaged_is_refused(form, options):
+    """One flipped byte. Pillow accepts a damaged PNG whose EXIF data were asked for before its pixels."""
+    content = encoded(smooth(height=64, width=64), form)
+    places = range(8, len(content), max(1, len(content) // 40))
+    damaged = [content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :] for place in places]
+    for one in damaged:
+        try:
+            with Image.open(io.BytesIO(one)) as image:
+                image.load()
+        except (OSError, SyntaxError, ValueError):
+            with pytest.raises(ImageError):
+                decode_image(one, options)
+
+
+def test_a_flipped_byte_of_a_png_is_found():
+    """Whatever Pillow does: a PNG has checksums."""
+    content = encoded(smooth(height=64, width=64), "PNG")
+    place = content.index(b"IDAT") + 40
+    with pytest.raises(ImageError, match=r"^damaged: "):
+        decode_image(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :], OWN)
+
+
 def test_a_path_and_its_bytes_give_the_same(tmp_path):
     content = encoded(smooth(), "JPEG")
     (tmp_path / "a").write_bytes(content)

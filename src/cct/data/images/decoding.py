@@ -80,15 +80,17 @@ def decode_image(content: bytes | Path, options: ImageOptions | None) -> Decoded
         ImageError: the file is not an image of a known format, is damaged, or has too many or too few pixels.
     """
     with _opened(content) as image:
-        height, width = _upright_size(image)
+        width, height = image.size
         decoder = {"MPO": "JPEG"}.get(str(image.format), str(image.format))  # several JPEG images in one file
-        options = options or ImageOptions(height, width, 3)
         try:
-            side = 2 * max(options.height, options.width)
-            # A JPEG is decoded at a half, quarter or eighth of its size where twice the wanted size is left.
-            image.draft(None, (side, side))
+            if options is not None:
+                side = 2 * max(options.height, options.width)
+                # A JPEG is decoded at a half, quarter or eighth of its size where twice the wanted size is left.
+                image.draft(None, (side, side))
             image.load()
-            pixels_hwc = to_pixels(image, options)
+            if _is_turned(image):
+                height, width = width, height
+            pixels_hwc = to_pixels(image, options or ImageOptions(height, width, 3))
         except MemoryError as error:
             raise ImageError(f"{height}x{width} pixels need more memory than there is") from error
         except DAMAGED as error:
@@ -215,15 +217,17 @@ def require_file_size(size: int) -> None:
         raise ImageError(f"{size:,} bytes, more than {MAX_FILE_BYTES:,}")
 
 
-def _upright_size(image: "Image") -> tuple[int, int]:
-    """Height and width after the EXIF rotation."""
+def _is_turned(image: "Image") -> bool:
+    """Whether the EXIF rotation of an image exchanges height and width.
+
+    Its pixels must be loaded: of a PNG, Pillow loads them here, and a later `load` accepts one that is damaged.
+    """
+    if image.format == "TIFF":  # Pillow turns a TIFF itself
+        return False
     try:
-        turned = (
-            image.format != "TIFF" and image.getexif().get(ORIENTATION) in QUARTER_TURNS
-        )  # Pillow turns a TIFF itself
+        return image.getexif().get(ORIENTATION) in QUARTER_TURNS
     except DAMAGED:
-        turned = False
-    return image.size if turned else image.size[::-1]
+        return False
 
 
 def _eight_bits(image: "Image") -> "Image":

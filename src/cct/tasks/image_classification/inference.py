@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from cct.data.images.decoding import (
+    DAMAGED,
     ImageError,
     ImageOptions,
     colour_of,
@@ -17,6 +18,7 @@ from cct.data.images.decoding import (
     require_size,
     to_pixels,
 )
+from cct.errors import one_line
 from cct.params import Section, parse
 from cct.tasks.inputs import Input
 
@@ -114,6 +116,6 @@ class ImageReader:
             require_size(image.height, image.width)
             try:
                 return to_pixels(image, self.options)
-            except (ValueError, OSError) as error:
-                raise ImageError(f"cannot be used: {error}") from error
+            except DAMAGED as error:
+                raise ImageError(f"cannot be used: {one_line(error)}") from error
         raise ImageError(f"{type(image).__name__}: give a path, bytes, an image of Pillow, or an array of uint8")
