@@ -296,6 +296,14 @@ def test_a_closed_output_is_no_error():
             assert subprocess.run([*words, *command], check=False).returncode == code
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_an_error():
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "cct.cli", "models"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: [Errno 28] No space left on device\n")
+
+
 @pytest.mark.parametrize(
     "uri", ["http://[::1", "http://host:99999999/", "nonsense://x", "sqlite://", "http://\udcff/x"]
 )

@@ -1,5 +1,6 @@
 """The start and the end of every command: logging, signals, error messages, exit codes."""
 
+import errno
 import functools
 import io
 import logging
@@ -84,8 +85,8 @@ def _takes_output(stream: TextIO | None) -> bool:
         os.write(stream.fileno(), b"")
     except io.UnsupportedOperation:  # it has no file, as in tests
         return True
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno != errno.EBADF  # a full disk is an error of what is written, and must be heard
     return True
 
 

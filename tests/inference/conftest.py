@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory) -> Path:
-    """A folder with model.keras, model.onnx, model.tflite and saved_model/. Do not change them."""
+    """A folder with model.keras, model.onnx, model.tflite and model.savedmodel/. Do not change them."""
     from brightness import brightness_model
     from exports import export
 

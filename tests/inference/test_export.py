@@ -108,12 +108,12 @@ def test_the_export_is_logged_into_the_run_of_the_model(here, monkeypatch, capsy
     assert f"logged into the MLflow run {run}" in capsys.readouterr().out
     logged = client.get_run(run).data.metrics
     row = json.loads((here / "reports/export.json").read_text())["rows"]["saved_model_float32"]
-    assert logged["export/saved_model_float32/latency_1_ms"] == row["latency_1_ms"]
+    assert logged["export/model.savedmodel_float32/latency_1_ms"] == row["latency_1_ms"]
     assert logged["export/keras/accuracy"] == row["accuracy"]
     top = {file.path for file in client.list_artifacts(run, "export")}
-    assert top == {"export/export.json", "export/saved_model"}
-    assert "export/saved_model/saved_model.pb" in {
-        file.path for file in client.list_artifacts(run, "export/saved_model")
+    assert top == {"export/export.json", "export/model.savedmodel"}
+    assert "export/model.savedmodel/saved_model.pb" in {
+        file.path for file in client.list_artifacts(run, "export/model.savedmodel")
     }
     monkeypatch.setenv("CCT_TRACKER", "none")
     assert main(["export", "--format", "saved_model"]) == 0
@@ -265,7 +265,7 @@ def test_an_operator_that_a_format_lacks_is_named(format_name, suffix, exported,
 def test_an_operator_that_no_model_of_ours_has_is_named_in_a_saved_model(exported, tmp_path):
     """TensorFlow could compute it. The check that no program of others runs refuses it."""
     model, facts = unknown_model(exported)
-    out = tmp_path / "saved_model"
+    out = tmp_path / "model.savedmodel"
     EXPORTERS["saved_model"].write(ExportJob(model, facts, images_of([]), out))
     with pytest.raises(CCTError, match=r"has operators that no model of this project has \(Erfinv, .*Tanh\)"):
         cct.load(out)
@@ -285,7 +285,7 @@ def test_a_second_saved_model_replaces_the_first(tmp_path):
     assert export(path, "saved_model") == first and not (first / "left").exists()
     found = cct.load(first).predict_arrays(images_of([200])).probabilities[0, 1]
     assert found == pytest.approx(bright_probability(200, temperature=4.0), abs=1e-6)
-    assert sorted(item.name for item in tmp_path.iterdir()) == ["model.keras", "saved_model"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["model.keras", "model.savedmodel"]
 
 
 def test_every_format_and_precision_has_a_path_of_its_own():
@@ -293,7 +293,7 @@ def test_every_format_and_precision_has_a_path_of_its_own():
     paths = {one.path(model, precision) for one in EXPORTERS.values() for precision in one.precisions}
     assert {str(path) for path in paths} == {
         "models/model.onnx", "models/model.float16.onnx", "models/model.int8.onnx",
-        "models/model.tflite", "models/model.float16.tflite", "models/model.int8.tflite", "models/saved_model",
+        "models/model.tflite", "models/model.float16.tflite", "models/model.int8.tflite", "models/model.savedmodel",
     }  # fmt: skip
     for name, exporter in EXPORTERS.items():
         for precision in exporter.precisions:

@@ -150,5 +150,5 @@ def test_a_model_saved_on_another_backend_exports(backend, tmp_path):
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True)
     words = [sys.executable, "-m", "cct.cli", "export", "--format", "onnx", "litert", "saved_model", "--model"]
     subprocess.run([*words, "model.keras"], cwd=tmp_path, env=environment, check=True, capture_output=True)
-    for name in ("model.onnx", "model.tflite", "saved_model"):
+    for name in ("model.onnx", "model.tflite", "model.savedmodel"):
         require_same_answers(tmp_path / "model.keras", tmp_path / name)

@@ -25,7 +25,7 @@ from cct.files import sha256_of_file
 from cct.inference.runtimes.onnx_model import onnx_beside
 from cct.models.metadata import model_metadata
 
-EXPORTS = ("model.onnx", "model.tflite", "saved_model")
+EXPORTS = ("model.onnx", "model.tflite", "model.savedmodel")
 
 
 @pytest.mark.parametrize("name", EXPORTS)
@@ -72,8 +72,8 @@ def test_other_programs_find_what_they_expect(exported):
     onnx.checker.check_model(onnx.load(exported / "model.onnx"), full_check=True)
     with zipfile.ZipFile(exported / "model.tflite") as archive:
         assert archive.read("labels.txt").decode().split("\n") == [*CLASSES, ""]
-    assert (exported / "saved_model/assets.extra/labels.txt").read_text().split("\n") == [*CLASSES, ""]
-    loaded = tf.saved_model.load(str(exported / "saved_model"))
+    assert (exported / "model.savedmodel/assets.extra/labels.txt").read_text().split("\n") == [*CLASSES, ""]
+    loaded = tf.saved_model.load(str(exported / "model.savedmodel"))
     assert float(loaded.serve([images_of([200])])[0, 1]) == pytest.approx(bright_probability(200), abs=1e-6)
 
 
@@ -115,7 +115,7 @@ def test_several_threads_ask_one_model(exported, name):
 LIBRARIES = {
     "model.onnx": ("onnxruntime", "ONNX Runtime"),
     "model.tflite": ("ai_edge_litert.interpreter", "LiteRT"),
-    "saved_model": ("tensorflow", "TensorFlow"),
+    "model.savedmodel": ("tensorflow", "TensorFlow"),
 }
 
 
@@ -296,7 +296,7 @@ HOSTILE_SAVED_MODEL = [
 ]
 
 
-HOSTILE = {"model.onnx": HOSTILE_ONNX, "model.tflite": HOSTILE_LITERT, "saved_model": HOSTILE_SAVED_MODEL}
+HOSTILE = {"model.onnx": HOSTILE_ONNX, "model.tflite": HOSTILE_LITERT, "model.savedmodel": HOSTILE_SAVED_MODEL}
 
 
 @pytest.mark.parametrize(
@@ -311,8 +311,8 @@ def test_what_is_no_exported_model_of_this_project_is_one_sentence(exported, nam
 
 
 def test_a_saved_model_without_its_weights_is_one_sentence(exported, tmp_path):
-    path = tmp_path / "saved_model"
-    shutil.copytree(exported / "saved_model", path)
+    path = tmp_path / "model.savedmodel"
+    shutil.copytree(exported / "model.savedmodel", path)
     shutil.rmtree(path / "variables")
     refused(path, "cannot be computed by TensorFlow")
 
@@ -320,6 +320,33 @@ def test_a_saved_model_without_its_weights_is_one_sentence(exported, tmp_path):
 def test_other_files_are_refused_with_the_suffixes(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"x")
     refused(tmp_path / "model.pt", r"is not a model of this project: its name must end in \.keras, \.onnx, \.tflite")
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_an_export_of_another_model_than_the_one_beside_it_says_so(exported, name, tmp_path, caplog):
+    for one in ("model.keras", name):
+        (shutil.copytree if (exported / one).is_dir() else shutil.copy)(exported / one, tmp_path / one)
+    cct.load(tmp_path / name)
+    assert not caplog.records
+    brightness_model(tmp_path / "model.keras", temperature=3.0)
+    assert cct.load(tmp_path / name).classes  # it still answers
+    assert f"{name} was made of another model.keras than the one beside it: cct export makes it again" in caplog.text
+    caplog.clear()
+    (tmp_path / "model.keras").unlink()
+    cct.load(tmp_path / name)
+    assert not caplog.records
+
+
+def test_the_precision_in_an_exports_name_is_no_part_of_its_models(exported, tmp_path, caplog):
+    keras_file = tmp_path / "model.keras"
+    shutil.copy(exported / "model.keras", keras_file)
+    path = export(keras_file, "onnx", precision="float16")
+    assert path.name == "model.float16.onnx"
+    cct.load(path)
+    assert not caplog.records
+    brightness_model(keras_file, temperature=3.0)
+    cct.load(path)
+    assert "model.float16.onnx was made of another model.keras" in caplog.text
 
 
 def test_the_onnx_file_beside_a_model_is_used_if_it_was_made_of_it(exported, tmp_path, caplog):

@@ -186,6 +186,18 @@ def test_an_image_that_the_browser_cannot_show_is_shown_as_the_model_sees_it(chr
     opened.page.close()
 
 
+def test_after_another_image_it_is_shown_too(chromium, server):
+    """The image before has a heat map, and with it what the model saw."""
+    opened = Opened(chromium, server.port)
+    opened.choose(picture("PNG", 255), "a.png")
+    opened.page.locator("#heat-controls").wait_for()
+    before = opened.page.evaluate("document.getElementById('seen').src")
+    opened.choose(picture("TIFF", 0), "b.tif")
+    opened.wait("before => !['', before].includes(document.getElementById('seen').src)", arg=before)
+    opened.wait("() => document.getElementById('image').src === document.getElementById('seen').src")
+    opened.page.close()
+
+
 def test_names_from_a_file_or_a_model_are_text(chromium, tmp_path):
     classes = ["<img src=x onerror=alert(1)>", "b" * 200]
     with served(brightness_model(tmp_path / "model.keras", classes=classes), tmp_path) as server:

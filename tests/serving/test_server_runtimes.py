@@ -16,6 +16,7 @@ from served import served
 from small_models import attention_model, copied, exported
 
 import cct
+from cct.errors import CCTError
 from cct.serving.models import open_model_to_serve
 
 needs_onnx = pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason="ONNX Runtime is not installed")
@@ -91,6 +92,33 @@ def test_a_model_without_attention_has_no_heat_map_and_keras_answers_alone(tmp_p
             "nothing shows what the model looked at: the model has no"
         )
         assert post_files(server.port, ("a.png", gradient())).status == 200
+
+
+@needs_onnx
+def test_a_replaced_model_explains_nothing_and_the_right_one_does_again(folder, tmp_path):
+    """Another training writes its file over the one whose export answers."""
+    for name in ("model.keras", "model.onnx"):
+        shutil.copyfile(folder / name, tmp_path / name)
+    model = tmp_path / "model.keras"
+    with served(model, tmp_path) as server:
+        answers = post_files(server.port, ("a.png", gradient())).json
+        attention_model(model)
+        assert model.read_bytes() != (folder / "model.keras").read_bytes()
+        refused = post_files(server.port, ("a.png", gradient()), path="/explain")
+        assert refused.status == 409
+        assert "model.keras was replaced after the server had started: restart the server" in refused.json["error"]
+        model.unlink()
+        assert post_files(server.port, ("a.png", gradient()), path="/explain").status == 409
+        assert post_files(server.port, ("a.png", gradient())).json == answers
+        shutil.copyfile(folder / "model.keras", model)
+        assert post_files(server.port, ("a.png", gradient()), path="/explain").status == 200
+
+
+@needs_onnx
+def test_an_export_without_its_model_is_no_model(folder, tmp_path):
+    shutil.copyfile(folder / "model.onnx", tmp_path / "model.onnx")
+    with pytest.raises(CCTError, match=r"model\.keras is not there"):
+        open_model_to_serve(tmp_path / "model.keras")
 
 
 def test_a_model_that_is_replaced_while_it_is_served_does_not_change_the_answers(folder, tmp_path):

@@ -28,7 +28,7 @@ def whole_number(most: int) -> Callable[[str], int]:
 
 def file_path(text: str) -> Path:
     """A file, relative to the user's folder. Commands run in the repository root; paths in it become relative to it."""
-    path, root = Path(text).absolute(), repository_root()
+    path, root = Path(non_empty(text)).absolute(), repository_root()
     plain = Path(os.path.normpath(path))  # without "..", which may leave a folder that is a link
     if os.path.realpath(plain) == os.path.realpath(path):
         path = plain

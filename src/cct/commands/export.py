@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="PATH",
-        help="the file to write (default: model.onnx, model.tflite or saved_model/, beside the .keras file)",
+        help="the file to write (default: model.onnx, model.tflite or model.savedmodel/, beside the .keras file)",
     )  # fmt: skip
     parser.add_argument(
         "--data", type=Path, metavar="FOLDER", help="the processed arrays of the model's data (default: data/processed)"

@@ -27,8 +27,9 @@ class Explainer:
         return self._load is not None
 
     def prepare(self) -> Future[Classifier] | None:
-        """Begin to load the model, if there is one and nobody has begun."""
-        if self._loaded is None and self._load is not None:
+        """Begin to load the model, if there is one and nobody has begun, or it could not be loaded before."""
+        failed = self._loaded is not None and self._loaded.done() and self._loaded.exception()
+        if self._load is not None and (self._loaded is None or failed):
             self._loaded = self._pool.submit(self._load)
         return self._loaded
 

@@ -61,7 +61,7 @@ EXPORTERS = {
     # Keras and TensorFlow call the format LiteRT, and take no other suffix.
     "litert": Exporter("cct.inference.exporters.litert_format:export_litert", "{stem}.tflite", PRECISIONS),
     "saved_model": Exporter(
-        "cct.inference.exporters.saved_model_format:export_saved_model", "saved_model", PRECISIONS[:1]
+        "cct.inference.exporters.saved_model_format:export_saved_model", "{stem}.savedmodel", PRECISIONS[:1]
     ),
 }
 

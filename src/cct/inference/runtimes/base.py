@@ -9,6 +9,7 @@ import numpy as np
 
 from cct.errors import CCTError
 from cct.evaluation.softmax import softmax
+from cct.inference.exported import ExportFacts
 from cct.models.cost import inputs_at_once
 from cct.models.metadata import ModelMetadata
 
@@ -23,12 +24,14 @@ class Runtime(Protocol):
     Attributes:
         title: the name of what computes it, for people.
         metadata: what its file says of it.
+        facts: what an exported file says of its export; None for a `.keras` file.
         input_shape: the shape of one input, without the batch.
         outputs: the number of outputs, k.
     """
 
     title: str
     metadata: ModelMetadata
+    facts: ExportFacts | None
     input_shape: tuple[int, ...]
     outputs: int
 

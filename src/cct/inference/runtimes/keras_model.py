@@ -19,6 +19,7 @@ class KerasModel:
     """
 
     title = "Keras"
+    facts = None
 
     def __init__(self, path: Path) -> None:
         """Load a `.keras` file.

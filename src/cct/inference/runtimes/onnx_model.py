@@ -106,7 +106,7 @@ def onnx_beside(model: Path) -> Path | None:
         The ONNX file; None if there is none that gives the same answers.
     """
     path = model.with_suffix(".onnx")
-    if model.suffix.lower() != ".keras" or not path.exists():
+    if model.suffix.lower() != ".keras" or not (path.exists() and model.is_file()):
         return None
     try:
         _, facts = read_onnx(path)

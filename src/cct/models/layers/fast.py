@@ -147,7 +147,8 @@ def _compiled() -> types.SimpleNamespace:
     """
     import tensorflow as tf
 
-    compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)
+    # AutoGraph would read these functions' source files while a training runs, for nothing.
+    compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True, autograph=False)
 
     def as_float32(function):
         """Compile a function; arguments become float32, and the result has the type of the first argument."""
