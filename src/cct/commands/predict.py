@@ -5,12 +5,13 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from cct.commands.arguments import BROKEN, add_inputs, add_model, coverage, load_classifier, probability, whole_number
 from cct.log import ROOT
 
+IsPath = Callable[[str], bool]  # as `cct.tasks.named.Named` has it
 NAME_WIDTH = 60  # characters of an input's name in the table
 
 
@@ -58,8 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
                 print(f"{_plain(row['input'])}: {row['error']}", file=sys.stderr)
             yield row
 
-    arguments.is_path = named.is_path
-    WRITERS[arguments.format](rows(), arguments)
+    WRITERS[arguments.format](rows(), arguments, named.is_path)
     if broken:
         print(f"{broken} of {named.count} {named.unit} could not be used; they are named above", file=sys.stderr)
     return BROKEN if broken else 0
@@ -84,10 +84,10 @@ def predict_named(classifier: Any, named: Any, arguments: argparse.Namespace) ->
             bar.update(len(chunk.names))
 
 
-def _write_table(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
+def _write_table(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:
     for row in rows:
         if "error" not in row:
-            name = _shortened(row["input"], keep_end=arguments.is_path(row["input"]))
+            name = _shortened(row["input"], keep_end=is_path(row["input"]))
             answers = "  ".join(f"{one['probability']:7.2%} {one['label']}" for one in row["top"])
             classes = f"  {{{', '.join(row['set'])}}}" if "set" in row else ""
             print(f"{name:{NAME_WIDTH}}  {answers}{classes}{'  (unsure)' if row['unsure'] else ''}".rstrip())
@@ -107,7 +107,7 @@ def _plain(name: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)
 
 
-def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
+def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:
     more = [f"{name}_{place}" for place in range(2, arguments.top + 1) for name in ("label", "probability")]
     table = csv.writer(sys.stdout, lineterminator="\n")
     if arguments.coverage:
@@ -123,11 +123,11 @@ def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) ->
             table.writerow([row["input"], row["label"], row["probability"], str(row["unsure"]).lower(), "", *rest])
 
 
-def _write_json(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
+def _write_json(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:
     print(json.dumps(list(rows), indent=2, ensure_ascii=False))
 
 
-def _write_json_lines(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
+def _write_json_lines(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:
     for row in rows:
         print(json.dumps(row, ensure_ascii=False), flush=True)
 
