@@ -18,7 +18,8 @@ NAME_WIDTH = 60  # characters of an input's name in the table
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Inputs that cannot be used are named on stderr, the others are predicted, and the command ends with "
-        f"{BROKEN}. The probabilities are calibrated on the validation split."
+        f"{BROKEN}. The probabilities are calibrated on the validation split. A text of which the model knows no word "
+        "is named on stderr too, and its prediction is always marked as unsure."
     )
     add_inputs(parser)
     add_model(parser)
@@ -54,9 +55,11 @@ def main(arguments: argparse.Namespace) -> int:
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal broken
         for row in predict_named(classifier, named, arguments):
-            if "error" in row:
-                broken += 1
-                print(f"{_plain(row['input'])}: {row['error']}", file=sys.stderr)
+            broken += "error" in row
+            if said := row.get("error") or row.get("warning"):
+                name = row["input"]
+                shown = _plain(name) if named.is_path(name) else _shortened(name, keep_end=False)
+                print(f"{shown}: {said}", file=sys.stderr)
             yield row
 
     WRITERS[arguments.format](rows(), arguments, named.is_path)
@@ -112,15 +115,16 @@ def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is
     table = csv.writer(sys.stdout, lineterminator="\n")
     if arguments.coverage:
         more.append("set")
-    table.writerow(["input", "label", "probability", "unsure", "error", *more])
+    table.writerow(["input", "label", "probability", "unsure", "error", "warning", *more])
     for row in rows:
         if "error" in row:
-            table.writerow([row["input"], "", "", "", row["error"]])
+            table.writerow([row["input"], "", "", "", row["error"], ""])
         else:
             rest = [value for one in row["top"][1:] for value in one.values()]
             if "set" in row:
                 rest += [*[""] * (2 * arguments.top - 2 - len(rest)), json.dumps(row["set"], ensure_ascii=False)]
-            table.writerow([row["input"], row["label"], row["probability"], str(row["unsure"]).lower(), "", *rest])
+            unsure, warning = str(row["unsure"]).lower(), row.get("warning", "")
+            table.writerow([row["input"], row["label"], row["probability"], unsure, "", warning, *rest])
 
 
 def _write_json(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:
