@@ -221,13 +221,17 @@ def trained_file(path, **changes):
     return net
 
 
+def start(path, net, meta=META, *, folder=Path(), freeze="none", **fields) -> str:
+    return initialize(path, net, model_params(**fields), meta, folder=folder, freeze=freeze)
+
+
 def test_fine_tuning_takes_the_vectors_of_known_words(tmp_path):
     source = trained_file(tmp_path / "a.keras")
     meta = META | {"vocabulary": ["good", "new", "bad"], "vocabulary_size": 5, "classes": ["a", "b", "c"]}
     keras.utils.set_random_seed(9)
     net = build(model_params(), meta, tmp_path)
     own = table(net)
-    assert initialize(tmp_path / "a.keras", net, model_params(), meta) == (
+    assert start(tmp_path / "a.keras", net, meta) == (
         "28 of 30 tensors copied, 2 of 3 words known, head new (other classes)"
     )
     found, theirs = table(net), table(source)
@@ -235,18 +239,47 @@ def test_fine_tuning_takes_the_vectors_of_known_words(tmp_path):
     np.testing.assert_array_equal(found[FIRST_WORD + 2], theirs[FIRST_WORD + VOCABULARY.index("bad")])
     np.testing.assert_array_equal(found[FIRST_WORD + 1], own[FIRST_WORD + 1])
     same = network(seed=4)
-    assert initialize(tmp_path / "a.keras", same, model_params(), META) == (
+    assert start(tmp_path / "a.keras", same) == (
         "30 of 30 tensors copied, 8 of 8 words known, head with the same classes"
     )
     words = text_split(9, 0).inputs
     np.testing.assert_array_equal(*(predict_logits(model, words, batch_size=9) for model in (same, source)))
 
 
+@pytest.mark.parametrize(("freeze", "warned"), [("none", False), ("tokenizer", True), ("encoder", True)])
+def test_frozen_vectors_of_words_without_a_source_are_counted(freeze, warned, tmp_path, caplog):
+    """Of the new words, "moon" has a vector in the file and "sun" has none."""
+    trained_file(path := tmp_path / "a.keras")
+    meta = META | {"vocabulary": ["good", "moon", "sun", "bad"], "vocabulary_size": 6}
+    start(path, network(meta=meta), meta, freeze=freeze)
+    said = f"{freeze}: 2 of 4 words are not in {path}, and their random vectors stay as they are. Set train.freeze to n"
+    assert (said in caplog.text) == warned == bool(caplog.messages)
+    caplog.clear()
+    vectors_vd = np.full((4, 12), np.nan, np.float32)
+    vectors_vd[1] = 1
+    np.save(tmp_path / "vectors.npy", vectors_vd)
+    more = meta | {"embeddings": {"file": "glove.txt", "word_dim": 12}}
+    net = network(meta=more, folder=tmp_path)
+    start(path, net, more, folder=tmp_path, freeze=freeze)
+    assert (table(net)[FIRST_WORD + 1] == 1).all()
+    assert (f"{freeze}: 1 of 4 words are not in" in caplog.text) == warned == bool(caplog.messages)
+
+
+def test_frozen_vectors_of_known_words_and_of_bytes_are_no_reason_to_warn(tmp_path, caplog):
+    trained_file(tmp_path / "a.keras")
+    start(tmp_path / "a.keras", network(), freeze="tokenizer")
+    bytes_meta = META | {"tokens": "bytes", "vocabulary": [], "vocabulary_size": 258}
+    net = network(meta=bytes_meta)
+    save_model(net, tmp_path / "b.keras", facts=FACTS | {"input": {**bytes_meta}})
+    start(tmp_path / "b.keras", network(meta=bytes_meta), bytes_meta, freeze="tokenizer")
+    assert not caplog.messages
+
+
 def test_a_model_of_another_kind_is_refused_for_fine_tuning(tmp_path):
     trained_file(tmp_path / "a.keras")
     trained_file(tmp_path / "b.keras", input={**META, "tokens": "bytes"})
     with pytest.raises(CCTError, match="weights do not fit"):
-        initialize(tmp_path / "a.keras", network(num_layers=3), model_params(num_layers=3), META)
+        start(tmp_path / "a.keras", network(num_layers=3), num_layers=3)
     with pytest.raises(CCTError, match=r"b\.keras takes bytes, and preprocess.tokens = words"):
-        initialize(tmp_path / "b.keras", network(), model_params(), META)
+        start(tmp_path / "b.keras", network())
     assert load_model(tmp_path / "a.keras").count_params() == network().count_params()
