@@ -174,6 +174,10 @@ def vectors(tmp_path) -> tuple[Path, dict]:
     return tmp_path, META | {"embeddings": {"file": "glove.txt", "word_dim": 3}}
 
 
+def positions(net) -> np.ndarray:
+    return keras.ops.convert_to_numpy(net.get_layer("positional_embedding").table)
+
+
 def table(net) -> np.ndarray:
     return keras.ops.convert_to_numpy(net.get_layer(EMBEDDING).table)
 
@@ -273,6 +277,37 @@ def test_frozen_vectors_of_known_words_and_of_bytes_are_no_reason_to_warn(tmp_pa
     save_model(net, tmp_path / "b.keras", facts=FACTS | {"input": {**bytes_meta}})
     start(tmp_path / "b.keras", network(meta=bytes_meta), bytes_meta, freeze="tokenizer")
     assert not caplog.messages
+
+
+@pytest.mark.parametrize(("length", "new"), [(6, ""), (12, ", 4 new")])
+@pytest.mark.parametrize("pooling", ["sequence", "class_token"])
+def test_texts_of_another_length_have_the_first_positions(length, new, pooling, tmp_path, caplog):
+    """A class token is the first of the positions. The model without a tokenizer has one for each word."""
+    fields = {"name": "text_transformer_2", "positional_embedding": "learnable", "pooling": pooling, "embed_dim": None}
+    source = network(seed=3, **fields)
+    save_model(source, tmp_path / "a.keras", facts=FACTS)
+    meta, first = META | {"max_length": length}, int(pooling == "class_token")
+    net = network(seed=4, meta=meta, **fields)
+    own, theirs = positions(net), positions(source)
+    assert theirs.shape[1] == 8 + first and own.shape[1] == length + first
+    said = start(tmp_path / "a.keras", net, meta, freeze="tokenizer", **fields)
+    copied = min(length, 8) + first
+    found = positions(net)
+    np.testing.assert_array_equal(found[:, :copied], theirs[:, :copied])
+    np.testing.assert_array_equal(found[:, copied:], own[:, copied:])
+    assert (theirs[:, :copied] != own[:, :copied]).all()
+    assert f", positions: first {copied} of {8 + first} copied{new}, head" in said
+    warned = f"train.freeze = tokenizer: 4 positions are not in {tmp_path / 'a.keras'}, and their random vectors stay"
+    assert (warned in caplog.text) == (length == 12) == bool(caplog.messages)
+
+
+def test_equal_lengths_and_other_widths_say_nothing_of_positions(tmp_path):
+    fields = {"positional_embedding": "learnable"}
+    save_model(network(seed=3, **fields), tmp_path / "a.keras", facts=FACTS)
+    assert "positions" not in start(tmp_path / "a.keras", network(**fields), **fields)
+    meta, wide = META | {"max_length": 12}, fields | {"embed_dim": 32}
+    with pytest.raises(CCTError, match=r"shapes differ: positional_embedding/table \(1, 5, 16\), needed \(1, 7, 32\)"):
+        start(tmp_path / "a.keras", network(meta=meta, **wide), meta, **wide)
 
 
 def test_a_model_of_another_kind_is_refused_for_fine_tuning(tmp_path):

@@ -20,13 +20,13 @@ from cct.words import FIRST_WORD
 
 log = logging.getLogger(__name__)
 
-TABLE = f"{EMBEDDING}/table"
+TABLE, POSITIONS = f"{EMBEDDING}/table", "positional_embedding"
 
 
 def initialize(
     path: Path, model: keras.Model, params: ModelParams, meta: Mapping[str, Any], *, folder: Path, freeze: str
 ) -> str:
-    """Copy the weights of a model file into `model`. Words that it does not know keep their vectors.
+    """Copy the weights of a model file into `model`. Words and positions that it does not know stay as they are.
 
     Args:
         path: the file.
@@ -42,30 +42,45 @@ def initialize(
     Raises:
         WeightsError: the models differ in more than words and classes. Nothing is changed then.
     """
-    metadata = model_metadata(path)
+    metadata, source = model_metadata(path), load_model(path)
     if metadata.input["tokens"] != meta["tokens"]:
         raise WeightsError(f"{path} takes {metadata.input['tokens']}, and preprocess.tokens = {meta['tokens']}")
+    words, theirs = meta["vocabulary"], metadata.input["vocabulary"]
     own_vd = keras.ops.convert_to_numpy(model.get_layer(EMBEDDING).table)
-    fit = partial(_fit_vectors, own_vd=own_vd, words=meta["vocabulary"], theirs=metadata.input["vocabulary"])
-    told = copy_weights(load_model(path), model, [fit], source_classes=metadata.classes, classes=meta["classes"])
-    if EMBEDDING in {layer.name for layer in frozen_layers(model, freeze)}:
-        _warn_of_random_vectors(path, meta, theirs=metadata.input["vocabulary"], folder=folder, freeze=freeze)
+    fits = [
+        partial(_fit_vectors, own_vd=own_vd, words=words, theirs=theirs),
+        partial(_fit_positions, own_1nd=_positions(model)),
+    ]
+    told = copy_weights(source, model, fits, source_classes=metadata.classes, classes=meta["classes"])
+    if EMBEDDING in {layer.name for layer in frozen_layers(model, freeze)}:  # its positions are frozen too
+        count = _random_vectors(words, theirs, read_vectors(folder) if "embeddings" in meta else None)
+        _warn_of_random(f"{count:,} of {len(words):,} words", count, path, freeze)
+        old, new = _positions(source), _positions(model)
+        if old is not None and new is not None:
+            _warn_of_random(f"{new.shape[1] - old.shape[1]:,} positions", new.shape[1] - old.shape[1], path, freeze)
     return told
 
 
-def _warn_of_random_vectors(
-    path: Path, meta: Mapping[str, Any], *, theirs: Sequence[str], folder: Path, freeze: str
-) -> None:
-    """Warn of words whose vectors are random and stay so: neither the model nor a file of vectors has them."""
-    known, words = {*theirs}, meta["vocabulary"]
+def _positions(model: keras.Model) -> np.ndarray | None:
+    """The learnable positions (1, n, d) of a model; None if it has none."""
+    table = next((getattr(layer, "table", None) for layer in model.layers if layer.name == POSITIONS), None)
+    return None if table is None else keras.ops.convert_to_numpy(table)
+
+
+def _random_vectors(words: Sequence[str], theirs: Sequence[str], vectors_vd: np.ndarray | None) -> int:
+    """How many words have a random vector: neither the model to start from nor a file of vectors has them."""
+    known = {*theirs}
     random_v = np.array([word not in known for word in words], bool)
-    if "embeddings" in meta:
-        random_v &= np.isnan(read_vectors(folder)[:, 0])
-    if count := int(random_v.sum()):
+    return int((random_v if vectors_vd is None else random_v & np.isnan(vectors_vd[:, 0])).sum())
+
+
+def _warn_of_random(which: str, count: int, path: Path, freeze: str) -> None:
+    """Warn of vectors that are random and stay so."""
+    if count > 0:
         log.warning(
-            "train.freeze = %s: %s of %s words are not in %s, and their random vectors stay as they are. Set "
-            "train.freeze to none to train them",
-            freeze, f"{count:,}", f"{len(words):,}", path,
+            "train.freeze = %s: %s are not in %s, and their random vectors stay as they are. Set train.freeze to none "
+            "to train them",
+            freeze, which, path,
         )  # fmt: skip
 
 
@@ -81,3 +96,18 @@ def _fit_vectors(values: Values, *, own_vd: np.ndarray, words: Sequence[str], th
         fitted_vd[FIRST_WORD + row] = table_vd[FIRST_WORD + place]
     values[TABLE] = fitted_vd
     return [f"{len(known):,} of {len(words):,} words known"]
+
+
+def _fit_positions(values: Values, *, own_1nd: np.ndarray | None) -> list[str]:
+    """Put the first positions in `values` into the new model's table, if it is of another length."""
+    path = f"{POSITIONS}/table"
+    theirs_1nd = values.get(path)
+    if own_1nd is None or theirs_1nd is None or own_1nd.shape[1] == theirs_1nd.shape[1]:
+        return []
+    if own_1nd.shape[2] != theirs_1nd.shape[2]:
+        return []  # of another model
+    old, new = theirs_1nd.shape[1], own_1nd.shape[1]
+    copied, fitted_1nd = min(old, new), own_1nd.copy()
+    fitted_1nd[:, :copied] = theirs_1nd[:, :copied]
+    values[path] = fitted_1nd
+    return [f"positions: first {copied:,} of {old:,} copied" + (f", {new - old:,} new" if new > old else "")]
