@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -119,7 +120,29 @@ def test_confusion_of_many_classes_has_no_text_and_fewer_names():
     assert len(texts(plot_confusion_matrix(np.eye(25, dtype=int), [str(i) for i in range(25)]).axes[0])) == 25
     axes = plot_confusion_matrix(np.eye(100, dtype=int), [f"class {i}" for i in range(100)]).axes[0]
     assert not texts(axes)
-    assert [label.get_text() for label in axes.get_yticklabels()] == [f"class {i}" for i in range(0, 100, 4)]
+    for labels, title in ((axes.get_xticklabels(), axes.get_xlabel()), (axes.get_yticklabels(), axes.get_ylabel())):
+        assert [label.get_text() for label in labels] == [f"class {i}" for i in range(0, 100, 2)]
+        assert title.endswith(" (of every 2 classes the first is named)")
+
+
+@pytest.mark.parametrize(
+    ("classes", "step"), [(2, 1), (25, 1), (26, 1), (30, 1), (50, 1), (51, 2), (101, 3), (1000, 20)]
+)
+def test_confusion_says_which_classes_it_names_and_no_names_overlap(classes, step):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = plot_confusion_matrix(np.eye(classes, dtype=int), [f"species {i}" for i in range(classes)])
+    FigureCanvasAgg(figure).draw()
+    axes = figure.axes[0]
+    assert [axes.get_xlabel(), axes.get_ylabel()] == [
+        f"{name} (of every {step} classes the first is named)" if step > 1 else name for name in ("predicted", "true")
+    ]
+    names = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert len(names) == -(-classes // step)
+    assert all(above.y0 > below.y0 + below.height * 0.8 for above, below in itertools.pairwise(names))
+    if classes > 25:  # upright ones; slanted ones are wider than their letters
+        names = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert all(right.x0 > left.x0 + left.width * 0.8 for left, right in itertools.pairwise(names))
 
 
 def test_errors_are_the_most_confident_first():

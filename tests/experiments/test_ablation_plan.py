@@ -11,7 +11,10 @@ from cct import cli
 from cct.errors import CCTError
 from cct.experiments.ablation.plan import Plan, make_plan, training_work
 from cct.experiments.ablation.run import require_fit
-from cct.params import ParamsError, flatten
+from cct.models.architectures import resolve_architecture
+from cct.models.build import build_model
+from cct.models.saving import save_model
+from cct.params import ParamsError, flatten, load
 
 
 def plan(*settings: str) -> Plan:
@@ -94,6 +97,20 @@ def test_all_mistakes_are_said_at_once(repository):
         assert mistake in said
 
 
+def test_what_does_not_fit_the_data_is_said_before_any_experiment(repository, capsys):
+    Path("small.yaml").write_text(Path("small.yaml").read_text().replace("num_layers: 1", "name: text_cct_2_1"))
+    settings = ["train.init_from=pretrained/none.keras", "augment.word_dropout=0.1"]
+    assert cli.main(["ablate", "--file", "small.yaml", *(word for one in settings for word in ("-S", one))]) == 1
+    said = capsys.readouterr().err
+    for mistake in (
+        "has 3 mistakes",
+        "base: augment.word_dropout = 0.1: this changes",
+        "base: train.init_from = 'pretrained/none.keras': there is no such file",
+        "1-layer: model.name = text_cct_2_1 takes texts",
+    ):
+        assert mistake in said
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -143,10 +160,14 @@ def test_a_folder_without_a_commit_is_refused(repository):
 
 
 def test_a_model_that_experiments_would_not_find_is_refused(repository):
+    small = Path("small.yaml")
+    small.write_text(small.read_text().replace("num_layers: 1", "dropout: 0.2"))  # the model would not fit
     for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "one"]):
         subprocess.run(["git", *words], check=True)
     Path("pretrained").mkdir()
-    Path("pretrained/mine.keras").write_bytes(b"model")
+    architecture = resolve_architecture(load(Path("params.yaml"), "model"))
+    model = build_model(architecture, image_shape=(32, 32, 3), classes=10, mean=[0.5] * 3, std=[0.25] * 3)
+    save_model(model, Path("pretrained/mine.keras"))
     contents = plan("train.init_from=pretrained/mine.keras").experiments().values()
     with pytest.raises(CCTError, match=r"not in git.*: pretrained/mine.keras: git add and commit them first"):
         require_fit(contents)

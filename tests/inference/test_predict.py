@@ -1,5 +1,6 @@
 """`cct predict`."""
 
+import argparse
 import csv
 import io
 import json
@@ -14,6 +15,7 @@ from brightness import bright_probability, brightness_model
 from PIL import Image
 
 from cct.cli import main
+from cct.commands import predict as predict_command
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,15 @@ def test_the_same_answers_from_every_container(source, predict):
 def test_a_prediction_below_the_threshold_is_marked(predict):
     _, out, _ = predict("photos", "--unsure", "0.6")
     assert [line.endswith("(unsure)") for line in out.splitlines()] == [False, False, True]
+
+
+@pytest.mark.parametrize("shape", ["table", "csv", "json", "jsonl"])
+def test_the_command_leaves_its_arguments_alone(shape, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    given = {"inputs": ["photos"], "model": "model.keras", "run": None, "top": 1, "unsure": 0.5, "coverage": None}
+    arguments = argparse.Namespace(**given, format=shape)
+    assert predict_command.main(arguments) == 0
+    assert vars(arguments) == given | {"format": shape}
 
 
 def test_a_pattern_of_all_depths_names_each_file_once(predict):

@@ -8,6 +8,9 @@ from inspected import make_folder, noise
 from PIL import Image
 
 from cct import cli
+from cct.data.images.containers import ARCHIVE_SUFFIXES
+from cct.data.params import DESCRIPTOR_SUFFIXES
+from cct.data.tables import READERS
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +68,16 @@ def test_an_unreadable_source_is_one_sentence(tmp_path, capsys):
     said = capsys.readouterr()
     assert not said.out and said.err.startswith("error: data.source = ") and said.err.count("\n") == 1
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_file_that_is_no_source_is_told_what_a_source_may_be(tmp_path, capsys):
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    assert cli.main(["inspect", str(tmp_path / "labels.txt"), "--output", str(tmp_path / "out")]) == 1
+    archives, tables, descriptors = map(", ".join, (ARCHIVE_SUFFIXES, READERS, DESCRIPTOR_SUFFIXES))
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/labels.txt: not a folder, an archive ({archives}), a table of images or texts ({tables}) "
+        f"or a descriptor ({descriptors})\n"
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_work(folder, tmp_path, capsys):

@@ -123,7 +123,7 @@ def test_a_source_that_cannot_be_read_is_refused_as_everywhere(tmp_path):
         "absent": "there is no such file or folder",
         "empty": "there is no image",
         "bare": "images without a class folder",
-        "x.doc": "not a folder or an archive of images",
+        "x.doc": "not a folder, an archive",
         "x.zip": "damaged, or not a zip file",
         "x.csv": "no column path",
         "table": "no column label",  # though the folder has class folders too

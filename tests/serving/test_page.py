@@ -18,6 +18,7 @@ from text_models import META, model_params
 
 import cct
 from cct.models.saving import save_model
+from cct.tasks.text_classification.inference import NO_KNOWN_WORD
 from cct.tasks.text_classification.training import build
 
 pytestmark = pytest.mark.services
@@ -232,6 +233,10 @@ def test_a_text_has_its_classes_and_its_marked_words(chromium, tmp_path, size):
         )
         pooling = found.attention.pooling_bn[0, :4]
         assert shares == pytest.approx((pooling / pooling.max()).tolist(), abs=1e-4)
+        assert NO_KNOWN_WORD not in page.inner_text("body")
+        page.fill("#text", "Guten Tag")
+        page.keyboard.press("Control+Enter")
+        opened.shows(f"The model is unsure: {NO_KNOWN_WORD}.")
         page.fill("#text", "")
         page.keyboard.press("Control+Enter")
         opened.shows("text 0: empty")

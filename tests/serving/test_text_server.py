@@ -15,6 +15,7 @@ from cct.models.names import CUSTOM, MODELS
 from cct.models.names import TEXTS as TASK
 from cct.models.saving import save_model
 from cct.serving.texts import READERS
+from cct.tasks.text_classification.inference import NO_KNOWN_WORD
 from cct.tasks.text_classification.training import build
 
 SENTENCES = ["The film was very good", "a bad, bad film", "something else"]
@@ -55,6 +56,13 @@ def test_the_words_that_the_model_looked_at(server, folder):
     attention = cct.load(folder / "model.keras").explain(SENTENCES[0]).attention
     for one, (_, shares) in zip(found["maps"], attention.titled(), strict=True):
         assert one["shares"] == pytest.approx(shares[0, :5].tolist(), abs=2e-6)
+
+
+def test_a_text_without_a_known_word_is_unsure_and_says_why(server):
+    known, unknown = post_json(server.port, {"texts": [SENTENCES[0], "Guten Tag"]}).json["predictions"]
+    assert unknown["unsure"] and unknown["warning"] == NO_KNOWN_WORD and "warning" not in known
+    found = post_json(server.port, {"texts": ["Guten Tag"]}, "/explain").json
+    assert found["unsure"] and found["warning"] == NO_KNOWN_WORD and found["label"] == unknown["label"]
 
 
 @pytest.mark.parametrize("path", ["/predict", "/explain"])

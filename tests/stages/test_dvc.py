@@ -115,6 +115,7 @@ EDITS = {
     "tasks/text_classification/explaining.py": "",
     "tasks/text_classification/figures.py": "plot",
     "tasks/text_classification/inference.py": "",
+    "tasks/text_classification/misfits.py": "",
     "tasks/text_classification/named.py": "",
     "tasks/text_classification/preparation.py": "preprocess",
     "tasks/text_classification/training.py": "train",

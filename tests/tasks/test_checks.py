@@ -15,6 +15,8 @@ from cct.tasks.preparation import PREPARATION_TASKS
 
 OFF = {"crop_padding": 0, "horizontal_flip": False, "policy": "none", "cutmix_alpha": 0.0, "random_erasing_prob": 0.0}
 TEXTS = {"data": {"source": "texts.csv"}, "model": {"name": "text_cct_2_1"}, "augment": OFF}
+VECTORS = TEXTS | {"preprocess": {"embeddings": "data/vectors/a.txt"}, "model": {"name": "text_cct_2_1", "word_dim": 4}}
+ODD_HEADS = {"name": "text_transformer_2", "word_dim": None, "num_heads": 3}
 IMAGES = {"data": {"source": "images"}, "augment": OFF}
 # A section's changes to parameters that fit, and what is said.
 CASES = {
@@ -24,7 +26,10 @@ CASES = {
     "texts, a policy": (TEXTS, "augment", {"policy": "randaugment"}, "augment.policy: this changes images, and the"),
     "texts, a model of images": (TEXTS, "model", {"name": "cct_2_3x1"}, "model.name = cct_2_3x1 takes images, and the"),
     "texts, frozen vectors": (TEXTS, "model", {"freeze_embeddings": True}, "model.freeze_embeddings = true: the data"),
-    "texts, no vectors": (TEXTS, "preprocess", {"embeddings": "data/vectors/a.txt"}, "a.txt': there is no such"),
+    "texts, no vectors": (TEXTS, "preprocess", {"embeddings": "data/vectors/c.txt"}, "c.txt': there is no such"),
+    "texts, other vectors": (VECTORS, "model", {"word_dim": 300}, "and the vectors in a.txt have 4 dimensions: set"),
+    "texts, no heads for them": (VECTORS, "model", ODD_HEADS, "num_heads 3 does not divide word_dim 4: choose"),
+    "texts, bad vectors": (VECTORS, "preprocess", {"embeddings": "data/vectors/b.txt"}, "b.txt, line 1: expected"),
     "texts, no such column": (TEXTS, "preprocess", {"text_column": "Satz"}, "no column Satz; its columns are: text,"),
     "texts, no such labels": (TEXTS, "preprocess", {"label_column": "Art"}, "no column Art; its columns are: text,"),
     "neither": (IMAGES, "data", {"source": "notes"}, ".tiff), but 1 text file; texts must be .txt files"),
@@ -42,6 +47,9 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / ".dvc").mkdir()
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     (tmp_path / "texts.csv").write_text("text,label\na,x\nb,y\n")
+    (tmp_path / "data/vectors").mkdir(parents=True)
+    (tmp_path / "data/vectors/a.txt").write_text("a 1 2 3 4\nb 5 6 7 8\n")
+    (tmp_path / "data/vectors/b.txt").write_text("words and no numbers\n")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/a.md").write_text("a note")
     for name in ("cats", "dogs"):

@@ -16,6 +16,7 @@ from cct.evaluation.figures.texts import break_lines, columns
 from cct.models.saving import save_model
 from cct.tasks.text_classification.attention import _covers, word_attention
 from cct.tasks.text_classification.explaining import BARS, lines
+from cct.tasks.text_classification.inference import NO_KNOWN_WORD
 from cct.tasks.text_classification.training import build
 from cct.words import PADDING
 
@@ -88,6 +89,12 @@ def test_cct_explain_draws_texts_and_prints_bars(model_file, tmp_path, capsys):
     assert out.count("bad " * 7 + "bad\n") == 1 and out.count("tive ") == 2  # negative or positive, with a probability
     with Image.open(figure) as image:
         assert image.width == 800 and len(np.unique(np.asarray(image.convert("L")))) > 50
+
+
+def test_cct_explain_names_texts_without_a_known_word(model_file, tmp_path, capsys):
+    words = ["explain", "Guten Tag", "good", "--model", str(model_file), "--output", str(tmp_path / "words.png")]
+    assert main(words) == 0
+    assert capsys.readouterr().err == f"Guten Tag: {NO_KNOWN_WORD}\n"
 
 
 def test_the_longest_bar_is_under_the_word_of_the_largest_share(model_file):

@@ -21,7 +21,7 @@ from cct.data.texts.tokens import TOKENS, split_words
 from cct.errors import CCTError
 from cct.inference.mlflow_model import InputRefused, TableClassifier
 from cct.tasks.inference import INFERENCE_TASKS
-from cct.tasks.text_classification.inference import TextReader
+from cct.tasks.text_classification.inference import NO_KNOWN_WORD, TextReader
 
 GOOD = 1 / (1 + math.exp(-1 / 2))  # a text with one "good": the logits are (0, 1), and the temperature is 2
 
@@ -63,6 +63,43 @@ def test_every_kind_of_text_has_the_same_answer(model, folder):
 def test_what_is_no_text_is_refused_in_words(model, value, said):
     with pytest.raises(CCTError, match=said):
         model.predict([value])
+
+
+LONG = "moon " * 16 + "good"  # the word is cut off
+UNKNOWN_TEXTS = ["Guten Tag", '"', LONG]  # the second one has no word at all
+
+
+def test_texts_without_a_known_word_are_named_in_the_log(model, caplog):
+    found = model.predict(["good", *UNKNOWN_TEXTS, "moon good"])
+    assert found.warnings == ["", *[NO_KNOWN_WORD] * 3, ""]
+    assert caplog.messages == [f"input 1, 2, 3: {NO_KNOWN_WORD}"]
+    caplog.clear()
+    assert model.predict(["?"] * 300 + ["good"]).warnings.count(NO_KNOWN_WORD) == 300
+    assert caplog.messages == [f"input 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 290 more: {NO_KNOWN_WORD}"]
+
+
+def test_bytes_know_every_text(tmp_path):
+    reader = TextReader({"tokens": "bytes", "max_length": 4, "truncation": "end", "vocabulary": []}, tmp_path)
+    assert reader.warnings(reader.arrays(["Привет", '"', "\x00"])) == [""] * 3
+
+
+@pytest.mark.parametrize("shape", ["table", "csv", "json", "jsonl"])
+def test_texts_without_a_known_word_are_marked_and_named(shape, predict, folder):
+    (folder / "moon.txt").write_text("moon")
+    given = ["moon.txt", LONG, "good", "--unsure", "0", *([] if shape == "table" else [f"--{shape}"])]
+    code, out, err = predict(*given)
+    assert code == 0 and err.splitlines() == [f"moon.txt: {NO_KNOWN_WORD}", f"{LONG[:59]}…: {NO_KNOWN_WORD}"]
+    if shape == "table":
+        assert [line.endswith("  (unsure)") for line in out.splitlines()] == [True, True, False]
+        return
+    read = {
+        "csv": lambda: csv.DictReader(io.StringIO(out)),
+        "json": lambda: json.loads(out),
+        "jsonl": lambda: map(json.loads, out.splitlines()),
+    }
+    rows = list(read[shape]())
+    assert [str(row["unsure"]).lower() for row in rows] == ["true", "true", "false"]
+    assert [row.get("warning") or "" for row in rows] == [NO_KNOWN_WORD, NO_KNOWN_WORD, ""]
 
 
 @pytest.fixture
@@ -115,7 +152,8 @@ def test_the_table_has_a_line_for_each_text_and_the_end_of_each_path(predict, fo
     code, out, err = predict("one\n\ntwo\x1b[2J\x07", str(path), "\x1b")
     first, second, third = out.splitlines()
     assert code == 0 and first.startswith("one  two\\x1b[2J\\x07 ") and third.startswith("\\x1b ")
-    assert second.startswith("…") and "longlong/good.txt  " in second and not err
+    assert second.startswith("…") and "longlong/good.txt  " in second
+    assert err.splitlines() == [f"one  two\\x1b[2J\\x07: {NO_KNOWN_WORD}", f"\\x1b: {NO_KNOWN_WORD}"]
 
 
 def test_folders_archives_and_patterns_are_the_texts_in_them(predict, folder):
@@ -159,13 +197,15 @@ def test_images_and_a_file_in_another_encoding_are_refused(predict, folder):
     assert code == 3 and "latin.txt: line 2: the byte 0xf6 is not utf-8: save it as UTF-8" in err
 
 
-def test_a_served_model_takes_texts(folder, tmp_path):
+def test_a_served_model_takes_texts(folder, caplog):
     served = TableClassifier(folder)
     table = served.predict({"texts": ["good", "bad"]})
     assert table["label"].tolist() == ["positive", "negative"]
     assert table["p_positive"][0] == pytest.approx(GOOD, abs=1e-6)
     with pytest.raises(InputRefused, match="text 1 is empty"):
         served.predict(["good", ""])
+    served.predict({"texts": ["good", "Guten Tag"]})
+    assert caplog.messages == [f"input 1: {NO_KNOWN_WORD}"]
     described = INFERENCE_TASKS["text_classification"].describe_input(META)
     assert served.predict({described.name: described.example}).shape == (1, 3)
 

@@ -174,6 +174,10 @@ def vectors(tmp_path) -> tuple[Path, dict]:
     return tmp_path, META | {"embeddings": {"file": "glove.txt", "word_dim": 3}}
 
 
+def positions(net) -> np.ndarray:
+    return keras.ops.convert_to_numpy(net.get_layer("positional_embedding").table)
+
+
 def table(net) -> np.ndarray:
     return keras.ops.convert_to_numpy(net.get_layer(EMBEDDING).table)
 
@@ -221,13 +225,17 @@ def trained_file(path, **changes):
     return net
 
 
+def start(path, net, meta=META, *, folder=Path(), freeze="none", **fields) -> str:
+    return initialize(path, net, model_params(**fields), meta, folder=folder, freeze=freeze)
+
+
 def test_fine_tuning_takes_the_vectors_of_known_words(tmp_path):
     source = trained_file(tmp_path / "a.keras")
     meta = META | {"vocabulary": ["good", "new", "bad"], "vocabulary_size": 5, "classes": ["a", "b", "c"]}
     keras.utils.set_random_seed(9)
     net = build(model_params(), meta, tmp_path)
     own = table(net)
-    assert initialize(tmp_path / "a.keras", net, model_params(), meta) == (
+    assert start(tmp_path / "a.keras", net, meta) == (
         "28 of 30 tensors copied, 2 of 3 words known, head new (other classes)"
     )
     found, theirs = table(net), table(source)
@@ -235,18 +243,78 @@ def test_fine_tuning_takes_the_vectors_of_known_words(tmp_path):
     np.testing.assert_array_equal(found[FIRST_WORD + 2], theirs[FIRST_WORD + VOCABULARY.index("bad")])
     np.testing.assert_array_equal(found[FIRST_WORD + 1], own[FIRST_WORD + 1])
     same = network(seed=4)
-    assert initialize(tmp_path / "a.keras", same, model_params(), META) == (
+    assert start(tmp_path / "a.keras", same) == (
         "30 of 30 tensors copied, 8 of 8 words known, head with the same classes"
     )
     words = text_split(9, 0).inputs
     np.testing.assert_array_equal(*(predict_logits(model, words, batch_size=9) for model in (same, source)))
 
 
+@pytest.mark.parametrize(("freeze", "warned"), [("none", False), ("tokenizer", True), ("encoder", True)])
+def test_frozen_vectors_of_words_without_a_source_are_counted(freeze, warned, tmp_path, caplog):
+    """Of the new words, "moon" has a vector in the file and "sun" has none."""
+    trained_file(path := tmp_path / "a.keras")
+    meta = META | {"vocabulary": ["good", "moon", "sun", "bad"], "vocabulary_size": 6}
+    start(path, network(meta=meta), meta, freeze=freeze)
+    said = f"{freeze}: 2 of 4 words are not in {path}, and their random vectors stay as they are. Set train.freeze to n"
+    assert (said in caplog.text) == warned == bool(caplog.messages)
+    caplog.clear()
+    vectors_vd = np.full((4, 12), np.nan, np.float32)
+    vectors_vd[1] = 1
+    np.save(tmp_path / "vectors.npy", vectors_vd)
+    more = meta | {"embeddings": {"file": "glove.txt", "word_dim": 12}}
+    net = network(meta=more, folder=tmp_path)
+    start(path, net, more, folder=tmp_path, freeze=freeze)
+    assert (table(net)[FIRST_WORD + 1] == 1).all()
+    assert (f"{freeze}: 1 of 4 words are not in" in caplog.text) == warned == bool(caplog.messages)
+
+
+def test_frozen_vectors_of_known_words_and_of_bytes_are_no_reason_to_warn(tmp_path, caplog):
+    trained_file(tmp_path / "a.keras")
+    start(tmp_path / "a.keras", network(), freeze="tokenizer")
+    bytes_meta = META | {"tokens": "bytes", "vocabulary": [], "vocabulary_size": 258}
+    net = network(meta=bytes_meta)
+    save_model(net, tmp_path / "b.keras", facts=FACTS | {"input": {**bytes_meta}})
+    start(tmp_path / "b.keras", network(meta=bytes_meta), bytes_meta, freeze="tokenizer")
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(("length", "new"), [(6, ""), (12, ", 4 new")])
+@pytest.mark.parametrize("pooling", ["sequence", "class_token"])
+def test_texts_of_another_length_have_the_first_positions(length, new, pooling, tmp_path, caplog):
+    """A class token is the first of the positions. The model without a tokenizer has one for each word."""
+    fields = {"name": "text_transformer_2", "positional_embedding": "learnable", "pooling": pooling, "embed_dim": None}
+    source = network(seed=3, **fields)
+    save_model(source, tmp_path / "a.keras", facts=FACTS)
+    meta, first = META | {"max_length": length}, int(pooling == "class_token")
+    net = network(seed=4, meta=meta, **fields)
+    own, theirs = positions(net), positions(source)
+    assert theirs.shape[1] == 8 + first and own.shape[1] == length + first
+    said = start(tmp_path / "a.keras", net, meta, freeze="tokenizer", **fields)
+    copied = min(length, 8) + first
+    found = positions(net)
+    np.testing.assert_array_equal(found[:, :copied], theirs[:, :copied])
+    np.testing.assert_array_equal(found[:, copied:], own[:, copied:])
+    assert (theirs[:, :copied] != own[:, :copied]).all()
+    assert f", positions: first {copied} of {8 + first} copied{new}, head" in said
+    warned = f"train.freeze = tokenizer: 4 positions are not in {tmp_path / 'a.keras'}, and their random vectors stay"
+    assert (warned in caplog.text) == (length == 12) == bool(caplog.messages)
+
+
+def test_equal_lengths_and_other_widths_say_nothing_of_positions(tmp_path):
+    fields = {"positional_embedding": "learnable"}
+    save_model(network(seed=3, **fields), tmp_path / "a.keras", facts=FACTS)
+    assert "positions" not in start(tmp_path / "a.keras", network(**fields), **fields)
+    meta, wide = META | {"max_length": 12}, fields | {"embed_dim": 32}
+    with pytest.raises(CCTError, match=r"shapes differ: positional_embedding/table \(1, 5, 16\), needed \(1, 7, 32\)"):
+        start(tmp_path / "a.keras", network(meta=meta, **wide), meta, **wide)
+
+
 def test_a_model_of_another_kind_is_refused_for_fine_tuning(tmp_path):
     trained_file(tmp_path / "a.keras")
     trained_file(tmp_path / "b.keras", input={**META, "tokens": "bytes"})
     with pytest.raises(CCTError, match="weights do not fit"):
-        initialize(tmp_path / "a.keras", network(num_layers=3), model_params(num_layers=3), META)
+        start(tmp_path / "a.keras", network(num_layers=3), num_layers=3)
     with pytest.raises(CCTError, match=r"b\.keras takes bytes, and preprocess.tokens = words"):
-        initialize(tmp_path / "b.keras", network(), model_params(), META)
+        start(tmp_path / "b.keras", network())
     assert load_model(tmp_path / "a.keras").count_params() == network().count_params()

@@ -54,6 +54,9 @@ def main(arguments: argparse.Namespace) -> int:
         shown += [*chunk.shown]
     if names:
         found, explaining = classifier.explain_arrays(np.stack(arrays)), classifier.task.explaining
+        for name, warning in zip(names, found.predictions.warnings, strict=True):
+            if warning:
+                print(f"{name}: {warning}", file=sys.stderr)
         rows = [
             (name, f"{label} {confidence:.1%}")
             for name, ((label, confidence),) in zip(names, found.predictions.top(1), strict=True)

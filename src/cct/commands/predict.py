@@ -5,19 +5,21 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from cct.commands.arguments import BROKEN, add_inputs, add_model, coverage, load_classifier, probability, whole_number
 from cct.log import ROOT
 
+IsPath = Callable[[str], bool]  # as `cct.tasks.named.Named` has it
 NAME_WIDTH = 60  # characters of an input's name in the table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Inputs that cannot be used are named on stderr, the others are predicted, and the command ends with "
-        f"{BROKEN}. The probabilities are calibrated on the validation split."
+        f"{BROKEN}. The probabilities are calibrated on the validation split. A text of which the model knows no word "
+        "is named on stderr too, and its prediction is always marked as unsure."
     )
     add_inputs(parser)
     add_model(parser)
@@ -53,13 +55,14 @@ def main(arguments: argparse.Namespace) -> int:
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal broken
         for row in predict_named(classifier, named, arguments):
-            if "error" in row:
-                broken += 1
-                print(f"{_plain(row['input'])}: {row['error']}", file=sys.stderr)
+            broken += "error" in row
+            if said := row.get("error") or row.get("warning"):
+                name = row["input"]
+                shown = _plain(name) if named.is_path(name) else _shortened(name, keep_end=False)
+                print(f"{shown}: {said}", file=sys.stderr)
             yield row
 
-    arguments.is_path = named.is_path
-    WRITERS[arguments.format](rows(), arguments)
+    WRITERS[arguments.format](rows(), arguments, named.is_path)
     if broken:
         print(f"{broken} of {named.count} {named.unit} could not be used; they are named above", file=sys.stderr)
     return BROKEN if broken else 0
@@ -84,10 +87,10 @@ def predict_named(classifier: Any, named: Any, arguments: argparse.Namespace) ->
             bar.update(len(chunk.names))
 
 
-def _write_table(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
+def _write_table(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:
     for row in rows:
         if "error" not in row:
-            name = _shortened(row["input"], keep_end=arguments.is_path(row["input"]))
+            name = _shortened(row["input"], keep_end=is_path(row["input"]))
             answers = "  ".join(f"{one['probability']:7.2%} {one['label']}" for one in row["top"])
             classes = f"  {{{', '.join(row['set'])}}}" if "set" in row else ""
             print(f"{name:{NAME_WIDTH}}  {answers}{classes}{'  (unsure)' if row['unsure'] else ''}".rstrip())
@@ -107,27 +110,28 @@ def _plain(name: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)
 
 
-def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
+def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:
     more = [f"{name}_{place}" for place in range(2, arguments.top + 1) for name in ("label", "probability")]
     table = csv.writer(sys.stdout, lineterminator="\n")
     if arguments.coverage:
         more.append("set")
-    table.writerow(["input", "label", "probability", "unsure", "error", *more])
+    table.writerow(["input", "label", "probability", "unsure", "error", "warning", *more])
     for row in rows:
         if "error" in row:
-            table.writerow([row["input"], "", "", "", row["error"]])
+            table.writerow([row["input"], "", "", "", row["error"], ""])
         else:
             rest = [value for one in row["top"][1:] for value in one.values()]
             if "set" in row:
                 rest += [*[""] * (2 * arguments.top - 2 - len(rest)), json.dumps(row["set"], ensure_ascii=False)]
-            table.writerow([row["input"], row["label"], row["probability"], str(row["unsure"]).lower(), "", *rest])
+            unsure, warning = str(row["unsure"]).lower(), row.get("warning", "")
+            table.writerow([row["input"], row["label"], row["probability"], unsure, "", warning, *rest])
 
 
-def _write_json(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
+def _write_json(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:
     print(json.dumps(list(rows), indent=2, ensure_ascii=False))
 
 
-def _write_json_lines(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace) -> None:
+def _write_json_lines(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:
     for row in rows:
         print(json.dumps(row, ensure_ascii=False), flush=True)
 

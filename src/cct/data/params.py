@@ -9,6 +9,7 @@ from cct.words import FIRST_WORD, MOST_WORDS
 
 MIN_SIZE, MAX_SIZE = 8, 512  # pixels
 Side = Annotated[int, Field(ge=MIN_SIZE, le=MAX_SIZE)]
+DESCRIPTOR_SUFFIXES = (".yaml", ".yml")
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -25,7 +26,7 @@ def is_encoding(name: str) -> bool:
 
 def is_descriptor(source: str) -> bool:
     """Whether a `data.source` is a descriptor, by its ending."""
-    return source.lower().endswith((".yaml", ".yml"))
+    return source.lower().endswith(DESCRIPTOR_SUFFIXES)
 
 
 class DataParams(Section):

@@ -1,5 +1,6 @@
 """A trained classifier outside the pipeline: `cct.load`. It needs a model's file and no repository."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,9 @@ from cct.models.metadata import ModelMetadata
 from cct.tasks.inference import INFERENCE_TASKS
 from cct.tasks.lookup import task_of
 
+log = logging.getLogger(__name__)
 BATCH = 256  # inputs that are read at a time
+NAMED = 10  # inputs that a warning names
 
 
 class Predictions(NamedTuple):
@@ -24,11 +27,13 @@ class Predictions(NamedTuple):
         classes: the names of the k classes.
         probabilities: calibrated probabilities, (n, k), float64. Each row sums to one.
         set_thresholds: of `cct.evaluation.conformal`.
+        warnings: why the prediction of each input means little; empty where nothing says so.
     """
 
     classes: list[str]
     probabilities: np.ndarray
     set_thresholds: list[float]
+    warnings: list[str]
 
     @property
     def labels(self) -> list[str]:
@@ -132,6 +137,9 @@ class Classifier:
                 uint8 with raw pixels. They may have any size: they are treated as in `preprocess`. Texts: the texts
                 themselves, bytes in UTF-8, or `pathlib` paths of text files.
 
+        Returns:
+            The predictions. Each of their warnings is also logged.
+
         Raises:
             CCTError: an input cannot be used; the message names it.
         """
@@ -139,11 +147,17 @@ class Classifier:
         parts = [self.predict_arrays(self.reader.arrays(items[i : i + BATCH])) for i in range(0, len(items), BATCH)]
         empty = np.zeros((0, len(self.classes)))
         probabilities_nk = np.concatenate([empty, *(part.probabilities for part in parts)])
-        return Predictions(self.classes, probabilities_nk, self.metadata.set_thresholds)
+        warnings = [warning for part in parts for warning in part.warnings]
+        log_warnings(warnings)
+        return Predictions(self.classes, probabilities_nk, self.metadata.set_thresholds, warnings)
 
     def predict_arrays(self, arrays: np.ndarray) -> Predictions:
         """As `predict`, of arrays (n, ...) that are the model's inputs already."""
-        return Predictions(self.classes, self.runtime.probabilities(arrays), self.metadata.set_thresholds)
+        return self.as_predictions(arrays, self.runtime.probabilities(arrays))
+
+    def as_predictions(self, arrays: np.ndarray, probabilities_nk: np.ndarray) -> Predictions:
+        """The predictions for the model's inputs (n, ...), from their probabilities."""
+        return Predictions(self.classes, probabilities_nk, self.metadata.set_thresholds, self.reader.warnings(arrays))
 
     def explain(self, inputs: Any) -> Explanations:
         """What the model looked at, in the inputs of `predict`. The model is a `.keras` file."""
@@ -154,6 +168,14 @@ class Classifier:
     def explain_arrays(self, arrays: np.ndarray) -> Explanations:
         """As `explain`, of arrays (n, ...) that are the model's inputs already. n is at least 1."""
         return Explanations(self.predict_arrays(arrays), arrays, self.task.attention(self.model, arrays))
+
+
+def log_warnings(warnings: Sequence[str]) -> None:
+    """Log the warnings of predictions, a line for each kind. It names the inputs by their places."""
+    for warning in sorted({*warnings} - {""}):
+        places = [str(place) for place, one in enumerate(warnings) if one == warning]
+        more = f" and {len(places) - NAMED:,} more" if len(places) > NAMED else ""
+        log.warning("input %s%s: %s", ", ".join(places[:NAMED]), more, warning)
 
 
 def _as_sequence(inputs: Any, *, dimensions: int) -> Sequence[Any]:

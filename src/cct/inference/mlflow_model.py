@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from cct.errors import CCTError
 from cct.inference.batches import as_batch
-from cct.inference.classifier import Classifier
+from cct.inference.classifier import Classifier, log_warnings
 from cct.tasks.inference import INFERENCE_TASKS
 from cct.tasks.inputs import Input
 from cct.tasks.lookup import task_of
@@ -143,6 +143,7 @@ class TableClassifier:
         except CCTError as error:
             raise InputRefused.invalid_parameter_value(str(error)) from None
         predictions = self.classifier.predict_arrays(batch)
+        log_warnings(predictions.warnings)
         table = pd.DataFrame(predictions.probabilities, columns=[f"p_{name}" for name in predictions.classes])
         table.insert(0, "label", predictions.labels)
         return table

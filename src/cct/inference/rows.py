@@ -11,6 +11,8 @@ def prediction_rows(
 ) -> Iterator[dict[str, Any]]:
     """A row for each prediction: label, probability, unsure, and top, a list of label and probability.
 
+    A prediction with a warning has it in its row, and is always unsure.
+
     Args:
         predictions: of n inputs.
         top: classes to list, the most probable first.
@@ -20,5 +22,6 @@ def prediction_rows(
     sets = predictions.sets(coverage) if coverage else None
     for place, best in enumerate(predictions.top(top)):
         (label, p), shown = best[0], [{"label": label, "probability": round(p, 6)} for label, p in best]
-        row = {"label": label, "probability": round(p, 6), "unsure": p < unsure, "top": shown}
-        yield row | {"set": sets[place]} if sets else row
+        warning = predictions.warnings[place]
+        row = {"label": label, "probability": round(p, 6), "unsure": bool(warning) or p < unsure, "top": shown}
+        yield row | ({"set": sets[place]} if sets else {}) | ({"warning": warning} if warning else {})

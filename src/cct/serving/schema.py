@@ -28,9 +28,10 @@ class Prediction(BaseModel):
     input: str = Field(description="name of the file, or the place of the image or text in the request")
     label: str | None = Field(None, description="the most probable class")
     probability: float | None = Field(None, ge=0, le=1, description="of the label, calibrated")
-    unsure: bool | None = Field(None, description="whether the probability is low")
+    unsure: bool | None = Field(None, description="whether the probability is low, or there is a warning")
     top: list[Class] | None = Field(None, description="the most probable classes, in their order")
     set: list[str] | None = Field(None, description="with ?coverage, the classes of the conformal set")
+    warning: str | None = Field(None, description="texts: says that the model knows no word of it")
     error: str | None = Field(None, description="why the input cannot be used")
 
 
@@ -55,6 +56,7 @@ class Explanation(BaseModel):
     probability: float = Field(ge=0, le=1)
     unsure: bool
     top: list[Class]
+    warning: str | None = Field(None, description="texts: says that the model knows no word of it")
     image: str | None = Field(None, description="images: the input of the model as a PNG, an address of data:")
     words: list[str] | None = Field(None, description="texts: the words that the model took, with the spaces behind")
     maps: list[Shares] = Field(description="the first one follows the tokens through the whole model")

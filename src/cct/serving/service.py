@@ -9,7 +9,6 @@ import numpy as np
 from starlette.requests import Request
 
 from cct.errors import CCTError
-from cct.inference.classifier import Predictions
 from cct.inference.rows import prediction_rows
 from cct.serving.batching import Batcher
 from cct.serving.bodies import Sent, read_inputs
@@ -79,8 +78,8 @@ class Service:
             inputs = await self._read(request)
             async with self._in_time():
                 arrays = await self._decoder.decode(inputs)
-                probabilities_nk = await self._batcher.predict(np.stack(self._usable(inputs, arrays)))
-        predictions = Predictions(self.classifier.classes, probabilities_nk, self.classifier.metadata.set_thresholds)
+                usable = np.stack(self._usable(inputs, arrays))
+                predictions = self.classifier.as_predictions(usable, await self._batcher.predict(usable))
         rows = prediction_rows(predictions, top=top, unsure=self.unsure, coverage=coverage)
         return [
             {"input": sent.name} | ({"error": str(one)} if isinstance(one, CCTError) else next(rows))

@@ -56,7 +56,7 @@ def main(tracker: "Tracker") -> None:
     folder = repository_root() / CHECKPOINTS
     with CheckpointStore(folder, run_digest(decisive, files), is_committed) as checkpoints:
         _announce_resume(checkpoints, train.epochs, fingerprint)
-        model = _make_model(task, model_params, meta, init_from=None if checkpoints.latest else train.init_from)
+        model = _make_model(task, model_params, meta, train, new=not checkpoints.latest)
         tracker.start("train", meta, run_id=checkpoints.tracked_run(), on_start=checkpoints.note_tracked_run)
         tracker.end_killed_runs(abandoned_runs(folder))
         tracker.log_environment(machine_record(fingerprint))
@@ -107,12 +107,14 @@ def _require_memory(needed: int, fingerprint: dict[str, Any]) -> None:
         )
 
 
-def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], *, init_from: str | None) -> keras.Model:
+def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], train: Any, *, new: bool) -> keras.Model:
+    """The model, with the weights of `train.init_from` unless the training resumes."""
     model = task.build(model_params, meta, PROCESSED)
     log.info("%s: %s parameters", model_params.name, f"{model.count_params():,}")
-    if init_from:
-        told = task.initialize(Path(init_from), model, model_params, meta)
-        log.info("starting from %s (sha256 %s): %s", init_from, sha256_of_file(Path(init_from))[:16], told)
+    if new and train.init_from:
+        path = Path(train.init_from)
+        told = task.initialize(path, model, model_params, meta, folder=PROCESSED, freeze=train.freeze)
+        log.info("starting from %s (sha256 %s): %s", path, sha256_of_file(path)[:16], told)
     return model
 
 

@@ -15,7 +15,7 @@ from cct.models.architectures import ModelParams
 from cct.models.names import task_of_model
 from cct.models.starting import require_starting_file, require_starting_model
 from cct.tasks.image_classification import checks as images
-from cct.tasks.text_classification import checks as texts
+from cct.tasks.text_classification import misfits as texts
 
 CHECK_TASKS: dict[str, Callable[[ModelParams, AugmentParams, Any], Iterator[CCTError]]] = {
     "image_classification": images.misfits,

@@ -35,6 +35,9 @@ class InputReader(Protocol):
             CCTError: an input is not one of this task.
         """
 
+    def warnings(self, arrays: np.ndarray) -> list[str]:
+        """Why the prediction of each of the model's inputs (n, ...) means little; empty where nothing says so."""
+
     def random(self, count: int) -> np.ndarray:
         """Inputs of the model (count, ...) that mean nothing, always the same: to try it without data."""
 

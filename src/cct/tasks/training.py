@@ -24,7 +24,8 @@ class TrainingTask(NamedTuple):
         describe: everything that decides the model besides the data, as JSON values.
         memory: lower bound of a training's memory with batches of this size and `train.freeze`, in bytes.
         build: a model from a batch of inputs to logits. The folder has the processed data.
-        initialize: copies the weights of a model file into a built model. Returns a line about it.
+        initialize: copies the weights of a model file into a built model, by `params` and meta.json. It gets the folder
+            of the processed data and `train.freeze` as `folder` and `freeze`. Returns a line about it.
         transforms: from the number of an epoch to the transform of its batches (augmentation).
         input_facts: how raw inputs become the model's, for the metadata of its file.
     """
@@ -33,7 +34,7 @@ class TrainingTask(NamedTuple):
     describe: Callable[[ModelParams, Meta], dict[str, Any]]
     memory: Callable[[ModelParams, Meta, int, str], int]
     build: Callable[[ModelParams, Meta, Path], keras.Model]
-    initialize: Callable[[Path, keras.Model, ModelParams, Meta], str]
+    initialize: Callable[..., str]
     transforms: Callable[[Examples, AugmentParams, int], Callable[[int], Transform]]
     input_facts: Callable[[Meta], dict[str, Any]]
 

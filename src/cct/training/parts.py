@@ -49,6 +49,13 @@ def rate_factors(model: "keras.Model", layer_decay: float) -> list[float]:
     return [factors[id(variable)] for variable in model.trainable_variables]
 
 
+def frozen_layers(model: "keras.Model", freeze: str) -> list["keras.Layer"]:
+    """The layers that `train.freeze`, a key of `FREEZE`, freezes."""
+    depths = layer_depths(model)
+    most = FREEZE[freeze](sum(name.startswith(ENCODER) for name in depths))
+    return [layer for layer in model.layers if depths[layer.name] < most]
+
+
 @contextlib.contextmanager
 def frozen(model: "keras.Model", freeze: str) -> Iterator[None]:
     """Freeze parts of a model that is not compiled yet: they get no update, no weight decay and no average.
@@ -60,10 +67,7 @@ def frozen(model: "keras.Model", freeze: str) -> Iterator[None]:
         model: the model.
         freeze: a key of `FREEZE`.
     """
-    depths = layer_depths(model)
-    num_layers = sum(name.startswith(ENCODER) for name in depths)
-    most = FREEZE[freeze](num_layers)
-    layers = [layer for layer in model.layers if depths[layer.name] < most and layer.trainable]
+    layers = [layer for layer in frozen_layers(model, freeze) if layer.trainable]
     for layer in layers:
         layer.trainable = False
     if layers:

@@ -16,6 +16,8 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from cct.data.arrays import DataError
 from cct.data.images.decoding import MAX_FILE_BYTES, ImageError, require_file_size
+from cct.data.params import DESCRIPTOR_SUFFIXES
+from cct.data.tables import READERS
 from cct.errors import one_line
 
 ZIP_SUFFIXES = (".zip",)
@@ -98,7 +100,10 @@ def open_container(path: Path) -> Container:
     for suffix, opener in TAR_OPENERS.items():
         if name.endswith(suffix):
             return Tar(path, opener)
-    raise DataError(f"{path}: not a folder or an archive of images; known endings: {', '.join(ARCHIVE_SUFFIXES)}")
+    raise DataError(
+        f"{path}: not a folder, an archive ({', '.join(ARCHIVE_SUFFIXES)}), a table of images or texts "
+        f"({', '.join(READERS)}) or a descriptor ({', '.join(DESCRIPTOR_SUFFIXES)})"
+    )
 
 
 class Folder:

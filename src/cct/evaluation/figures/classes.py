@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL_TEXT_CLASSES = 25  # with more classes the numbers in the cells are too small to read
+NAMED_CLASSES, SMALL = 50, 7.5  # of more classes not all names fit beside each other; points of their letters
 
 
 @styled
@@ -20,8 +21,9 @@ def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> 
 
     Args:
         matrix_kk: counts, rows true, columns predicted. A row without examples is grey.
-        class_names: k names. Up to `CELL_TEXT_CLASSES`, every class is named, and every cell that is not empty has its
-            percentage. With more classes, some are named, and cells show only colour.
+        class_names: k names. Up to `CELL_TEXT_CLASSES`, every cell that is not empty has its percentage. With more
+            classes, cells show only colour. Up to `NAMED_CLASSES`, every class is named. With more, it is the first of
+            every two, three or more classes, as the axes then say.
     """
     from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
@@ -30,7 +32,8 @@ def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> 
     examples_k1 = matrix_kk.sum(axis=1, keepdims=True)
     share_kk = np.divide(matrix_kk, examples_k1, out=np.full(matrix_kk.shape, np.nan), where=examples_k1 > 0)
     numbers = classes <= CELL_TEXT_CLASSES
-    shown = range(0, classes, -(-classes // CELL_TEXT_CLASSES))
+    shown = range(0, classes, -(-classes // NAMED_CLASSES))
+    rule = f" (of every {shown.step} classes the first is named)" if shown.step > 1 else ""
     labels = class_labels(class_names, 18)[:: shown.step]
 
     figure = new_figure(height=max(min(1.8 + 0.46 * classes, 6.4), 0.32 * classes) if numbers else 7.2)
@@ -40,9 +43,10 @@ def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> 
     cmap = colormaps["Blues"].with_extremes(bad="#DDDDDD")
     image = axes.imshow(share_kk, cmap=cmap, norm=norm, interpolation="nearest")
     slanted = max(map(columns, labels)) * len(labels) > 60
-    axes.set_xticks(shown, labels, **({"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}))
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks(shown, labels, **(turned if numbers else {"rotation": 90}))
     axes.set_yticks(shown, labels)
-    axes.set(title="Confusion matrix, percent of each true class", xlabel="predicted", ylabel="true")
+    axes.set(title="Confusion matrix, percent of each true class", xlabel=f"predicted{rule}", ylabel=f"true{rule}")
     axes.grid(False)
     axes.spines[:].set_visible(not numbers)
     if numbers:
@@ -52,6 +56,7 @@ def plot_confusion_matrix(matrix_kk: np.ndarray, class_names: Sequence[str]) -> 
             colour = "white" if norm(share) > 0.6 else "black"
             _cell_text(axes, row, column, share, color=colour, fontsize=10 if classes <= 15 else 9)
     else:
+        axes.tick_params(labelsize=SMALL)
         bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1])
         bar.ax.yaxis.set_major_formatter(percent_ticks())
     return figure

@@ -15,7 +15,6 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, field_validator
 
-from cct.data.sources import open_source
 from cct.errors import CCTError
 from cct.experiments.settings import merged, read_settings
 from cct.lockfile import dvc_digest
@@ -23,6 +22,7 @@ from cct.models.workload import workload
 from cct.params import ParamsError, Section, check, flatten, load, parse, read_yaml
 from cct.paths import PARAMS
 from cct.pipeline import read_stages, stage_code_files
+from cct.tasks.checks import misfits
 from cct.training.checkpoints import run_digest
 
 PRETRAINED = "pretrained/"  # files that parameters name
@@ -166,13 +166,18 @@ def _variant(title: str, name: str, change: _Change, seeds: Sequence[int]) -> Va
 
 
 def _mistakes(content: dict[str, Any]) -> list[str]:
-    """The mistakes in a whole set of parameters, a line each."""
+    """The mistakes in a whole set of parameters, and all that does not fit their data, a line each."""
     try:
-        open_source(Path(check(content, where=PARAMS)["data"].source))
-    except CCTError as error:
-        first, *lines = str(error).splitlines()
-        return [line.strip() for line in lines] or [first]
-    return []
+        found = misfits(check(content, where=PARAMS))
+    except ParamsError as error:
+        found = [error]
+    return [line for error in found for line in _lines(error)]
+
+
+def _lines(error: CCTError) -> list[str]:
+    """The lines of a message, without the one that counts them."""
+    first, *lines = str(error).splitlines()
+    return [line.strip() for line in lines] or [first]
 
 
 def code_files() -> list[Path]:

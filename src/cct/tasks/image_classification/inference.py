@@ -94,6 +94,10 @@ class ImageReader:
                 raise ImageError(f"{name}: {error}") from error
         return pixels_nhwc
 
+    def warnings(self, arrays: np.ndarray) -> list[str]:
+        """None: nothing in an image says that the model cannot know it."""
+        return [""] * len(arrays)
+
     def random(self, count: int) -> np.ndarray:
         """Images of random pixels."""
         return np.random.default_rng(0).integers(0, 256, (count, *self.shape), np.uint8)

@@ -60,8 +60,19 @@ def input_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {"shape": meta["image_shape"], "resize": meta["resize"], "background": meta["background"]}
 
 
-def initialize(path: Path, model: keras.Model, params: ModelParams, meta: Mapping[str, Any]) -> str:
-    """Copy the weights of a model file into `model`. Returns a text about what was copied, fitted and left out."""
+def initialize(
+    path: Path,
+    model: keras.Model,
+    params: ModelParams,
+    meta: Mapping[str, Any],
+    *,
+    folder: Path | None = None,
+    freeze: str = "none",
+) -> str:
+    """Copy the weights of a model file into `model`. Returns a text about what was copied, fitted and left out.
+
+    Neither the folder of the data nor `train.freeze` changes it.
+    """
     return initialize_from(
         load_model(path),
         model,

@@ -1,41 +1,13 @@
 """Text classification: whether parameters fit texts. It needs neither Keras nor the data."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from cct.augment.augmentations import AUGMENTATIONS
 from cct.augment.params import AugmentParams
 from cct.errors import CCTError
-from cct.models.architectures import ModelError, ModelParams, require_model_of, resolve_text_architecture
-from cct.models.names import TEXTS
+from cct.models.architectures import ModelError, ModelParams
+from cct.models.fields import TextArchitecture
 from cct.params import arguments
 
 SHARED = ("mixup_alpha",)  # augmentations of images that texts have too
-
-
-def misfits(model: ModelParams, augment: AugmentParams, preprocess: Any) -> Iterator[CCTError]:
-    """Each parameter that does not fit texts. The width of pretrained vectors is not known yet.
-
-    Args:
-        model: the section `model`.
-        augment: the section `augment`.
-        preprocess: the section `preprocess`.
-    """
-    path = preprocess.embeddings
-    if path and not Path(path).is_file():
-        yield CCTError(f"preprocess.embeddings = {path!r}: there is no such file")
-    try:
-        require_model_of(TEXTS, model.name)
-        if not path:
-            resolve_text_architecture(model)
-            require_trained_vectors(model)
-    except ModelError as error:
-        yield error
-    try:
-        require_text_augmentation(augment)
-    except CCTError as error:
-        yield error
 
 
 def require_text_augmentation(augment: AugmentParams) -> None:
@@ -65,4 +37,22 @@ def require_trained_vectors(model: ModelParams) -> None:
         raise ModelError(
             "model.freeze_embeddings = true: the data have no vectors, so random ones would stay: give "
             "preprocess.embeddings, or set it to null"
+        )
+
+
+def require_width(architecture: TextArchitecture, width: int, file: str) -> None:
+    """Refuse a model whose words are not as wide as their pretrained vectors.
+
+    Args:
+        architecture: of the model.
+        width: of the vectors.
+        file: the name of their file.
+
+    Raises:
+        ModelError: they differ.
+    """
+    if architecture.word_dim != width:
+        raise ModelError(
+            f"model.word_dim = {architecture.word_dim}, and the vectors in {file} have {width} dimensions: set "
+            "model.word_dim to null"
         )

@@ -13,11 +13,12 @@ from cct.data.texts.tokens import Numbering, clean_text
 from cct.errors import CCTError
 from cct.params import Section, parse
 from cct.tasks.inputs import Input
-from cct.words import PADDING, UNKNOWN
+from cct.words import FIRST_WORD, PADDING, UNKNOWN
 
 if TYPE_CHECKING:
     from cct.tasks.text_classification.attention import WordAttention
 
+NO_KNOWN_WORD = "no word of it is known to the model"
 EXAMPLE = "How far is it to the moon?"  # no text of the data, which may be private
 
 
@@ -80,6 +81,10 @@ class TextReader:
         return self.numbering.number(
             self.numbering.split(self._text(value, place)) for place, value in enumerate(inputs)
         ).words_nl
+
+    def warnings(self, arrays: np.ndarray) -> list[str]:
+        """For each text (n, length) whether the model knows none of its words. Those that are cut off do not count."""
+        return ["" if known else NO_KNOWN_WORD for known in (arrays >= FIRST_WORD).any(axis=1)]
 
     def random(self, count: int) -> np.ndarray:
         """Texts of random words and lengths."""

@@ -9,11 +9,11 @@ import numpy as np
 
 from cct.augment.params import AugmentParams
 from cct.data.store import read_vectors, word_dim
-from cct.models.architectures import ModelError, ModelParams, resolve_text_architecture
+from cct.models.architectures import ModelParams, resolve_text_architecture
 from cct.models.build_text import build_text_model
 from cct.models.fields import TextArchitecture
 from cct.models.text_cost import text_training_memory
-from cct.tasks.text_classification.checks import require_text_augmentation, require_trained_vectors
+from cct.tasks.text_classification.checks import require_text_augmentation, require_trained_vectors, require_width
 from cct.training.parts import FREEZE
 from cct.words import FIRST_WORD, PADDING, UNKNOWN
 
@@ -31,11 +31,8 @@ def check(params: ModelParams, augment: AugmentParams, meta: Meta) -> None:
     require_text_augmentation(augment)
     if (width := word_dim(meta)) is None:
         require_trained_vectors(params)
-    elif architecture.word_dim != width:
-        raise ModelError(
-            f"model.word_dim = {architecture.word_dim}, and the vectors in {meta['embeddings']['file']} have {width} "
-            "dimensions: set model.word_dim to null"
-        )
+    else:
+        require_width(architecture, width, meta["embeddings"]["file"])
 
 
 def resolve(params: ModelParams, meta: Meta) -> TextArchitecture:
