@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def _logging() -> None:
     """As a command has it: progress on stdout, warnings on stderr."""
     configure_logging()
+
+
+@pytest.fixture(autouse=True)
+def _store() -> Iterator[None]:
+    """MLflow keeps the address of the store in the process and its environment: the next test must not find it."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    yield
+    if os.environ.get("MLFLOW_TRACKING_URI") != before and "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(before)
 
 
 @pytest.fixture(scope="session")
