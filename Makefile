@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 $(shell test "`cat .venv/home 2>/dev/null`" = "$(CURDIR)" || rm -f .venv/ready*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-text repro test test-services test-attack test-exports test-docs test-variants lint deps params docs docs-serve bench bench-scale profile results ablate ui lock clean
+.PHONY: help setup demo demo-text repro test test-services test-attack test-exports test-docs test-variants lint deps params docs docs-serve bench bench-scale profile growth results ablate ui lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench: $(READY) ## Time training steps against the Keras example and vit-pytorch
 
 profile: $(READY) ## Time the parts of a training step on this machine (a minute)
 	$(BIN)/python benchmarks/step_profile.py $(ARGS)
+
+growth: $(READY) ## Measure how a step's time and memory grow with batch, size and layers (TORCH_PYTHON as for bench; half an hour)
+	$(BIN)/python benchmarks/growth.py $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON)) $(ARGS)
 
 bench-scale: $(READY) ## Measure preprocess and an epoch's input on up to a million generated images (half an hour, 35 GB of disk)
 	$(BIN)/python benchmarks/scale.py $(ARGS)

@@ -1,12 +1,13 @@
 """Times the training steps of one contender and prints JSON. `speed.py` starts one process for each turn.
 
-    python benchmarks/contender.py KIND MODEL PRECISION BATCH STEPS
+    python benchmarks/contender.py KIND MODEL PRECISION BATCH STEPS [--size PIXELS] [--layers N]
 
 KIND: ours-tensorflow, ours-jax, ours-torch; example-tensorflow, example-jax; vit-pytorch, vit-pytorch-channels-last,
-vit-pytorch-compiled; matmul (GFLOP and seconds); augmentation-tensorflow, -jax, -torch (the cost of making a batch, and
-steps with one repeated batch and real batches).
+vit-pytorch-compiled; vit-pytorch-predict (calls of BATCH images); matmul (GFLOP and seconds); augmentation-tensorflow,
+-jax, -torch (the cost of making a batch, and steps with one repeated batch and real batches).
 """
 
+import argparse
 import importlib.util
 import itertools
 import json
@@ -37,7 +38,22 @@ AUGMENTATIONS = {
 }
 
 
-def build(kind, name, precision, **fields):
+class Memory:
+    """The most memory that this process held at once, in bytes, beyond what it held when this object was made."""
+
+    def __init__(self):
+        Path("/proc/self/clear_refs").write_text("5")  # the highest mark becomes what is held now
+        self.before = self._status("VmRSS")
+
+    def most(self):
+        return self._status("VmHWM") - self.before
+
+    def _status(self, field):
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(lines[field].split()[0]) * 1024
+
+
+def build(kind, name, precision, size=32, **fields):
     """A compiled network on the backend at the end of `kind`. The fields change a model of this project."""
     from cct.runtime.backend import configure_backend, jit_compile
     from cct.runtime.params import RuntimeParams
@@ -57,7 +73,7 @@ def build(kind, name, precision, **fields):
         from cct.models.build import build_model
 
         architecture = resolve_architecture(ModelParams(name=name, **fields))
-        network = build_model(architecture, image_shape=(32, 32, 3), classes=10, mean=[0.5] * 3, std=[0.25] * 3)
+        network = build_model(architecture, image_shape=(size, size, 3), classes=10, mean=[0.5] * 3, std=[0.25] * 3)
     network.compile(
         keras.optimizers.AdamW(1e-3, weight_decay=1e-4),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
@@ -81,19 +97,21 @@ def fit(network, stream, steps):
     return [b - a for a, b in itertools.pairwise(ends[WARMUP - 1 :])]
 
 
-def random_images(count):
+def random_images(count, size=32):
     import numpy as np
 
     generator = np.random.default_rng(0)
-    return generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8), generator.integers(0, 10, count)
+    return generator.integers(0, 256, (count, size, size, 3), dtype=np.uint8), generator.integers(0, 10, count)
 
 
-def keras_steps(kind, name, precision, batch, steps):
+def keras_steps(kind, name, precision, batch, steps, *, size=32, layers=None):
     import numpy as np
 
-    network = build(kind, name, precision)
-    images, labels = random_images(batch)
-    return network.count_params(), fit(network, again((images, np.eye(10, dtype="float32")[labels])), steps)
+    network = build(kind, name, precision, size, num_layers=layers)
+    images, labels = random_images(batch, size)
+    memory = Memory()
+    times = fit(network, again((images, np.eye(10, dtype="float32")[labels])), steps)
+    return network.count_params(), times, memory.most()
 
 
 def again(batch):
@@ -135,7 +153,8 @@ def augmentation(kind, name, precision, batch, steps):
     return results
 
 
-def torch_steps(kind, name, precision, batch, steps):
+def torch_network(name, *, size=32, layers=None):
+    """vit-pytorch's model of this name and the device that it is on."""
     import torch
 
     # The package imports torchvision, which lacks a CPU build on some platforms. Its cct.py does not need torchvision.
@@ -146,17 +165,24 @@ def torch_steps(kind, name, precision, batch, steps):
     from vit_pytorch.cct import CCT
 
     sizes = {"cct_2_3x2": (2, 2, 128, 1, 2), "cct_7_3x1": (7, 4, 256, 2, 1)}
-    layers, heads, width, ratio, convolutions = sizes[name]
+    usual, heads, width, ratio, convolutions = sizes[name]
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = CCT(
-        img_size=32, embedding_dim=width, n_conv_layers=convolutions, kernel_size=3, stride=1, padding=1,
-        pooling_kernel_size=3, pooling_stride=2, pooling_padding=1, num_layers=layers, num_heads=heads,
+        img_size=size, embedding_dim=width, n_conv_layers=convolutions, kernel_size=3, stride=1, padding=1,
+        pooling_kernel_size=3, pooling_stride=2, pooling_padding=1, num_layers=layers or usual, num_heads=heads,
         mlp_ratio=ratio, num_classes=10, positional_embedding="learnable",
     ).to(device)  # fmt: skip
+    return network, device
+
+
+def torch_steps(kind, name, precision, batch, steps, *, size=32, layers=None):
+    import torch
+
+    network, device = torch_network(name, size=size, layers=layers)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-4)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
-    images = torch.randn(batch, 3, 32, 32, device=device)
+    images = torch.randn(batch, 3, size, size, device=device)
     if kind == "vit-pytorch-channels-last":
         network, images = (one.to(memory_format=torch.channels_last) for one in (network, images))
     labels = torch.randint(0, 10, (batch,), device=device)
@@ -167,7 +193,7 @@ def torch_steps(kind, name, precision, batch, steps):
 
     if kind == "vit-pytorch-compiled":
         forward = torch.compile(forward)
-    times = []
+    memory, times = Memory(), []
     for _ in range(WARMUP + steps):
         start = time.perf_counter()
         optimizer.zero_grad()
@@ -176,7 +202,35 @@ def torch_steps(kind, name, precision, batch, steps):
         optimizer.step()
         loss.item()
         times.append(time.perf_counter() - start)
-    return sum(p.numel() for p in network.parameters()), times[WARMUP:]
+    return sum(p.numel() for p in network.parameters()), times[WARMUP:], memory.most()
+
+
+def torch_predictions(name, batch):
+    """What `timed_calls` finds of vit-pytorch, from raw images to probabilities."""
+    import torch
+
+    network, device = torch_network(name)
+    network = network.eval().to(memory_format=torch.channels_last)
+
+    def predict(images):
+        x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)  # stays channels last
+        with torch.inference_mode():
+            return network((x.float() / 255 - 0.5) / 0.25).softmax(-1).cpu().numpy()
+
+    return timed_calls(predict, random_images(batch)[0])
+
+
+def timed_calls(predict, images, seconds=3.0):
+    """Median seconds of a call, and seconds of processor time of a call, over some seconds of calls."""
+    for _ in range(3):
+        predict(images)
+    taken = []
+    busy = time.process_time()
+    while sum(taken) < seconds or len(taken) < 5:
+        start = time.perf_counter()
+        predict(images)
+        taken.append(time.perf_counter() - start)
+    return [statistics.median(taken), (time.process_time() - busy) / len(taken)]
 
 
 def matmul_rate(precision):
@@ -196,20 +250,29 @@ def matmul_rate(precision):
 
 
 def main():
-    kind, name, precision = sys.argv[1:4]
-    batch, steps = map(int, sys.argv[4:6])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, kind in {"kind": str, "model": str, "precision": str, "batch": int, "steps": int}.items():
+        parser.add_argument(name, type=kind)
+    parser.add_argument("--size", type=int, default=32, help="side of the images in pixels")
+    parser.add_argument("--layers", type=int, help="encoder layers in place of the model's")
+    arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     said = {"versions": {package: version(package) for package in PACKAGES if importlib.util.find_spec(package)}}
+    kind, fixed = arguments.kind, (arguments.kind, arguments.model, arguments.precision)
     if kind.startswith("augmentation"):
-        print(json.dumps(said | {"augmentations": augmentation(kind, name, precision, batch, steps)}))
+        print(json.dumps(said | {"augmentations": augmentation(*fixed, arguments.batch, arguments.steps)}))
+        return
+    if kind == "vit-pytorch-predict":
+        print(json.dumps(said | {"calls": torch_predictions(arguments.model, arguments.batch)}))
         return
     if kind == "matmul":
-        size, times = matmul_rate(precision)
-    elif kind.startswith("vit-pytorch"):
-        size, times = torch_steps(kind, name, precision, batch, steps)
-    else:
-        size, times = keras_steps(kind, name, precision, batch, steps)
-    print(json.dumps(said | {"size": size, "seconds": times}))
+        size, times = matmul_rate(arguments.precision)
+        print(json.dumps(said | {"size": size, "seconds": times}))
+        return
+    steps_of = torch_steps if kind.startswith("vit-pytorch") else keras_steps
+    options = {"size": arguments.size, "layers": arguments.layers}
+    size, times, memory = steps_of(*fixed, arguments.batch, arguments.steps, **options)
+    print(json.dumps(said | {"size": size, "seconds": times, "memory": memory}))
 
 
 if __name__ == "__main__":

@@ -12,37 +12,36 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+import contender
 import numpy as np
-from speed import HERE, here, spread, write
+from speed import HERE, ask, has_torch, here, spread, write
 
 from cct.inference.exporters.run import library_versions
 
-BATCHES = (1, 128)
+BATCHES = (1, 256)
 FILES = {"keras": "model.keras", "onnx": "model.onnx", "litert": "model.tflite"}
-SECONDS = 3.0  # of calls in one turn
+NAMES = ("cct_2_3x2", "cct_7_3x1")  # with random weights, beside the demo's model
 
 
-def contender(path: Path) -> dict:
-    """The seconds and the seconds of processor time of a call for each batch, of one file in this process."""
+def calls(path: Path) -> dict[str, list[float]]:
+    """What `timed_calls` finds for each batch, of one file in this process."""
     import cct
 
-    model = cct.load(path)
-    found = {}
-    for batch in BATCHES:
-        images = np.random.default_rng(0).integers(0, 256, (batch, *model.reader.shape), np.uint8)
-        for _ in range(3):
-            model.predict_arrays(images)
-        taken: list[float] = []
-        busy = time.process_time()
-        while sum(taken) < SECONDS or len(taken) < 5:
-            start = time.perf_counter()
-            model.predict_arrays(images)
-            taken.append(time.perf_counter() - start)
-        found[str(batch)] = [statistics.median(taken), (time.process_time() - busy) / len(taken)]
-    return found
+    model, generator = cct.load(path), np.random.default_rng(0)
+    return {
+        str(batch): contender.timed_calls(
+            model.predict_arrays, generator.integers(0, 256, (batch, *model.reader.shape), np.uint8)
+        )
+        for batch in BATCHES
+    }
+
+
+def torch_calls(name: str, python: str) -> dict[str, list[float]]:
+    """The same of vit-pytorch's model of this name."""
+    kind = "vit-pytorch-predict"
+    return {str(batch): ask(kind, name, "float32", batch=batch, steps=0, python=python)["calls"] for batch in BATCHES}
 
 
 def random_model(name: str, path: Path) -> None:
@@ -76,13 +75,17 @@ def rate(batch: int, seconds: list[float]) -> float:
     return round(batch / statistics.median(seconds), 1)
 
 
-def measure(folder: Path, *, turns: int) -> dict:
+def measure(folder: Path, name: str, *, turns: int, torch_python: str | None) -> dict:
     """Rows of one model by batch: images a second of each file, and its ratio to Keras."""
-    found = [
-        {name: json.loads(run(__file__, "--contender", str(folder / file)).splitlines()[-1])
-         for name, file in FILES.items()}
-        for _ in range(turns)
-    ]  # fmt: skip
+    found = []
+    for _ in range(turns):
+        turn = {
+            title: json.loads(run(__file__, "--calls", str(folder / file)).splitlines()[-1])
+            for title, file in FILES.items()
+        }
+        if torch_python and name in NAMES:
+            turn["vit-pytorch"] = torch_calls(name, torch_python)
+        found.append(turn)
     rows = {}
     for batch in map(str, BATCHES):
         rows[batch] = {
@@ -94,27 +97,29 @@ def measure(folder: Path, *, turns: int) -> dict:
                     turn["keras"][batch][1] / turn[name][batch][1] for turn in found
                 ),
             }
-            for name in FILES
+            for name in found[0]
         }
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--contender", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--calls", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch, einops and vit-pytorch")
     parser.add_argument("--trained", type=Path, default=Path("reports/demo/model.keras"), help="the model of cct demo")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--note", help="what else the machine did")
     parser.add_argument("--out", type=Path, default=HERE / "results/inference.json")
     arguments = parser.parse_args()
-    if arguments.contender:
-        print(json.dumps(contender(arguments.contender)))
+    if arguments.calls:
+        print(json.dumps(calls(arguments.calls)))
         return
     report = {"kind": "inference"} | here() | {"load_at_start": [round(value, 1) for value in os.getloadavg()]}
     report |= {"versions": library_versions(), "turns": arguments.turns, "note": arguments.note}
     models: dict[str, dict] = {}
+    torch_python = arguments.torch_python if has_torch(arguments.torch_python) else None
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("demo", "cct_7_3x1"):
+        for name in ("demo", *NAMES):
             own = Path(folder, name)
             own.mkdir()
             path = own / "model.keras"
@@ -123,7 +128,7 @@ def main() -> None:
             else:
                 random_model(name, path)
             run("-m", "cct.cli", "export", "--model", str(path), "--format", "onnx", "litert")
-            models[name] = measure(own, turns=arguments.turns)
+            models[name] = measure(own, name, turns=arguments.turns, torch_python=torch_python)
             report |= {"models": models}
             write(arguments.out, report)  # what is measured stays if the rest is interrupted
             for batch, row in models[name].items():

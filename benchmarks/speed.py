@@ -55,21 +55,41 @@ SLOWER = 0.9  # of the committed speed: less is named
 TARGETS = {"default": 0.15, "randaugment": 0.30, "all": None}
 
 
-def ask(kind: str, name: str, precision: str, *, batch: int, steps: int, python: str) -> dict:
+def ask(
+    kind: str, name: str, precision: str, *, batch: int, steps: int, python: str, options: Iterable[str] = ()
+) -> dict:
     """Run one process of `contender.py`, and return its JSON."""
     words = [python if kind.startswith("vit-pytorch") else sys.executable, str(HERE / "contender.py"), kind, name]
-    done = subprocess.run([*words, precision, str(batch), str(steps)], capture_output=True, text=True, check=False)
+    words += [precision, str(batch), str(steps), *options]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{kind} {name} {precision} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+# By the flag of the widest of them that a CPU has. Names such as "AMD EPYC" leave open which it is.
+INSTRUCTIONS = {
+    "amx_bf16": "AMX",
+    "avx512_bf16": "AVX-512 BF16",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+    "sve2": "SVE2",
+    "asimd": "NEON",
+}
+
+
+def widest(flags: Iterable[str]) -> str:
+    """The instruction set that decides how fast a CPU is."""
+    return next((title for flag, title in INSTRUCTIONS.items() if flag in flags), "no vectors that this file knows")
 
 
 def here() -> dict:
     """The machine, Python version and commit of this measurement."""
     words = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     commit = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-    cpu = f"{cpu_cores()} cores of {cpu_info()['model']}"
-    return {"cpu": cpu, "flags": cpu_info()["flags"], "python": platform.python_version(), "commit": commit}
+    described = cpu_info()
+    cpu = f"{cpu_cores()} cores of {described['model']} ({widest(described['flags'])})"
+    return {"cpu": cpu, "flags": described["flags"], "python": platform.python_version(), "commit": commit}
 
 
 def spread(values: Iterable[float]) -> list[float]:
@@ -179,9 +199,11 @@ def main() -> None:
     machine = here()
     content = read_machines(arguments.out, "speed")
     before = content["machines"].get(machine["cpu"], {})
-    report = before | machine | {"matmul_gflops": rates()}
-    print(f"{machine['cpu']} ({', '.join(machine['flags'])}); a matrix product: {report['matmul_gflops']} GFLOP/s")
+    report = before | machine
+    print(f"{machine['cpu']}: {', '.join(machine['flags'])}")
     if arguments.only != "augmentation":
+        report["matmul_gflops"] = rates()
+        print(f"a matrix product: {report['matmul_gflops']} GFLOP/s")
         torch = has_torch(arguments.torch_python)
         if not torch:
             print(f"{arguments.torch_python} has no torch with vit-pytorch, so only the Keras example is compared")

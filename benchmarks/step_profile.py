@@ -23,13 +23,12 @@ from typing import Any, NamedTuple
 
 import contender
 import numpy as np
-from speed import PRECISIONS, read_machines, write
+from speed import PRECISIONS, here, read_machines, write
 
 from cct.entry import entry_point
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.cost import model_cost
 from cct.models.layers.fast import convolve_flipped, gelu, pool_relu
-from cct.runtime.machine import cpu_cores, cpu_info
 
 WARMUP = 3
 SIDE, CHANNELS, CLASSES = 32, 3, 10
@@ -233,9 +232,7 @@ def main() -> None:
             job = pool.submit(measure, arguments.model, precision, arguments.batch, arguments.turns)
             found[precision] = job.result()
         print_profile(precision, found[precision])
-    cpu = cpu_info()["model"]
-    content["machines"][cpu] = {
-        "cores": cpu_cores(),
+    content["machines"][here()["cpu"]] = {
         "model": arguments.model,
         "batch": arguments.batch,
         "versions": {package: version(package) for package in ("tensorflow", "keras", "numpy")},

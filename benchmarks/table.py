@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
+from speed import widest
 
 from cct.entry import entry_point
 from cct.errors import CCTError
@@ -200,8 +201,11 @@ def _text_cells(case: Mapping[str, Any], trec: Mapping[str, Any]) -> list[str]:
 
 
 def _place(machine: Machine) -> str:
-    gpus = (machine.kind or {}).get("gpus")
-    return ", ".join(gpus) if gpus else f"{machine.cores or '?'} cores of {machine.cpu or 'an unknown CPU'}"
+    kind = machine.kind or {}
+    if kind.get("gpus"):
+        return ", ".join(kind["gpus"])
+    instructions = f" ({widest(kind['cpu_flags'])})" if "cpu_flags" in kind else ""
+    return f"{machine.cores or '?'} cores of {machine.cpu or 'an unknown CPU'}{instructions}"
 
 
 def commands(results: Sequence[Result]) -> str:
@@ -256,10 +260,40 @@ def profile(measured: Mapping[str, Any]) -> str:
         rows.append([f"{gflop:g} GFLOP at the rate of a matrix product", *rates])
         table = _table(["ms", *(f"`{precision}`" for precision in precisions)], rows)
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        found.append(f"`{machine['model']}`, batches of {machine['batch']}, {cpu}:\n\n{table}\n\nVersions: {versions}.")
+    return "\n\n".join(found)
+
+
+def growth(measured: Mapping[str, Any]) -> str:
+    """A table of how the cost of a step grows, for each kind of machine, from `growth.json`."""
+    found = []
+    for cpu, machine in measured["machines"].items():
+        others = list(next(iter(machine["series"].values()))[0]["ratio"])
+        titles = ["ours", *others]
+        columns = [*(f"{title}, s" for title in titles), "arithmetic, s", *(f"times {title}" for title in others)]
+        columns += [f"{title}, GB" for title in titles]
+        rows = []
+        for series in machine["series"].values():
+            for row in series:
+                cells = [f"{row['batch']}", f"{row['size']}", f"{row['tokens']:,}", f"{row['layers']}"]
+                cells += [f"{row['seconds'][title]:.3g}" for title in titles]
+                cells.append(f"{row['arithmetic']:.3g}")
+                cells += ["{:.2f} ({:.2f} to {:.2f})".format(*row["ratio"][title]) for title in others]
+                rows.append([*cells, *(f"{row['memory'][title] / 1e9:.2g}" for title in titles)])
         found.append(
-            f"`{machine['model']}`, batches of {machine['batch']}, {machine['cores']} cores of {cpu}:\n\n{table}\n\n"
-            f"Versions: {versions}."
+            f"`{machine['model']}` in `{machine['precision']}`, {cpu}. The arithmetic is at {machine['matmul_gflops']} "
+            f"GFLOP/s, the rate of a matrix product.\n\n"
+            + _table(["batch", "pixels", "tokens", "layers", *columns], rows)
         )
+    return "\n\n".join(found)
+
+
+def startup(measured: Mapping[str, Any]) -> str:
+    """A table of what commands cost before they compute, for each kind of machine, from `startup.json`."""
+    found = []
+    for cpu, machine in measured["machines"].items():
+        rows = [[title, "{:.1f} ({:.1f} to {:.1f})".format(*spread)] for title, spread in machine["seconds"].items()]
+        found.append(f"{cpu}, median and range of {machine['turns']} turns:\n\n{_table(['', 'seconds'], rows)}")
     return "\n\n".join(found)
 
 
@@ -369,13 +403,16 @@ def serving(measured: Mapping[str, Any]) -> str:
 
 
 def inference(measured: Mapping[str, Any]) -> str:
-    """The table of a model in Keras, ONNX Runtime and LiteRT, from `inference.json`."""
-    columns = ["model", "batch", *("Keras", "ONNX Runtime", "LiteRT")]
+    """The table of models in Keras, ONNX Runtime, LiteRT and PyTorch, from `inference.json`."""
+    columns = ["model", "batch", *("Keras", "ONNX Runtime", "LiteRT", "vit-pytorch")]
     lines = []
     for model, batches in measured["models"].items():
         for batch, found in batches.items():
             cells = [f"{found['keras']['images_per_second']:,.0f}"]
-            for name in ("onnx", "litert"):
+            for name in ("onnx", "litert", "vit-pytorch"):
+                if name not in found:
+                    cells.append("")
+                    continue
                 middle, least, most = found[name]["times_keras"]
                 cells.append(f"{found[name]['images_per_second']:,.0f} ({middle:.1f}, {least:.1f} to {most:.1f})")
             lines.append([model if model == "demo" else f"`{model}`", batch, *cells])
@@ -442,6 +479,8 @@ def tables(folder: Path) -> dict[str, str]:
         "ablation": compared.rstrip(),
         "steps": steps(_content(folder / "speed.json")),
         "profile": profile(_content(folder / "profile.json")),
+        "startup": startup(_content(folder / "startup.json")),
+        "growth": growth(_content(folder / "growth.json")),
         "augmentation": augmentation(_content(folder / "speed.json")),
         "gpu": gpu(_content(folder / "gpu.json")),
         "serving": serving(_content(folder / "serving.json")),

@@ -36,6 +36,8 @@ def test_every_result_says_what_kind_it_is(path):
         "accuracy",
         "speed",
         "profile",
+        "growth",
+        "startup",
         "scale",
         "ablation",
         "gpu",

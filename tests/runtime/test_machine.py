@@ -149,10 +149,11 @@ def test_a_kind_has_what_decides_the_bits():
         "import json; from cct.runtime.backend import configure_backend; from cct.runtime.params import CPU_DEFAULTS; "
     )
     code += "print(json.dumps(configure_backend(CPU_DEFAULTS, seed=0)))"
-    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"}
+    bare = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
     words = [sys.executable, "-c", code]
-    kind = json.loads(subprocess.run(words, env=environment, capture_output=True, check=True).stdout)
-    assert "TF_ENABLE_ONEDNN_OPTS=0" in kind["variables"]
+    for environment, onednn in ((bare | {"TF_ENABLE_ONEDNN_OPTS": "0"}, 0), (bare, 1)):
+        kind = json.loads(subprocess.run(words, env=environment, capture_output=True, check=True).stdout)
+        assert f"TF_ENABLE_ONEDNN_OPTS={onednn}" in kind["variables"]
     assert {"backend", "backend_version", "keras", "threads", "cpu_flags", "gpus", "deterministic"} <= kind.keys()
     assert describe_platform(kind).startswith(f"tensorflow {kind['backend_version']}, keras ")
     assert describe_platform(kind | {"gpus": ["H200"]}).endswith("GPU (H200), float32")

@@ -42,7 +42,7 @@ def prepare_backend(runtime: RuntimeParams) -> None:
             f"KERAS_BACKEND is {chosen!r}, but this command computes with {runtime.backend!r}: unset the variable "
             "(dvc repro sets it for each stage)"
         )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _set_tensorflow_variables()
     if runtime.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
@@ -72,7 +72,7 @@ def import_keras(trained_with: str) -> None:
         if not found:
             raise CCTError(f"Keras needs one of {', '.join(BACKENDS)}, and none is installed: make setup")
         os.environ["KERAS_BACKEND"] = found[0]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _set_tensorflow_variables()
     with _stderr_held_back(), _hidden(HIDDEN_PACKAGES):
         import keras
 
@@ -85,9 +85,18 @@ def import_keras(trained_with: str) -> None:
 @contextlib.contextmanager
 def quiet_library() -> Iterator[None]:
     """Hold back what TensorFlow or another compiled library writes when it starts, unless the block fails."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _set_tensorflow_variables()
     with _stderr_held_back(), _hidden(HIDDEN_PACKAGES):
         yield
+
+
+def _set_tensorflow_variables() -> None:
+    """Set what TensorFlow reads at import, unless the user has set it.
+
+    TensorFlow uses oneDNN by default only on CPUs with AVX-512 VNNI, AVX-VNNI or AMX. On others it is twice as fast.
+    """
+    for name, value in {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}.items():
+        os.environ.setdefault(name, value)
 
 
 def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
