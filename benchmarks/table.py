@@ -39,7 +39,7 @@ PAGES = {
     "README.md": ("results",),
     "docs/results.md": ("results", "commands"),
     "docs/ablation.md": ("ablation",),
-    "docs/speed.md": ("steps", "profile", "augmentation"),
+    "docs/speed.md": ("steps", "profile", "growth", "startup", "augmentation"),
     "docs/data.md": ("scale",),
     "docs/gpu.md": ("gpu",),
     "docs/fine-tuning.md": ("fine-tuning",),
