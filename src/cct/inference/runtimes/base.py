@@ -25,12 +25,14 @@ class Runtime(Protocol):
         metadata: what its file says of it.
         input_shape: the shape of one input, without the batch.
         outputs: the number of outputs, k.
+        model: the Keras model, from arrays to logits; None for an exported file.
     """
 
     title: str
     metadata: ModelMetadata
     input_shape: tuple[int, ...]
     outputs: int
+    model: Any
 
     def probabilities(self, arrays: np.ndarray) -> np.ndarray:
         """Calibrated probabilities (n, k), float64, for the model's inputs (n, ...). Several threads may call it."""
