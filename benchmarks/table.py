@@ -278,7 +278,7 @@ def growth(measured: Mapping[str, Any]) -> str:
                 cells = [f"{row['batch']}", f"{row['size']}", f"{row['tokens']:,}", f"{row['layers']}"]
                 cells += [f"{row['seconds'][title]:.3g}" for title in titles]
                 cells.append(f"{row['arithmetic']:.3g}")
-                cells += ["{:.2f} ({:.2f} to {:.2f})".format(*row["ratio"][title]) for title in others]
+                cells += [f"{row['ratio'][title][0]:.2f}" for title in others]
                 rows.append([*cells, *(f"{row['memory'][title] / 1e9:.2g}" for title in titles)])
         found.append(
             f"`{machine['model']}` in `{machine['precision']}`, {cpu}. The arithmetic is at {machine['matmul_gflops']} "

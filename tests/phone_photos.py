@@ -13,8 +13,11 @@ RUBBISH = {
 }  # fmt: skip
 
 
-def write_photos(folder: Path, *, count: int = 20) -> int:
-    """Write `count` photos of each class, whose colour is the class's, and the other files. Returns the good photos."""
+def write_photos(folder: Path, *, count: int = 20, broken: bool = True) -> int:
+    """Write `count` photos of each class, whose colour is the class's, and the other files. Returns the good photos.
+
+    Without `broken`, those of `BAD` are left out.
+    """
     rng = np.random.default_rng(0)
     for label, name in enumerate(CLASSES):
         (folder / name).mkdir(parents=True)
@@ -30,7 +33,7 @@ def write_photos(folder: Path, *, count: int = 20) -> int:
                 image.convert("RGBA").save(path.with_suffix(".PNG"), exif=exif)
             else:
                 image.save(path.with_suffix(".jpg"), quality=90, exif=exif)
-    for name, content in (BAD | RUBBISH).items():
+    for name, content in ((BAD if broken else {}) | RUBBISH).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return count * len(CLASSES)

@@ -63,7 +63,10 @@ def test_check_counts_and_refuses(tmp_path, capsys):
     assert cli.main(["check", str(tmp_path / "a.yaml")]) == 1
     said = capsys.readouterr().err  # all at once
     for mistake in ("cannot read data/sources/cifar11", "train.epochs = 0: must be", "none.keras': there is no"):
-        assert mistake in said
+        assert f"\n  {mistake}" in said or f"\n  train.init_from = 'pretrained/{mistake}" in said
+    assert "a.yaml has 4 mistakes:" in said  # step_epochs is one too
+    assert cli.main(["check", "-S", "preprocess.embeddings=x.txt", "-S", "train.init_from=x.keras"]) == 1
+    assert "with -S has 2 mistakes:" in capsys.readouterr().err
 
 
 def test_check_takes_settings_as_dvc_does(tmp_path, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from clones import DEFAULTS, ROOT
+from dvc.utils.serialize import load_yaml
 from pydantic import ValidationError
 
 from cct import entry, errors, params
@@ -141,6 +142,17 @@ TRAIN = (
         ("preprocess.validation_fraction", "1", "preprocess.validation_fraction = 1: must be less than 1"),
         ("model.kernel_size", "4", "model.kernel_size = 4: must be odd"),
         (
+            "preprocess.background",
+            "redd",
+            "preprocess.background = 'redd': must be white, grey, black or '#rrggbb'",
+        ),
+        ("preprocess.embeddings", "x.txt", "preprocess.embeddings = 'x.txt': must be data/vectors/NAME or null"),
+        (
+            "train.init_from",
+            "/etc/passwd",
+            "train.init_from = '/etc/passwd': must be pretrained/NAME.keras or null",
+        ),
+        (
             "model.num_heads",
             "3",
             "model: num_heads 3 does not divide embed_dim 128: choose a num_heads that does, or give head_dim",
@@ -248,6 +260,12 @@ def test_what_is_not_a_mapping_is_refused_in_one_line(text, message, tmp_path):
         load(path)
     assert str(caught.value).startswith(f"{path}{message}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_skipped_as_dvc_does(tmp_path):
+    """Editors of Windows write it."""
+    (tmp_path / "params.yaml").write_bytes(b"\xef\xbb\xbf" + BARE.encode())
+    assert read_yaml(tmp_path / "params.yaml") == load_yaml(tmp_path / "params.yaml") == read_yaml(DEFAULTS)
 
 
 def test_unreadable_files_are_refused(tmp_path):

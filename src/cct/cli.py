@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from cct import __version__
+from cct.commands.arguments import non_empty
 from cct.entry import entry_point
 from cct.log import DEBUG, VARIABLE, configure_logging
 from cct.repository import require_repository
@@ -64,10 +65,24 @@ def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     return top
 
 
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments. Inputs may also stand behind options, which argparse does not allow: `predict a --top 2 b`."""
+    parser = make_parser(words)
+    arguments, more = parser.parse_known_args(words)
+    if more and (not hasattr(arguments, "inputs") or any(word.startswith("-") and word != "-" for word in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        try:
+            arguments.inputs += map(non_empty, more)
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"argument INPUT: {error}")
+    return arguments
+
+
 @entry_point
 def main(words: Sequence[str] | None = None) -> int | None:
     words = sys.argv[1:] if words is None else words
-    arguments = make_parser(words).parse_args(words)
+    arguments = _parsed(words)
     # Set in the environment, so that the stages that DVC starts use the same level.
     if hasattr(arguments, "level"):
         os.environ[VARIABLE] = arguments.level

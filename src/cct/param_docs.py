@@ -5,7 +5,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from cct.params import schemas
+from cct.params import form_of, schemas
 
 WIDTH = 120  # characters of a line in params.yaml
 SECTION_LINE = re.compile(r"^(\w+):\s*(?:#.*)?$")
@@ -51,6 +51,8 @@ def section_docs() -> dict[str, str]:
 
 def _allowed(content: dict[str, Any]) -> str:
     """The values that a JSON schema of one field allows, in words."""
+    if form := form_of(content):
+        return form
     values = content.get("anyOf", [content])
     choices = _choices(values[0])
     if not choices:

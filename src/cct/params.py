@@ -8,7 +8,7 @@ import difflib
 import importlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -67,7 +67,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
                 f"{path} has more than {MAX_BYTES:,} bytes: no YAML file of this project is that large, so check the "
                 "path"
             )
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")  # DVC skips a byte order mark, too
     except (OSError, ValueError) as error:
         raise ParamsError(f"cannot read {path}: {error}") from error
     return parse_yaml(text, where=str(path))
@@ -112,13 +112,23 @@ def _mistake(schema: type[Section], problem: Any, prefix: str) -> str:
         subject = prefix if not problem["loc"] or problem["input"] is None else f"{path} = {shown}"
         subject = path if isinstance(problem["input"], dict) and problem["loc"] else subject  # it is long
         return ": ".join(filter(None, [subject, str(problem["ctx"]["error"])]))
+    if kind == "string_pattern_mismatch" and field and (form := form_of(field.json_schema_extra)):
+        return f"{path} = {shown}: must be {form}"
     allowed = re.sub(r"^\w+ should ", "must ", problem["msg"]).replace(" after validation", "")
     allowed = allowed.replace("a valid ", "a ").replace("a integer", "an integer")
     if field and type(None) in get_args(field.annotation):
         allowed += ", or null"
-    if kind == "string_pattern_mismatch" and field:
-        allowed += f" ({field.description})"
     return f"{path} = {shown}: {allowed}"
+
+
+def in_words(form: str) -> dict[str, Any]:
+    """The extra of a field with a pattern: what it allows, for messages and documentation."""
+    return {"form": form}
+
+
+def form_of(extra: Any) -> str:
+    """What `in_words` says of a field, by its extra or its JSON schema; or an empty text."""
+    return extra.get("form", "") if isinstance(extra, dict) else ""
 
 
 def _schema_at(schema: type[Section], path: Sequence[Any]) -> type[Section]:
@@ -189,8 +199,13 @@ def load(path: Path, *names: str) -> Any:
     return sections[names[0]] if len(names) == 1 else tuple(sections[name] for name in names)
 
 
-def check(content: dict[str, Any], *, where: Path) -> dict[str, Any]:
+def check(content: dict[str, Any], *, where: Path, besides: Iterable[str] = ()) -> dict[str, Any]:
     """Check a whole set of parameters, and return its sections by name.
+
+    Args:
+        content: the sections.
+        where: what errors call it.
+        besides: other mistakes, which the message lists if there are some here.
 
     Raises:
         ParamsError: it has mistakes; the message lists all of them.
@@ -212,7 +227,7 @@ def check(content: dict[str, Any], *, where: Path) -> dict[str, Any]:
             except ValidationError as error:
                 mistakes += describe(schema, content[name], error, prefix=name)
     if mistakes:
-        raise ParamsError(_report(where, mistakes))
+        raise ParamsError(_report(where, [*mistakes, *besides]))
     return sections
 
 

@@ -19,6 +19,7 @@ from cct.evaluation.figures.style import (
     STYLE,
     class_labels,
     columns,
+    errors_title,
     left_to_right,
     save_figure,
     shorten,
@@ -244,6 +245,12 @@ def test_reliability_has_the_share_that_is_right_by_confidence():
     np.testing.assert_allclose(after.get_offsets(), [[0.5, 1 / 3]])
     assert sorted(bar.get_height() for bar in below.patches if bar.get_height()) == [1, 2, 3]
     assert "after, temperature 1.50: error 25.0 %" in [text.get_text() for text in above.get_legend().get_texts()]
+
+
+def test_one_error_is_the_only_one():
+    assert errors_title(1, 1, "24 test images") == "The only error among 24 test images: true → predicted"
+    assert errors_title(2, 2, "24 test texts") == "All 2 errors among 24 test texts: true → predicted"
+    assert errors_title(0, 0, "24 test texts") == "No errors among 24 test texts"
 
 
 def test_drawing_leaves_no_trace(tmp_path):

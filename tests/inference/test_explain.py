@@ -1,13 +1,18 @@
 """`cct explain`, and `explain` in Python."""
 
+import re
+
 import numpy as np
 import pytest
 from brightness import FACTS, brightness_model
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 from PIL import Image
 
 import cct
 from cct.cli import main
 from cct.errors import CCTError
+from cct.evaluation.figures.style import save_figure
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
 from cct.models.saving import save_model
@@ -34,9 +39,29 @@ def test_it_draws_the_images_and_names_the_broken_ones(folder, tmp_path, capsys)
     code = main(["explain", *paths, "--model", str(folder / "model.keras"), "--output", str(figure)])
     out, err = capsys.readouterr()
     assert code == 3 and "broken.png: not an image" in err
+    assert err.endswith("1 of 4 files could not be used; they are named above\n")
     assert out.count("a.png") == 1 and out.count("b.png") == 2
     with Image.open(figure) as image:
         assert image.width > image.height > 200
+
+
+def test_classes_whose_letters_no_font_has_are_numbered(tmp_path, folder, monkeypatch, capsys, caplog):
+    """The shell gets the name, and the figure the number, with a warning."""
+    monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if font.name == "DejaVu Sans"])
+    brightness = FACTS | {"classes": ["猫", "犬"]}
+    save_model(cct.load(folder / "model.keras").model, tmp_path / "private.keras", facts=brightness)
+    drawn = []
+
+    def keep(figure, *rest):
+        drawn.extend(text.get_text() for text in figure.findobj(Text))
+        save_figure(figure, *rest)
+
+    monkeypatch.setattr("cct.evaluation.figures.style.save_figure", keep)
+    words = ["--model", str(tmp_path / "private.keras"), "--output", str(tmp_path / "heat.png")]
+    assert main(["explain", str(folder / "a.png"), *words]) == 0
+    assert re.search(r"a\.png  [猫犬] \d", capsys.readouterr().out)
+    assert "figures call these classes by their number" in caplog.text
+    assert any(re.search(r"a\.png\nclass [12] \d+\.\d%$", text) for text in drawn)
 
 
 def test_a_figure_that_is_no_png_is_refused(capsys):

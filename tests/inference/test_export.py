@@ -141,7 +141,7 @@ def test_other_data_are_said_or_refused(here, capsys):
     assert main(["export", "--format", "saved_model", "--data", "data/processed"]) == 1
     assert "or on another version of them: give --data the folder of its own data" in capsys.readouterr().err
     assert main(["export", "--format", "saved_model", "--data", "none"]) == 1
-    assert "none/meta.json cannot be read" in capsys.readouterr().err
+    assert "--data none: it has no meta.json, so it is no folder as data/processed" in capsys.readouterr().err
 
 
 def test_it_works_in_any_folder_whatever_backend_is_asked_for(repository, tmp_path, tmp_path_factory):
@@ -164,6 +164,9 @@ def test_it_works_in_any_folder_whatever_backend_is_asked_for(repository, tmp_pa
         (["--format", "onnx", "--out", "a.tflite"], "the name of a file of onnx must end in .onnx"),
         (["--format", "onnx", "--model", "none.keras"], "none.keras is not there"),
         (["--format", "onnx", "--model", "dvc.yaml"], "dvc.yaml is not a model of this project"),
+        (["--format", "onnx", "--model", "a.onnx"], "a.onnx is an exported file, which has no layers: give the .keras"),
+        (["--format", "onnx", "--model", "http://x/y.keras"], "http://x/y.keras is an address, and a model is a file"),
+        (["--format", "onnx", "--data", "."], "--data .: it has no meta.json, so it is no folder as data/processed"),
         (["--format", "onnx", "--model", "models:/x@champion"], "is in MLflow, and there is no store at"),
         (["--format", "saved_model", "--out", "data"], "data is there, and no SavedModel: move it away"),
     ],

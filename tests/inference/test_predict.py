@@ -10,12 +10,15 @@ import sys
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 from brightness import bright_probability, brightness_model
 from PIL import Image
 
 from cct.cli import main
 from cct.commands import predict as predict_command
+from cct.evaluation.conformal import set_thresholds
+from cct.evaluation.figures.style import columns
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,38 @@ def test_sets_have_the_coverage(predict):
     _, out, _ = predict("photos", "--coverage", "0.95", "--csv", "--top", "5")
     row = list(csv.DictReader(io.StringIO(out)))[1]
     assert json.loads(row["set"]) == ["dark", "bright"] and (row["label_2"], row["label_5"]) == ("bright", "")
+
+
+def test_sets_of_all_classes_are_explained(predict, tmp_path):
+    """With 9 validation examples, a coverage above 0.9 has no threshold."""
+    thresholds = set_thresholds(np.full((9, 2), 0.5), np.zeros(9, int))
+    brightness_model(tmp_path / "here/few.keras", set_thresholds=thresholds)
+    for words in (("--coverage", "0.95"), ("--coverage", "0.95", "--json")):
+        code, _, err = predict("photos/a", "--model", "few.keras", *words)
+        assert code == 0 and "with --coverage 0.95 every set has all classes" in err and "--coverage 0.90 is the" in err
+    assert predict("photos/a", "--model", "few.keras", "--coverage", "0.9")[2] == ""
+
+
+def test_columns_are_below_each_other_whatever_the_script(predict, tmp_path):
+    shutil.copy("photos/a/1.png", "猫の写真.png")
+    shutil.copy("photos/a/1.png", "猫" * 40 + ".png")
+    code, out, _ = predict("photos/a/1.png", "猫の写真.png", "猫" * 40 + ".png")
+    first, second, third = (line.partition(f"{bright_probability(250):.2%}")[0] for line in out.splitlines())
+    assert code == 0 and columns(first) == columns(second) == columns(third)
+    assert third.startswith("…猫") and third.rstrip().endswith(".png")
+
+
+def test_inputs_stand_before_and_behind_options(predict, capsys):
+    code, out, _ = predict("photos/a/1.png", "--top", "1", "photos/a/2.png", "--jsonl", "photos/b c.png")
+    files = [json.loads(line)["input"] for line in out.splitlines()]
+    assert code == 0 and files == ["photos/a/1.png", "photos/a/2.png", "photos/b c.png"]
+    for words, said in (
+        (["--top", "1", "photos", "--unknown", "a"], "unrecognized arguments: --unknown a"),
+        (["photos", "--top", "1", ""], "argument INPUT: it is empty"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            predict(*words)
+        assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
 def test_patterns_find_files_and_csv_has_all_classes(predict):

@@ -9,7 +9,9 @@ from PIL import Image
 
 from cct.data.arrays import DataError
 from cct.data.images.source import list_images, prepare_images
+from cct.inspection.page import as_html
 from cct.inspection.problems import SHOWN
+from cct.inspection.text import as_text
 from cct.tasks.image_classification.preparation import describe
 
 COUNTS = {"cat": 8, "dog": 8}
@@ -198,6 +200,8 @@ def test_what_only_people_can_mend_comes_before_the_command(tmp_path):
     (tmp_path / "data/cat/empty.png").write_bytes(b"")
     report = inspected(tmp_path / "data", tmp_path)
     assert report.facts["to_do"] == "To do before any training: add images of owl, rat; mend or remove 1 bad image."
+    for shown in (as_text(report.facts), as_html(report)):
+        assert "Suggested command, once the problems are solved" in shown
     found = problems(report)["small_classes"]
     assert found.title == "2 classes with fewer than 3 different images"
     assert found.examples[:2] == ["owl: 2", "rat: 1"] and "leaves nothing on one side of: rat" in found.examples[2]

@@ -70,6 +70,14 @@ def test_what_preprocess_refuses_is_said_with_what_to_do(tmp_path):
     assert "leaves nothing on one side of: rare (1 of 1)" in found["to_do"]
     assert "train.class_weights=balanced" in found["suggestion"]["command"]
     assert "not-ready" in text_page(found)
+    for shown in (text_lines(found), text_page(found)):
+        assert "Suggested command, once the problems are solved" in shown
+
+
+def test_the_classes_of_a_balanced_table_are_equal(tmp_path):
+    even, odd = facts(tmp_path / "a.csv", ROWS), facts(tmp_path / "a.csv", ROWS[1:])
+    assert "all classes have the same number of texts" in text_lines(even)
+    assert "the largest class has 1.05 times the texts of the smallest" in text_lines(odd)
 
 
 def test_a_question_to_the_user_has_one_mark(tmp_path, monkeypatch):

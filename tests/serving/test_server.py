@@ -12,6 +12,7 @@ import pytest
 from bad_requests import image
 from brightness import CLASSES, bright_probability, brightness_model
 from exchange import chunked, form, post_files, post_json, receive, request, send
+from patience import HUNG_S
 from PIL import Image
 from served import Server, served
 
@@ -174,11 +175,27 @@ def test_metrics_count_what_was_asked(server: Server):
     assert totals == sorted(totals) and totals[-1] == server.metric('cct_request_seconds_count{route="/predict"}')
 
 
+@pytest.mark.parametrize("path", ["/", "/health", "/model", "/metrics", "/docs", "/openapi.json"])
+def test_head_is_answered_as_get_without_a_body(server: Server, path):
+    """Some load balancers ask so whether a server answers."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=HUNG_S) as connection:
+        connection.sendall(request("HEAD", path) + request("GET", "/health"))
+        with connection.makefile("rb") as file:
+            assert file.readline().startswith(b"HTTP/1.1 200 ")
+            while file.readline().strip():
+                pass
+            assert file.readline().startswith(b"HTTP/1.1 200 "), "no body stands before the next response"
+    assert server.metric(f'cct_requests_total{{route="{path}",method="HEAD",status="200"}}') >= 1
+
+
 def test_the_interface_is_described_without_an_outside_address(server: Server):
     openapi = send(server.port, request("GET", "/openapi.json")).json
     assert {"/predict", "/health", "/model", "/metrics"} <= set(openapi["paths"])
     body = openapi["paths"]["/predict"]["post"]["requestBody"]["content"]
     assert set(body) == {"multipart/form-data", "application/json", "image/*"}
+    for name, schema in openapi["components"]["schemas"].items():
+        assert all(field.get("description") for field in schema["properties"].values()), name
+    assert [*openapi["paths"]["/metrics"]["get"]["responses"]["200"]["content"]] == ["text/plain"]
     for path in ("/", "/docs"):
         page = send(server.port, request("GET", path))
         text = page.body.decode()

@@ -65,6 +65,10 @@ def test_a_model_is_imported_by_its_content_from_a_file_a_run_or_an_alias(finish
         ),
         ("params.yaml", "error: params.yaml is not a model of this project: "),
         ("nonsense", "error: argument MODEL: 'nonsense' is no file, no address in MLflow, and no identifier of a run"),
+        (
+            "http://x/y.keras",
+            "error: argument MODEL: 'http://x/y.keras' is an address: download the model, and give its",
+        ),
         ("", "error: argument MODEL: it is empty: is a variable of the shell not set?"),
     ],
 )

@@ -1,5 +1,6 @@
 """Parameters that do not fit the kind of the data: `cct check` and the first stages refuse them before any work."""
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,28 @@ def test_what_does_not_fit_is_refused_before_any_work(case, folder, capsys):
         assert refuse() == 1
         assert said in capsys.readouterr().err
     assert not (folder / "data/raw").exists()
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_backend_that_is_not_installed_is_refused_before_any_work(backend, folder, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, backend, None)  # so that Python finds no such package
+    write(folder, IMAGES, {"runtime": {"backend": backend}})
+    for refuse in (lambda: cli.main(["check"]), lambda: stages.main(["download"])):
+        assert refuse() == 1
+        said = f"runtime.backend = '{backend}', but {backend} is not installed: make setup EXTRA={backend}, or set"
+        assert said in capsys.readouterr().err
+    assert not (folder / "data/raw").exists()
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="other systems have no such files")
+def test_a_gpu_without_a_driver_is_refused_before_any_work(folder, monkeypatch, capsys):
+    write(folder, IMAGES, {"runtime": {"device": "gpu"}})
+    monkeypatch.setattr("cct.runtime.available.DRIVERS", (str(folder / "nvidia"),))
+    for refuse in (lambda: cli.main(["check"]), lambda: stages.main(["download"])):
+        assert refuse() == 1
+        assert "runtime.device = 'gpu', but tensorflow sees no GPU. Install" in capsys.readouterr().err
+    (folder / "nvidia").touch()
+    assert cli.main(["check"]) == 0
 
 
 def test_all_that_does_not_fit_is_said_at_once(folder, capsys):

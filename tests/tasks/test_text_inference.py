@@ -246,7 +246,9 @@ def test_bad_files_among_good_ones_are_rows(predict, folder):
     assert "2 of 4 texts could not be used" in err
 
 
-@pytest.mark.parametrize("name", ["absent.txt", "my reviews/a b.txt", "cat.png", "texts/x.zip", "a/b c.CSV"])
+@pytest.mark.parametrize(
+    "name", ["absent.txt", "my reviews/a b.txt", "cat.png", "texts/x.zip", "a/b c.CSV", "a.csv.gz"]
+)
 def test_a_name_of_a_file_that_is_not_there_is_no_text(name, predict):
     code, out, err = predict(name)
     assert code == 1 and not out and f"{name}: there is no such file. Put a space behind it if it is a text" in err

@@ -11,9 +11,11 @@ from cct.data.sources import open_source
 from cct.dvc import require_plain_files
 from cct.errors import CCTError
 from cct.experiments.settings import read_with_settings
-from cct.models.starting import require_starting_file
+from cct.models.starting import FOLDER, require_starting_file
 from cct.paths import PARAMS
 from cct.tasks.checks import misfits
+
+VECTORS = Path("data/vectors")  # the only folder of `preprocess.embeddings`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +27,10 @@ def main(arguments: argparse.Namespace) -> None:
     content, where = read_with_settings(arguments.file, arguments.set_param)
     mistakes, sections = [], {}
     try:
-        sections = params.check(content, where=where)
+        sections = params.check(content, where=where, besides=_absent(content))
         mistakes += map(str, misfits(sections))
     except params.ParamsError as error:
-        mistakes += [str(error), *_absent(content)]
+        mistakes.append(str(error))
     try:
         require_plain_files(Path())
     except CCTError as error:
@@ -39,17 +41,17 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _absent(content: dict[str, Any]) -> Iterator[str]:
-    """The files that parameters name and that are not there, even if there are mistakes elsewhere."""
+    """The files that parameters name and that are not there. The schema says of others that their place is wrong."""
     source, init_from, embeddings = (
         _text(content, *name) for name in (("data", "source"), ("train", "init_from"), ("preprocess", "embeddings"))
     )
-    for value, require in ((source, open_source), (init_from, require_starting_file)):
+    for value, folder, require in ((source, None, open_source), (init_from, FOLDER, require_starting_file)):
         try:
-            if value:
+            if value and folder in (None, Path(value).parent):
                 require(Path(value))
         except CCTError as error:
-            yield str(error)
-    if embeddings and not Path(embeddings).is_file():
+            yield str(error).replace("\n", "\n  ")
+    if embeddings and Path(embeddings).parent == VECTORS and not Path(embeddings).is_file():
         yield f"preprocess.embeddings = {embeddings!r}: there is no such file"
 
 

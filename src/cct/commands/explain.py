@@ -10,7 +10,7 @@ from cct.errors import CCTError
 
 log = logging.getLogger(__name__)
 
-MAX_INPUTS, DPI = 50, 100  # of the figure
+MAX_INPUTS, DPI, LABEL_WIDTH = 50, 100, 30  # of the figure; columns of a class name in it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def png_path(text: str) -> Path:
 def main(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from cct.evaluation.figures.style import save_figure
+    from cct.evaluation.figures.style import class_labels, save_figure, warn_of_missing_fonts
     from cct.files import require_writable
 
     require_writable(arguments.output.parent)
@@ -57,13 +57,15 @@ def main(arguments: argparse.Namespace) -> int:
         for name, warning in zip(names, found.predictions.warnings, strict=True):
             if warning:
                 print(f"{name}: {warning}", file=sys.stderr)
-        rows = [
-            (name, f"{label} {confidence:.1%}")
-            for name, ((label, confidence),) in zip(names, found.predictions.top(1), strict=True)
-        ]
+        answers = [(label, f"{confidence:.1%}") for ((label, confidence),) in found.predictions.top(1)]
         lines = explaining.lines(classifier.reader, shown, found.attention)
-        for (name, answer), text in zip(rows, lines, strict=True):
+        for name, answer, text in zip(names, map(" ".join, answers), lines, strict=True):
             print(f"{name}  {answer}" if not text else f"{text}\n{answer}\n")
+        warn_of_missing_fonts(classifier.classes)
+        label_of = dict(zip(classifier.classes, class_labels(classifier.classes, LABEL_WIDTH), strict=True))
+        rows = [(name, f"{label_of[label]} {share}") for name, (label, share) in zip(names, answers, strict=True)]
         save_figure(explaining.figure(classifier.reader, shown, rows, found.attention), arguments.output, DPI)
         log.info("%s shows what the model looked at", arguments.output)
+    if broken:
+        print(f"{broken} of {named.count} {named.unit} could not be used; they are named above", file=sys.stderr)
     return BROKEN if broken else 0

@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _model(text: str) -> Path | str:
     """A file, an address in MLflow, or else a run, whose identifier has digits from 0 to f."""
-    if not non_empty(text).startswith(SCHEMES) and (text.endswith(".keras") or Path(text).exists()):
+    if not non_empty(text).startswith(SCHEMES) and "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is an address: download the model, and give its path")
+    if not text.startswith(SCHEMES) and (text.endswith(".keras") or Path(text).exists()):
         return file_path(text)
     if not text.startswith(SCHEMES) and not re.fullmatch("[0-9a-f]+", text):
         raise argparse.ArgumentTypeError(f"{text[:60]!r} is no file, no address in MLflow, and no identifier of a run")

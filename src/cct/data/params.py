@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
-from cct.params import Section
+from cct.params import Section, in_words
 from cct.words import FIRST_WORD, MOST_WORDS
 
 MIN_SIZE, MAX_SIZE = 8, 512  # pixels
@@ -63,7 +63,8 @@ class PreprocessParams(Section):
     channels: Literal["auto", "rgb", "grey"] = Field(description="auto: grey if no image has colours, otherwise rgb")
     background: str = Field(
         pattern=r"^(white|grey|black|#[0-9a-fA-F]{6})$",
-        description="colour behind transparent pixels and padding: white, grey, black or '#rrggbb'",
+        description="colour behind transparent pixels and padding",
+        json_schema_extra=in_words("white, grey, black or '#rrggbb'"),
     )
     class_folder: Literal["top", "leaf"] | None = Field(
         description="which folder is the class in nested folders; null: nested folders are refused"
@@ -89,7 +90,8 @@ class PreprocessParams(Section):
     embeddings: str | None = Field(
         None,
         pattern=r"^data/vectors/[^/]+$",
-        description="texts: data/vectors/NAME with a vector for each word, as GloVe's; null: vectors are learned",
+        description="texts: file of word vectors, as GloVe's; null: they are learned",
+        json_schema_extra=in_words("data/vectors/NAME or null"),
     )
     extra_words: int = Field(
         20_000,

@@ -3,24 +3,30 @@
 import re
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from cct.data.arrays import Arrays, DataError, unfit_class_names
 from cct.data.formats.registry import FORMATS
 from cct.data.params import is_descriptor
-from cct.params import Section, parse, read_yaml
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+from cct.params import Section, in_words, parse, read_yaml
 
 
 class SourceFile(Section):
     """One file of a data set, and the places where it is found."""
 
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the file on disk, without a folder")
+    file: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="name of the file on disk, without a folder",
+        json_schema_extra=in_words("a name without a folder, of letters, digits, . _ -"),
+    )
     size: int = Field(gt=0, description="bytes of the file, unpacked where an address has it as .gz")
-    sha256: Sha256 = Field(description="64 hexadecimal digits")
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="checksum of the file",
+        json_schema_extra=in_words("64 hexadecimal digits, 0 to 9 and a to f"),
+    )
     urls: list[str] = Field(
         min_length=1, description="http(s)://, file:// or package: addresses or paths, tried in this order"
     )
@@ -29,7 +35,11 @@ class SourceFile(Section):
 class Source(Section):
     """A descriptor: the name, the format and the classes of a data set, and its files."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="short name of the data set: letters, digits, . _ -")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="short name of the data set",
+        json_schema_extra=in_words("of letters, digits, . _ -"),
+    )
     format: Literal[*FORMATS] = Field(description="format of the files")
     classes: list[str] = Field(min_length=2, description="class names in the order of their labels")
     files: dict[str, SourceFile] = Field(description="each file that the format needs, by its role")

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import numbers
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,8 +35,10 @@ def _read_text(separator: str) -> Callable[[Path | IO[str]], "DataFrame"]:
                 table = pandas.read_csv(
                     source, sep=own, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
                 )
-        except pandas.errors.ParserWarning as warning:  # it names no line
-            raise ValueError(_long_row(source, own) or warning) from warning
+        except pandas.errors.EmptyDataError as error:
+            raise ValueError("it is empty") from error
+        except (pandas.errors.ParserWarning, pandas.errors.ParserError) as error:  # not in words for people
+            raise ValueError(_open_quotation(error) or _long_row(source, own) or error) from error
         if separator == "\t":
             _require_whole_rows(table)
         return table
@@ -47,6 +50,15 @@ def _has_semicolons(source: Path | IO[str]) -> bool:
     """Whether the header has semicolons and no comma: spreadsheets write so where the comma is in numbers."""
     header = next((line for line in _lines(source) if line.strip()), "")
     return ";" in header and "," not in header
+
+
+def _open_quotation(error: Exception) -> str:
+    """Says where a quotation mark has no end; empty if that is not the parser's error."""
+    found = re.search(r"EOF inside string starting at row (\d+)", str(error))
+    if not found:
+        return ""
+    place = f"row {int(found[1]):,}" if found[1] != "0" else "the header"
+    return f"a quotation mark in {place} has no end"
 
 
 def _long_row(source: Path | IO[str], separator: str) -> str:

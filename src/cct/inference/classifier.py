@@ -120,7 +120,7 @@ class Classifier:
         Raises:
             CCTError: the model is an exported file, which Keras does not compute.
         """
-        if not hasattr(self.runtime, "model"):
+        if self.runtime.model is None:
             raise CCTError("an exported model has no layers to look at: load the .keras file that it was made of")
         return self.runtime.model
 

@@ -11,6 +11,7 @@ from cct.inspection.examine import Examined, thumbnails
 from cct.inspection.problems import Problem
 from cct.inspection.report import Report, printable
 from cct.inspection.sheet import sample_classes
+from cct.inspection.suggestion import suggestion_heading
 from cct.inspection.text import columns, fact_rows
 
 QUALITY = 85  # of the thumbnails, as JPEG
@@ -41,7 +42,7 @@ def as_html(report: Report) -> str:
         f"<h1>{_text(title)}</h1>",
         f"<p class='name'>{_text(facts['source'], 'ltr')}</p>",
         f"<p class='todo{'' if report.ready else ' not-ready'}'>{_text(facts['to_do'])}</p>",
-        "<h2>Suggested command</h2>",
+        f"<h2>{suggestion_heading(facts['to_do'])}</h2>",
         f"<pre dir='ltr'>{escape(facts['suggestion']['command'])}</pre>",
         "<h2>Facts</h2>",
         _table([], [[name, text] for name, text in fact_rows(facts)]),

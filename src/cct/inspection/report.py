@@ -11,7 +11,7 @@ from cct.data.splits import SPLIT_CODES
 from cct.inspection.examine import Examined
 from cct.inspection.problems import BRIGHT, DARK, Checked, Problem, find_problems
 from cct.inspection.splitting import Splitting, make_splitting
-from cct.inspection.suggestion import Suggestion, suggest, suggest_size
+from cct.inspection.suggestion import FIRST, Suggestion, suggest, suggest_size
 
 
 class Report(NamedTuple):
@@ -156,6 +156,6 @@ def _to_do(problems: Sequence[Problem], suggestion: Suggestion) -> str:
         return "Ready: preprocess would accept these images with the parameters as they are."
     if not all(problem.by_command for problem in refused):
         ordered = sorted(refused, key=lambda problem: problem.by_command)
-        return f"To do before any training: {printable('; '.join(problem.remedy for problem in ordered))}."
+        return f"{FIRST}: {printable('; '.join(problem.remedy for problem in ordered))}."
     remedies = " and ".join(problem.remedy for problem in refused)
     return f"To do: run the suggested command, which has parameters for this; or {remedies}."

@@ -17,6 +17,7 @@ MAX_IMBALANCE = 3.0  # images of the largest class for each of the smallest, fro
 PRESETS = {16: "demo", 32: "fast", 96: "photos_64", 512: "photos_128"}  # by the largest side that each is for
 # Hydra, which reads -S for DVC, takes other values for expressions, numbers or syntax errors.
 PLAIN_VALUE = re.compile(r"/?[A-Za-z_][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)*", re.ASCII)
+FIRST = "To do before any training"  # so begins what to do where the command cannot run yet
 WORDS_OF_HYDRA = ("true", "false", "null", "nan", "inf")
 
 
@@ -43,6 +44,11 @@ def train_command(preset: str, words: Sequence[str]) -> str:
     """The command that trains with a preset and these parameters, to be pasted into a shell."""
     settings = " ".join(f"-S {shlex.quote(word)}" for word in words)
     return f"dvc exp run $(cct preset {preset}) {settings}"
+
+
+def suggestion_heading(to_do: str) -> str:
+    """The heading of the command, by the sentence that says what to do."""
+    return f"Suggested command{', once the problems are solved' if to_do.startswith(FIRST) else ''}"
 
 
 def suggest_size(height_n: np.ndarray, width_n: np.ndarray) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from cct.data.images.listing import describe_ignored
 from cct.inspection.problems import BRIGHT, DARK, many
+from cct.inspection.suggestion import suggestion_heading
 
 MAX_CLASSES = 40  # lines of classes; the page has all
 
@@ -26,7 +27,7 @@ def as_text(facts: Mapping[str, Any]) -> str:
             lines.append(f"  {problem['title']}")
             lines += [f"    {example}" for example in problem["examples"]]
             lines += [f"    and {problem['more']:,} more"] if problem["more"] else []
-    lines += ["", "Suggested command", f"  {facts['suggestion']['command']}", ""]
+    lines += ["", suggestion_heading(facts["to_do"]), f"  {facts['suggestion']['command']}", ""]
     if "files" in facts:
         lines.append(f"The images are in {' and '.join(facts['files'])}.")
     return "\n".join([*lines, facts["to_do"]])

@@ -7,6 +7,7 @@ from typing import Any
 from cct.data.images.listing import describe_ignored
 from cct.inspection.page import POLICY, STYLE
 from cct.inspection.problems import many
+from cct.inspection.suggestion import suggestion_heading
 from cct.inspection.text import columns
 from cct.words import FIRST_WORD
 
@@ -32,7 +33,7 @@ def text_lines(facts: Mapping[str, Any]) -> str:
         lines += ["", problem["title"], *(f"    {text}" for text in problem["examples"])]
     suggestion = facts["suggestion"]
     reasons = [f"  {reason}" for reason in suggestion["reasons"]]
-    lines += ["", "Suggested command", f"  {suggestion['command']}", *reasons, ""]
+    lines += ["", suggestion_heading(facts["to_do"]), f"  {suggestion['command']}", *reasons, ""]
     if "files" in facts:
         lines.append(f"More examples are in {' and '.join(facts['files'])}.")
     return "\n".join([*lines, facts["to_do"]])
@@ -45,10 +46,12 @@ def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     read = ", ".join(
         name if name.lower() == column else f"{name} for {column}" for column, name in facts["columns"].items()
     )
+    imbalance = facts["imbalance"]
+    times = f"the largest class has {imbalance:.3g} times the texts of the smallest"
     rows = [
         *([("Columns", read)] if facts["columns"] else []),
         ("Splits", f"preprocess chooses {' and '.join(chosen)}" if chosen else "all are those of the source"),
-        ("Imbalance", f"the largest class has {facts['imbalance']:.3g} times the texts of the smallest"),
+        ("Imbalance", times if imbalance > 1 else "all classes have the same number of texts"),
         (
             "Lengths",
             f"{lengths['min']} to {lengths['max']:,} {unit}, median {lengths['median']}, 95 % up to "
@@ -95,7 +98,7 @@ def text_page(facts: Mapping[str, Any]) -> str:
         "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{_text(title)}</h1><p class='todo{'' if facts['ready'] else ' not-ready'}'>{_text(facts['to_do'])}</p>"
-        f"<h2>Suggested command</h2><pre dir='ltr'>{escape(facts['suggestion']['command'])}</pre>"
+        f"<h2>{suggestion_heading(facts['to_do'])}</h2><pre dir='ltr'>{escape(facts['suggestion']['command'])}</pre>"
         f"{''.join(f'<p>{_text(reason)}</p>' for reason in facts['suggestion']['reasons'])}"
         f"<h2>Facts</h2><table>{found}</table>{problems}"
         f"<h2>Classes</h2><div class='scroll'><table><tr>{head}</tr>{classes}</table></div>\n</body>\n</html>\n"

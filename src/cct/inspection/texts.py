@@ -18,7 +18,7 @@ from cct.data.texts.source import columns_read, read_texts
 from cct.data.texts.tokens import TOKENS
 from cct.inspection.problems import many
 from cct.inspection.report import printable
-from cct.inspection.suggestion import MAX_IMBALANCE, hydra_text, hydra_word, train_command
+from cct.inspection.suggestion import FIRST, MAX_IMBALANCE, hydra_text, hydra_word, train_command
 
 EXAMPLES, LONGEST = 3, 160  # texts of each class that are shown; characters of one
 PERCENTILES = (50, 95, 100)
@@ -83,7 +83,7 @@ def inspect_texts(
             "command": train_command("text", words),
         },
         "ready": not refused,
-        "to_do": f"To do before any training: {printable(refused)}{'' if refused.endswith('?') else '.'}"
+        "to_do": f"{FIRST}: {printable(refused)}{'' if refused.endswith('?') else '.'}"
         if refused
         else "Ready: preprocess would accept these texts with the parameters as they are.",
     }

@@ -12,6 +12,7 @@ from cct.params import ParamsError, Section, parse
 
 KEY = "cct"  # in the file's metadata.json
 ABSENT = "dvc repro makes it, and make demo makes reports/demo/model.keras"
+EXPORTED = (".onnx", ".tflite")  # what `cct export` writes, besides folders
 LARGEST = 1 << 26  # bytes of a JSON file in a model's file
 
 
@@ -43,6 +44,10 @@ def read_metadata(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise CCTError(f"{path} is not there: {ABSENT}") from error
     except Exception as error:  # any error that a crafted or damaged file causes
+        if path.suffix.lower() in EXPORTED or (path / "saved_model.pb").exists():
+            raise CCTError(
+                f"{path} is an exported file, which has no layers: give the .keras file that it was made of"
+            ) from error
         raise CCTError(f"{path} is not a model of this project: {error}") from error
 
 

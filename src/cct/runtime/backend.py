@@ -20,6 +20,7 @@ from importlib.metadata import version
 from typing import Any
 
 from cct.errors import CCTError
+from cct.runtime.available import missing_gpu, missing_package
 from cct.runtime.machine import SIXTEEN_BITS, cpu_cores, cpu_info, kernel_variables
 from cct.runtime.params import RuntimeParams
 
@@ -115,10 +116,7 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
     with _stderr_held_back(), _missing_backend_explained(runtime):
         gpus = BACKENDS[runtime.backend](runtime, threads)
     if runtime.device == "gpu" and not gpus:
-        raise CCTError(
-            f"runtime.device = 'gpu', but {runtime.backend} sees no GPU. Install its CUDA libraries (docs/gpu.md) and "
-            "check nvidia-smi, or set runtime.device to auto or cpu."
-        )
+        raise missing_gpu(runtime.backend)
     keras.utils.set_random_seed(seed)
     # A user's keras.json may have other values. These are Keras's defaults.
     keras.config.set_floatx("float32")
@@ -241,14 +239,7 @@ def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if runtime.backend == "tensorflow":  # TensorFlow has no extra
-            raise CCTError(
-                f"{error.name} is not installed, so the environment is incomplete: run make clean setup"
-            ) from error
-        raise CCTError(
-            f"runtime.backend = '{runtime.backend}', but {error.name} is not installed: make setup "
-            f"EXTRA={runtime.backend}, or set runtime.backend to tensorflow"
-        ) from error
+        raise missing_package(runtime.backend, error.name) from error
     except ImportError as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise CCTError(

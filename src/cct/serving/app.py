@@ -15,7 +15,7 @@ from cct import __version__
 from cct.serving import schema
 from cct.serving.metrics import MEDIA_TYPE
 from cct.serving.middleware import Watched
-from cct.serving.queries import parse_query
+from cct.serving.queries import parse_query, refuse_options
 from cct.serving.refusals import Refusal, json_response, refusal_response
 from cct.serving.schema_page import schema_page
 from cct.serving.service import Service
@@ -37,9 +37,19 @@ def make_app(service: Service) -> ASGIApp:
 
     described = schema.DESCRIPTION.format(service.kind.one)
     app = FastAPI(
-        title="cct serve", version=__version__, description=described, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="cct serve",
+        version=__version__,
+        description=described,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # the redirection would name the host that the client names
     )
     _add_routes(app, service)
+    app.openapi()  # which FastAPI keeps: HEAD stands in no description
+    for route in app.routes:
+        if "GET" in route.methods:
+            route.methods.add("HEAD")  # uvicorn sends the answer without its body
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
     paths = [route.path for route in app.routes]
@@ -56,6 +66,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/explain", **schema.explain(service.kind.one))
     async def explain(request: Request) -> Response:
         """Predict the class of one input, and show what the model looked at."""
+        refuse_options(request)
         return json_response(await service.explain(request))
 
     @app.get("/health", **schema.HEALTH)

@@ -1,7 +1,7 @@
 """What one request, and all of them together, may cost the server."""
 
 import re
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, get_type_hints
 
 from cct.errors import CCTError
 
@@ -14,34 +14,24 @@ class Limit(NamedTuple):
     meaning: str
 
 
-# `--limit NAME=VALUE` sets one. The page docs/serve.md lists them.
-LIMITS = {
-    "body_bytes": Limit(32 << 20, 1 << 30, "bytes of a request's body"),
-    "inputs": Limit(128, 4096, "images or texts of a request"),
-    "pixels": Limit(1 << 26, 1 << 27, "pixels of an image, before it is resized"),
-    "letters": Limit(1 << 20, 1 << 24, "letters of a text"),
-    "head_seconds": Limit(10, 3600, "seconds to send a request's headers"),
-    "body_seconds": Limit(30, 3600, "seconds to send a request's body"),
-    "answer_seconds": Limit(30, 3600, "seconds to read the inputs and to compute the answer"),
-    "requests": Limit(64, 4096, "requests for predictions that are read, wait or are computed at a time"),
-    "queue": Limit(512, 1 << 20, "inputs that wait for the model"),
-    "connections": Limit(512, 1 << 16, "open connections"),
-}
-
-
 class Limits(NamedTuple):
-    """The values of `LIMITS`."""
+    """The values of all limits. `--limit NAME=VALUE` sets one, and the page docs/serve.md lists them."""
 
-    body_bytes: int
-    inputs: int
-    pixels: int
-    letters: int
-    head_seconds: int
-    body_seconds: int
-    answer_seconds: int
-    requests: int
-    queue: int
-    connections: int
+    body_bytes: Annotated[int, Limit(32 << 20, 1 << 30, "bytes of a request's body")]
+    inputs: Annotated[int, Limit(128, 4096, "images or texts of a request")]
+    pixels: Annotated[int, Limit(1 << 26, 1 << 27, "pixels of an image, before it is resized")]
+    letters: Annotated[int, Limit(1 << 20, 1 << 24, "letters of a text")]
+    head_seconds: Annotated[int, Limit(10, 3600, "seconds to send a request's headers")]
+    body_seconds: Annotated[int, Limit(30, 3600, "seconds to send a request's body")]
+    answer_seconds: Annotated[int, Limit(30, 3600, "seconds to read the inputs and to compute the answer")]
+    requests: Annotated[int, Limit(64, 4096, "requests for predictions that are read, wait or are computed at a time")]
+    queue: Annotated[int, Limit(512, 1 << 20, "inputs that wait for the model")]
+    connections: Annotated[int, Limit(512, 1 << 16, "open connections")]
+
+
+LIMITS: dict[str, Limit] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(Limits, include_extras=True).items()
+}
 
 
 def parse_limits(settings: list[str]) -> Limits:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pydantic import BaseModel, Field
+from starlette.responses import PlainTextResponse
 
 from cct.serving.queries import openapi_parameters
 
@@ -18,8 +19,8 @@ class Error(BaseModel):
 class Class(BaseModel):
     """A class and its calibrated probability."""
 
-    label: str
-    probability: float = Field(ge=0, le=1)
+    label: str = Field(description="name of the class")
+    probability: float = Field(ge=0, le=1, description="of the class, calibrated")
 
 
 class Prediction(BaseModel):
@@ -38,7 +39,7 @@ class Prediction(BaseModel):
 class Predictions(BaseModel):
     """The predictions of a request, in the order of its inputs."""
 
-    predictions: list[Prediction]
+    predictions: list[Prediction] = Field(description="one for each input; some may be errors")
 
 
 class Shares(BaseModel):
@@ -51,11 +52,11 @@ class Shares(BaseModel):
 class Explanation(BaseModel):
     """The prediction of one input, and what the model looked at."""
 
-    input: str
-    label: str
-    probability: float = Field(ge=0, le=1)
-    unsure: bool
-    top: list[Class]
+    input: str = Field(description="name of the file, or the place of the image or text in the request")
+    label: str = Field(description="the most probable class")
+    probability: float = Field(ge=0, le=1, description="of the label, calibrated")
+    unsure: bool = Field(description="whether the probability is low")
+    top: list[Class] = Field(description="all classes, the most probable first")
     warning: str | None = Field(None, description="texts: says that the model knows no word of it")
     image: str | None = Field(None, description="images: the input of the model as a PNG, an address of data:")
     words: list[str] | None = Field(None, description="texts: the words that the model took, with the spaces behind")
@@ -65,7 +66,7 @@ class Explanation(BaseModel):
 class Health(BaseModel):
     """The server answers."""
 
-    status: str
+    status: str = Field(description="always ok")
 
 
 def _refusals(*statuses: int) -> dict[int, dict[str, Any]]:
@@ -138,4 +139,7 @@ def _body(one: str) -> dict[str, Any]:
 
 HEALTH: dict[str, Any] = {"responses": {200: {"model": Health}}}
 MODEL: dict[str, Any] = {"responses": {200: {"description": "The model."}}}
-METRICS: dict[str, Any] = {"responses": {200: {"description": "The metrics.", "content": {"text/plain": {}}}}}
+METRICS: dict[str, Any] = {
+    "response_class": PlainTextResponse,
+    "responses": {200: {"description": "The metrics."}},
+}

@@ -1,4 +1,6 @@
-"""Whether parameters fit the data: by task. `cct check` and the stages before `train` call it; no result depends on it.
+"""Whether parameters fit the data, by task, and this machine. `cct check` and the stages before `train` call it.
+
+No result depends on it.
 
 To add a task, write its function and an entry in `CHECK_TASKS`.
 """
@@ -14,6 +16,7 @@ from cct.errors import CCTError
 from cct.models.architectures import ModelParams
 from cct.models.names import task_of_model
 from cct.models.starting import require_starting_file, require_starting_model
+from cct.runtime.available import unavailable
 from cct.tasks.image_classification import checks as images
 from cct.tasks.text_classification import misfits as texts
 
@@ -24,7 +27,7 @@ CHECK_TASKS: dict[str, Callable[[ModelParams, AugmentParams, Any], Iterator[CCTE
 
 
 def misfits(sections: Mapping[str, Any]) -> list[CCTError]:
-    """All that does not fit in a set of parameters without mistakes: the source, the model, the augmentation.
+    """All that does not fit in a set of parameters without mistakes: source, model, augmentation, this machine.
 
     Args:
         sections: all sections by name.
@@ -45,11 +48,11 @@ def misfits(sections: Mapping[str, Any]) -> list[CCTError]:
             require_starting_file(Path(init_from))
     except CCTError as error:
         found.append(error)
-    return found
+    return [*found, *unavailable(sections["runtime"])]
 
 
 def require_fitting(sections: Mapping[str, Any]) -> None:
-    """Refuse parameters that do not fit the data.
+    """Refuse parameters that do not fit the data or this machine.
 
     Raises:
         CCTError: there are some; the message has a line for each.

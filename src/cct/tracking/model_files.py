@@ -26,6 +26,17 @@ def model_of_run(run_id: str) -> tuple[str, str]:
         return f"models:/{store.require_model(run)}", run.info.run_name
 
 
+def model_path(name: str) -> Path:
+    """The path that a name is.
+
+    Raises:
+        CCTError: it is an address instead, whose slashes a path would not keep.
+    """
+    if "://" in name and not Path(name).exists():
+        raise CCTError(f"{name} is an address, and a model is a file or in MLflow: download it, and give its path")
+    return Path(name)
+
+
 @contextlib.contextmanager
 def model_file(name: str) -> Iterator[Path]:
     """The `.keras` file of a model, which may be gone after the context.
@@ -34,10 +45,10 @@ def model_file(name: str) -> Iterator[Path]:
         name: a path, or models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model in MLflow.
 
     Raises:
-        CCTError: MLflow does not have it, or does not answer.
+        CCTError: MLflow does not have it, or does not answer; or it is another address.
     """
     if not name.startswith(SCHEMES):
-        yield Path(name)
+        yield model_path(name)
         return
     import mlflow
 

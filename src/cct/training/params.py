@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from cct.params import Section
+from cct.params import Section, in_words
 from cct.training.class_weights import CLASS_WEIGHTS
 from cct.training.optimizers import OPTIMIZERS
 from cct.training.parts import FREEZE
@@ -63,7 +63,8 @@ class TrainParams(Section):
     )
     init_from: str | None = Field(
         pattern=r"^pretrained/[^/]+\.keras$",
-        description="pretrained/NAME.keras, a model to fine-tune (see cct import-model); null: random weights",
+        description="model to fine-tune, from cct import-model; null: random weights",
+        json_schema_extra=in_words("pretrained/NAME.keras or null"),
     )
     freeze: Literal[*FREEZE] = Field(
         description="what is not trained of init_from; tokenizer: with positions; encoder: all but pooling and head"

@@ -208,7 +208,7 @@ CASES = {
     "one name twice in a tar": (lambda path: bytes_of("photos.tar", tar_bytes([("a/1.png", PNG)] * 2))(path), "'a/1.png' is in the archive twice"),
     "a member of five gigabytes that is not there": (gzip_of_zeros, "damaged after . members, or not a tar archive: unexpected end of data"),
     # manifests
-    "an empty manifest": (table(""), "not a .csv table: No columns to parse from file"),
+    "an empty manifest": (table(""), "not a .csv table: it is empty"),
     "a manifest without rows": (table(PATHS), "no rows"),
     "a manifest without a path": (table("photo,label\na,b\n"), r"no column path \(or file_name, filename, file, image, image_path, filepath\); its columns are: photo, label"),
     "a manifest without a label": (table("path,colour\na,b\n"), r"no column label \(or class, .*\); its columns are: path, colour"),
@@ -224,7 +224,7 @@ CASES = {
     "a list of labels": (lambda path: parquet(path / "labels.parquet", [{"path": "a.png", "label": [1, 2]}]), "row 1: the label is a .*, not text"),
     "another table beside the classes": (folder([], content=two_classes(3) | {"metadata.csv": b"patient,age\n1,2\n"}), r"no column path \(or .*\); its columns are: patient, age. Rename the file if it is no table of images"),
     "absent images": (table(PATHS + ROWS + "cats/none.png,cats\n"), r"1 of 7 images cannot be used: .*\n  cats/none.png: absent"),
-    "rows of several lengths": (table(PATHS + ROWS + "a,b,c,d\n"), r"not a .csv table: Error tokenizing data. C error: Expected 2 fields in line 8, saw 4"),
+    "rows of several lengths": (table(PATHS + ROWS + "a,b,c,d\n"), r"not a .csv table: line 8 has 4 cells, and the header has 2: put quotation marks"),
     "a manifest in Latin-1": (table((PATHS + "a.png,Äpfel\n").encode("latin-1")), "line 2: the byte 0xc4 is not utf-8: save it as UTF-8"),
     "no JSON lines": (table('{"path": "a.png"', "labels.jsonl"), "not a .jsonl table: "),
     "no Parquet": (table("PAR1", "labels.parquet"), "not a .parquet table: "),

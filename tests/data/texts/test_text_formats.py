@@ -288,7 +288,11 @@ CASES = {
     "no column": (table("text,art\na,x\n"), r"no column label \(or class, .*\); its columns are: text, art: set"),
     "another split": (table("text,label,split\na,x,trian\n"), r"row 1: the split 'trian' is not one of train, val"),
     "a long row": (table("text,label\na,x,c\nb,y\n"), r"a\.csv: not a \.csv table: line 2 has 3 cells, and the head"),
-    "a longer row": (table("text,label\na,x\nb,y,c\n"), r"a\.csv: not a \.csv table: Error .* in line 3, saw 3"),
+    "a longer row": (table("text,label\na,x\nb,y,c\n"), r"a\.csv: not a \.csv table: line 3 has 3 cells, and the head"),
+    "an open quotation": (
+        table('text,label\na,x\n"b,y\nc,x\n'),
+        r"a\.csv: not a \.csv table: a quotation mark in row 2 has no end",
+    ),
     "a torn JSON line": (
         table('{"text": "a", "label": 1}\n{"text"\n', "a.jsonl"),
         r"l: not a \.jsonl table: line 2 is",

@@ -38,7 +38,7 @@ def read_texts(source: Source | LocalSource, files: Mapping[str, Path], preproce
     Raises:
         DataError: a file is damaged, or has no text where one must be; the message names line or row.
     """
-    form, paths = (source.format, files) if isinstance(source, Source) else _local_format(source.path)
+    form, paths = _format(source, files)
     return TEXT_READERS[form](paths, reading_of(preprocess, source))
 
 
@@ -55,11 +55,16 @@ def columns_read(
     Raises:
         DataError: the table is damaged.
     """
-    form, paths = (source.format, files) if isinstance(source, Source) else _local_format(source.path)
+    form, paths = _format(source, files)
     if form != "text-table":
         return {}
     table = read_table(paths["table"], _header(paths["table"], preprocess.encoding))
     return {column: str(name) for column, name in columns_of(table, reading_of(preprocess, source).columns()).items()}
+
+
+def _format(source: Source | LocalSource, files: Mapping[str, Path]) -> tuple[str, Mapping[str, Path]]:
+    """The format of a source, and its files by their roles."""
+    return (source.format, files) if isinstance(source, Source) else _local_format(source.path)
 
 
 def _local_format(path: Path) -> tuple[str, Mapping[str, Path]]:
@@ -136,7 +141,10 @@ def _header(path: Path, encoding: str) -> str | None:
     """
     if path.suffix.lower() in BINARY or not path.is_file():
         return None
-    content = path.read_bytes()
-    if encoding == AUTO and not content.startswith((*MARKS,)):
-        content = content.lstrip().partition(b"\n")[0]
+    with path.open("rb") as file:
+        marked = file.read(max(map(len, MARKS))).startswith((*MARKS,))
+        file.seek(0)
+        # Lines of another encoding may end in other bytes, and all of them are tried.
+        whole = marked or encoding != AUTO
+        content = file.read() if whole else next((line for line in file if line.strip()), b"")
     return decode(content, path, encoding=encoding).lstrip().partition("\n")[0]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cct.evaluation.figures.style import WIDTH, class_labels, columns, left_to_right, new_figure, styled
+from cct.evaluation.figures.style import WIDTH, class_labels, columns, errors_title, left_to_right, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,18 +36,17 @@ def plot_top_errors(
     wrong_m = np.flatnonzero(labels_n != predicted_n)
     confidence_m = probabilities_nk[wrong_m, predicted_n[wrong_m]]
     order_m = np.argsort(-confidence_m, kind="stable")[:count]
+    among = f"{len(labels_n):,} test images"
     if not len(order_m):
         figure = new_figure(height=1.6)
-        figure.text(0.5, 0.5, f"No errors among {len(labels_n):,} test images", ha="center", va="center", fontsize=12)
+        figure.text(0.5, 0.5, errors_title(0, 0, among), ha="center", va="center", fontsize=12)
         return figure
     labels = [left_to_right(label) for label in class_labels(class_names, 12)]
     titles = [
         (labels[labels_n[i]], f"→ {labels[predicted_n[i]]}, {confidence_text(confidence)}")
         for i, confidence in zip(wrong_m[order_m], confidence_m[order_m], strict=True)
     ]
-    share = f"The {len(titles):,} most confident of" if len(titles) < len(wrong_m) else "All"
-    title = f"{share} {len(wrong_m):,} errors among {len(labels_n):,} test images: true → predicted"
-    return _image_grid(images_nhwc[wrong_m[order_m]], titles, title)
+    return _image_grid(images_nhwc[wrong_m[order_m]], titles, errors_title(len(titles), len(wrong_m), among))
 
 
 def _image_grid(images_mhwc: np.ndarray, titles: Sequence[tuple[str, str]], title: str) -> "Figure":

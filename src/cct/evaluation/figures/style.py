@@ -126,6 +126,20 @@ def percent_ticks():
     return FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
 
 
+def errors_title(shown: int, errors: int, among: str) -> str:
+    """The heading of a figure of errors.
+
+    Args:
+        shown: errors in the figure.
+        errors: all errors.
+        among: number and kind of the examples, such as "24 test images".
+    """
+    if not errors:
+        return f"No errors among {among}"
+    share = f"The {shown:,} most confident of {errors:,} errors" if shown < errors else f"All {errors:,} errors"
+    return f"{'The only error' if errors == 1 else share} among {among}: true → predicted"
+
+
 def shorten(name: str, length: int) -> str:
     """A name of at most `length` columns. It is cut in the middle, because names often differ at their ends."""
     if columns(name) <= length:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cct.evaluation.figures.images import confidence_text
-from cct.evaluation.figures.style import ORANGE, WIDTH, class_labels, columns, left_to_right, new_figure, styled
+from cct.evaluation.figures.style import (
+    ORANGE,
+    WIDTH,
+    class_labels,
+    columns,
+    errors_title,
+    left_to_right,
+    new_figure,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,10 +67,8 @@ def plot_top_error_texts(
     confidence_m = probabilities_nk[wrong_m, predicted_n[wrong_m]]
     order_m = np.argsort(-confidence_m, kind="stable")[:count]
     shown = wrong_m[order_m]
-    share = "No" if not len(shown) else f"The {len(shown):,} most confident of" if len(shown) < len(wrong_m) else "All"
-    counted = f" {len(wrong_m):,}" if len(wrong_m) else ""
     figure = new_figure(height=0.5 + ROW * max(1, len(shown)))
-    figure.suptitle(f"{share}{counted} errors among {len(labels_n):,} test texts: true → predicted", fontsize=11)
+    figure.suptitle(errors_title(len(shown), len(wrong_m), f"{len(labels_n):,} test texts"), fontsize=11)
     axes = figure.subplots()
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(max(1, len(shown)), 0))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import cct
-from cct.data.store import read_meta, read_split
+from cct.data.store import META, read_meta, read_split
 from cct.files import sha256_of_file
 from cct.inference.exported import ExportFacts
 from cct.inference.exporters.base import CALIBRATION_IMAGES, ExportError, ExportJob
@@ -35,6 +35,7 @@ from cct.tasks.lookup import task_of
 
 log = logging.getLogger(__name__)
 
+RANDOM = "the export is compared with Keras on random inputs only, unless --data names the model's processed arrays"
 LIBRARIES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert")
 
 
@@ -56,16 +57,20 @@ def find_data(folder: Path, metadata: ModelMetadata, *, named: bool) -> Data | N
     Raises:
         CCTError: a named folder has no data, or those of another model.
     """
-    if not named and not (folder / "meta.json").is_file():
-        log.info("%s is not there: the export is compared with Keras on random inputs only", folder)
+    if not named and not (folder / META).is_file():
+        log.info("%s is not there: %s", folder, RANDOM)
         return None
+    if not (folder / META).is_file():
+        raise ExportError(
+            f"--data {folder}: it has no {META}, so it is no folder as data/processed, of processed arrays"
+        )
     meta = read_meta(folder)
     if meta.get("digest") == metadata.data.get("digest"):
         return Data(folder, meta)
     what = f"{folder} has the data {meta.get('name')!r}, and the model was trained on {metadata.data.get('name')!r}"
     if named:
         raise ExportError(f"{what} or on another version of them: give --data the folder of its own data")
-    log.info("%s: the export is compared with Keras on random inputs only", what)
+    log.info("%s: %s", what, RANDOM)
     return None
 
 

@@ -27,6 +27,7 @@ class Runtime(Protocol):
         facts: what an exported file says of its export; None for a `.keras` file.
         input_shape: the shape of one input, without the batch.
         outputs: the number of outputs, k.
+        model: the Keras model, from arrays to logits; None for an exported file.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Runtime(Protocol):
     facts: ExportFacts | None
     input_shape: tuple[int, ...]
     outputs: int
+    model: Any
 
     def probabilities(self, arrays: np.ndarray) -> np.ndarray:
         """Calibrated probabilities (n, k), float64, for the model's inputs (n, ...). Several threads may call it."""

@@ -24,6 +24,7 @@ class LiteRTModel:
     """
 
     title = "LiteRT"
+    model = None
 
     def __init__(self, path: Path) -> None:
         """Load a `.tflite` file.

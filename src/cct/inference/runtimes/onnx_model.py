@@ -27,6 +27,7 @@ class OnnxModel:
     """
 
     title = "ONNX Runtime"
+    model = None
 
     def __init__(self, path: Path) -> None:
         """Load an `.onnx` file.

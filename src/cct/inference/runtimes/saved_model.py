@@ -31,6 +31,7 @@ class SavedModel:
     """
 
     title = "TensorFlow"
+    model = None
 
     def __init__(self, path: Path) -> None:
         """Load a SavedModel.

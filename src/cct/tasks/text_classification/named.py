@@ -19,7 +19,8 @@ from cct.tasks.named import Chunk, Named, fitting_paths
 from cct.tasks.text_classification.inference import TextReader, read_text
 
 STANDARD_INPUT = "-"
-FILES = (".txt", *READERS, *ARCHIVE_SUFFIXES, *SUFFIXES)  # endings of files, of which a text has none
+# Endings of files, of which a text has none.
+FILES = (".txt", *READERS, *ARCHIVE_SUFFIXES, *SUFFIXES, ".gz", ".bz2", ".xz", ".zst")
 CHUNK = 256  # texts that are numbered at a time
 
 
