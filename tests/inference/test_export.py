@@ -172,6 +172,7 @@ def test_it_works_in_any_folder_whatever_backend_is_asked_for(repository, tmp_pa
     ],
 )
 def test_mistakes_are_one_sentence(words, said, here, capsys):
+    (here / "a.onnx").write_bytes(b"an exported file")
     assert main(["export", *words]) == 1
     assert said in capsys.readouterr().err
 
