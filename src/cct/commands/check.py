@@ -13,6 +13,7 @@ from cct.errors import CCTError
 from cct.experiments.settings import read_with_settings
 from cct.models.starting import FOLDER, require_starting_file
 from cct.paths import PARAMS
+from cct.runtime.available import without_driver
 from cct.tasks.checks import misfits
 
 VECTORS = Path("data/vectors")  # the only folder of `preprocess.embeddings`
@@ -28,7 +29,7 @@ def main(arguments: argparse.Namespace) -> None:
     mistakes, sections = [], {}
     try:
         sections = params.check(content, where=where, besides=_absent(content))
-        mistakes += map(str, misfits(sections))
+        mistakes += map(str, [*misfits(sections), *without_driver(sections["runtime"])])
     except params.ParamsError as error:
         mistakes.append(str(error))
     try:

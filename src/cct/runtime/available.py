@@ -15,9 +15,16 @@ DRIVERS = (
 
 
 def unavailable(runtime: RuntimeParams) -> Iterator[CCTError]:
-    """The backend if its package is not installed, and the GPU if Linux has no driver of one."""
+    """The backend if its package is not installed."""
     if importlib.util.find_spec(runtime.backend) is None:
         yield missing_package(runtime.backend, runtime.backend)
+
+
+def without_driver(runtime: RuntimeParams) -> Iterator[CCTError]:
+    """The GPU if it is required and Linux has no driver of one.
+
+    `preprocess` does not ask: a cluster's login node has none, and its jobs train elsewhere.
+    """
     if runtime.device == "gpu" and platform.system() == "Linux" and not any(Path(path).exists() for path in DRIVERS):
         yield missing_gpu(runtime.backend)
 

@@ -1,4 +1,4 @@
-"""Whether parameters fit the data, by task, and this machine. `cct check` and the stages before `train` call it.
+"""Whether parameters fit the data, by task, and the environment. `cct check` and the stages before `train` call it.
 
 No result depends on it.
 
@@ -27,7 +27,7 @@ CHECK_TASKS: dict[str, Callable[[ModelParams, AugmentParams, Any], Iterator[CCTE
 
 
 def misfits(sections: Mapping[str, Any]) -> list[CCTError]:
-    """All that does not fit in a set of parameters without mistakes: source, model, augmentation, this machine.
+    """All that does not fit in a set of parameters without mistakes: source, model, augmentation, backend.
 
     Args:
         sections: all sections by name.
@@ -52,7 +52,7 @@ def misfits(sections: Mapping[str, Any]) -> list[CCTError]:
 
 
 def require_fitting(sections: Mapping[str, Any]) -> None:
-    """Refuse parameters that do not fit the data or this machine.
+    """Refuse parameters that do not fit the data or the environment.
 
     Raises:
         CCTError: there are some; the message has a line for each.
