@@ -108,7 +108,7 @@ def test_the_export_is_logged_into_the_run_of_the_model(here, monkeypatch, capsy
     assert f"logged into the MLflow run {run}" in capsys.readouterr().out
     logged = client.get_run(run).data.metrics
     row = json.loads((here / "reports/export.json").read_text())["rows"]["saved_model_float32"]
-    assert logged["export/model.savedmodel_float32/latency_1_ms"] == row["latency_1_ms"]
+    assert logged["export/saved_model_float32/latency_1_ms"] == row["latency_1_ms"]
     assert logged["export/keras/accuracy"] == row["accuracy"]
     top = {file.path for file in client.list_artifacts(run, "export")}
     assert top == {"export/export.json", "export/model.savedmodel"}
