@@ -41,6 +41,7 @@ REASONS = {
     "needs the names of two experiments",
     "serves until Ctrl-C",
     "takes an hour",
+    "takes half an hour, and needs PyTorch",
     "takes hours",
     "takes minutes",
     "takes twenty minutes, and the second needs PyTorch",
