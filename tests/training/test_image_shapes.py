@@ -7,7 +7,7 @@ from runs import SEED_SHIFT, TRAIN
 from trainings import RANDOM
 
 from cct.models.architectures import ModelError, ModelParams, resolve_architecture
-from cct.models.cost import model_cost
+from cct.models.cost import model_cost, training_memory
 from cct.tasks.training import TRAINING_TASKS
 from cct.training.batches import Examples
 from cct.training.loop import train_model
@@ -88,10 +88,22 @@ def test_a_proposed_patch_size_works(height, width):
 
 
 def test_the_memory_of_large_images_is_known_before_a_step():
-    """Attention weights alone of the default model: 2 layers, 2 heads, 128 x 128 tokens, batches of 128, 4 bytes."""
-    needed = TASK.memory(ModelParams(name="cct_2_3x2"), meta(512, 512, 3), 128)
+    """Attention weights alone of the default model: 2 layers, 2 heads, 128 x 128 tokens, batches of 128, 4 bytes.
+
+    TensorFlow holds those of 64 queries at a time. The example's wide heads have no such parts.
+    """
+    size = {"height": 512, "width": 512, "channels": 3, "classes": 3, "batch_size": 128}
+    of = {name: resolve_architecture(ModelParams(name=name)) for name in ("cct_2_3x2", "keras_example")}
+    needed = training_memory(of["cct_2_3x2"], **size)
     assert needed > 2 * 2 * (128 * 128) ** 2 * 128 * 4 > 2**38
-    assert TASK.memory(ModelParams(name="cct_2_3x2", num_conv_layers=5), meta(512, 512, 3), 128) < needed / 20
+    parts = training_memory(of["cct_2_3x2"], **size, in_parts=True)
+    assert parts == needed - 4 * 128 * 2 * 2 * (128 * 128 - 64) * 128 * 128
+    example = training_memory(of["keras_example"], **size)
+    assert training_memory(of["keras_example"], **size, in_parts=True) == example > 2**38
+    tensorflow = keras.backend.backend() == "tensorflow"
+    assert TASK.memory(ModelParams(name="cct_2_3x2"), meta(512, 512, 3), 128) == (parts if tensorflow else needed)
+    small = resolve_architecture(ModelParams(name="cct_2_3x2", num_conv_layers=5))
+    assert training_memory(small, **size) == training_memory(small, **size, in_parts=True) < needed / 20
 
 
 def test_frozen_parts_need_less_memory():

@@ -117,6 +117,7 @@ def training_memory(
     classes: int,
     batch_size: int,
     frozen_depths: int = 0,
+    in_parts: bool = False,
 ) -> int:
     """Lower bound of a training's memory in float32, in bytes.
 
@@ -126,13 +127,14 @@ def training_memory(
     Args:
         frozen_depths: 0 if all is trained. The first is the tokenizer with positions, each further one an encoder
             layer. The backward pass needs nothing of them.
+        in_parts: whether the backend never holds the attention weights of all of many tokens: TensorFlow.
     """
     a, size = architecture, {"height": height, "width": width, "channels": channels, "classes": classes}
     rows, columns = token_grid(a, height, width)[0]
     first = rows * columns * (a.conv_channels if a.num_conv_layers > 1 else a.embed_dim)
     return encoder_memory(
         a, _parameters(a, **size), first=first, tokens=model_cost(a, **size).tokens, batch_size=batch_size,
-        frozen_depths=frozen_depths,
+        frozen_depths=frozen_depths, in_parts=in_parts,
     )  # fmt: skip
 
 
@@ -156,6 +158,7 @@ def encoder_memory(
     tokens: int,
     batch_size: int,
     frozen_depths: int,
+    in_parts: bool,
     untrained: int = 0,
 ) -> int:
     """The bound of `training_memory`, for inputs of any kind.
@@ -167,10 +170,12 @@ def encoder_memory(
         tokens: tokens of one example.
         batch_size: examples.
         frozen_depths: as for `training_memory`.
+        in_parts: as for `training_memory`.
         untrained: parameters before the encoder that are never trained.
     """
     hidden = int(a.embed_dim * a.mlp_ratio)
-    queries = tokens if tokens <= MANY_TOKENS else QUERIES_AT_ONCE
+    # `Attention` folds the projections of heads that are as wide as a token, and has no parts there.
+    queries = QUERIES_AT_ONCE if in_parts and tokens > MANY_TOKENS and a.head_dim < a.embed_dim else tokens
     layer = a.num_heads * queries * tokens + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + hidden)
     trained_layers = a.num_layers - max(0, frozen_depths - 1)
     trained = count.rest + trained_layers * count.layer + (0 if frozen_depths else count.stem - untrained)

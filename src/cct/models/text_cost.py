@@ -68,6 +68,7 @@ def text_training_memory(
     vocabulary_size: int,
     batch_size: int,
     frozen_depths: int = 0,
+    in_parts: bool = False,
     frozen_vectors: bool = False,
 ) -> int:
     """Lower bound of a training's memory in float32, in bytes, counted as that of images."""
@@ -80,6 +81,7 @@ def text_training_memory(
         tokens=text_cost(a, length=length, classes=classes).tokens,
         batch_size=batch_size,
         frozen_depths=frozen_depths,
+        in_parts=in_parts,
         untrained=vocabulary_size * a.word_dim if frozen_vectors else 0,
     )
 

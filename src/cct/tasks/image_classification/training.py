@@ -41,7 +41,8 @@ def memory(params: ModelParams, meta: Mapping[str, Any], batch_size: int, freeze
     size = {"height": height, "width": width, "channels": channels, "classes": len(meta["classes"])}
     architecture = resolve_architecture(params)
     frozen_depths = FREEZE[freeze](architecture.num_layers)
-    return training_memory(architecture, **size, batch_size=batch_size, frozen_depths=frozen_depths)
+    in_parts = keras.backend.backend() == "tensorflow"
+    return training_memory(architecture, **size, batch_size=batch_size, frozen_depths=frozen_depths, in_parts=in_parts)
 
 
 def build(params: ModelParams, meta: Mapping[str, Any], folder: Path | None = None) -> keras.Model:

@@ -62,6 +62,7 @@ def memory(params: ModelParams, meta: Meta, batch_size: int, freeze: str = "none
         **_size(meta),
         batch_size=batch_size,
         frozen_depths=frozen_depths,
+        in_parts=keras.backend.backend() == "tensorflow",
         frozen_vectors=bool(params.freeze_embeddings),
     )
 
