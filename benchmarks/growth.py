@@ -44,10 +44,8 @@ def measure(point: Point, *, gflops: float, turns: int, steps: int, contenders: 
     found: dict[str, list[dict]] = {title: [] for title in contenders}
     for _ in range(turns):
         for title, kind in contenders.items():
-            asked = ask(
-                kind, MODEL, PRECISION, batch=point.batch, steps=steps, python=python, options=options
-            )  # fmt: skip
-            found[title].append(asked)
+            sized = {"batch": point.batch, "steps": steps, "options": options}
+            found[title].append(ask(kind, MODEL, PRECISION, python=python, **sized))
     seconds = {title: [statistics.median(one["seconds"]) for one in all_] for title, all_ in found.items()}
     work = 6 * point.batch * (cost.macs + cost.attention_macs) / 1e9
     row: dict[str, Any] = point._asdict() | {

@@ -55,7 +55,7 @@ class Explanation(BaseModel):
     input: str = Field(description="name of the file, or the place of the image or text in the request")
     label: str = Field(description="the most probable class")
     probability: float = Field(ge=0, le=1, description="of the label, calibrated")
-    unsure: bool = Field(description="whether the probability is low")
+    unsure: bool = Field(description="whether the probability is low, or there is a warning")
     top: list[Class] = Field(description="all classes, the most probable first")
     warning: str | None = Field(None, description="texts: says that the model knows no word of it")
     image: str | None = Field(None, description="images: the input of the model as a PNG, an address of data:")
