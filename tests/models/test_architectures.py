@@ -81,6 +81,7 @@ def test_custom_takes_every_field_and_needs_the_essential_ones():
     ("name", "fields", "line"),
     [
         ("cvt_7_4", {"num_conv_layers": 2}, "num_conv_layers = 2: has no use: the tokenizer of cvt_7_4 is patch"),
+        ("cct_2_3x2", {"num_pool_layers": 3}, "num_pool_layers = 3: there are 2 convolutions: choose at most as many"),
         ("vit", {"conv_bias": True}, "conv_bias = true: has no use: the tokenizer of vit is patch"),
         ("cct_7_3x2", {"patch_size": 4}, "patch_size = 4: has no use: the tokenizer of cct_7_3x2 is conv"),
         ("cct_7_3x1", {"conv_channels": 8}, "conv_channels = 8: has no use: the only convolution is as wide"),
@@ -127,6 +128,7 @@ def test_unknown_names_bring_the_nearest(name, near):
         ("norm", "pre"),
         ("qkv_bias", True),
         ("num_conv_layers", 3),
+        ("num_pool_layers", 1),
         ("kernel_size", 5),
         ("conv_channels", 32),
         ("conv_bias", True),
@@ -141,7 +143,11 @@ def test_unknown_names_bring_the_nearest(name, near):
 def test_one_override_changes_one_field(field, value):
     plain, other = architecture("cct_2_3x2").model_dump(), architecture("cct_2_3x2", **{field: value}).model_dump()
     changed = {key for key in plain if plain[key] != other[key]}
-    follows = {"num_heads": {"head_dim"}, "embed_dim": {"head_dim"}}.get(field, set())
+    follows = {
+        "num_heads": {"head_dim"},
+        "embed_dim": {"head_dim"},
+        "num_conv_layers": {"num_pool_layers"},
+    }.get(field, set())
     assert changed == {field} | follows
     assert other[field] == value
 
@@ -248,6 +254,8 @@ def test_cost_by_hand():
         ("keras_example", {}, 32, [30, 16, 14, 8]),
         ("keras_example", {}, 33, [31, 17, 15, 9]),
         ("keras_example", {"num_conv_layers": 1}, 4, [2, 2]),
+        ("cct_2_3x2", {"num_conv_layers": 3, "num_pool_layers": 2}, 32, [32, 16, 16, 8, 8, 8]),
+        ("keras_example", {"num_pool_layers": 1}, 32, [30, 16, 14, 14]),
     ],
 )
 def test_grid(name, fields, side, sides):

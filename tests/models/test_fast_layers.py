@@ -61,11 +61,11 @@ def test_steps_are_those_of_keras(both_ways, make, dtype, tolerance):
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 13), (10, 7), (1, 2)])
-@pytest.mark.parametrize(("kernel_size", "channels"), [(3, [6, 4]), (7, [5]), (1, [4, 3, 5])])
-def test_the_tokenizers_step_is_that_of_keras(both_ways, size, kernel_size, channels):
+@pytest.mark.parametrize(("kernel_size", "channels", "pools"), [(3, [6, 4], None), (7, [5], 1), (1, [4, 3, 5], 2)])
+def test_the_tokenizers_step_is_that_of_keras(both_ways, size, kernel_size, channels, pools):
     """For even and odd sides: symmetric padding is what the flips are for."""
     x = random_tokens(3, *size, 2)
-    fast_ones, slow_ones = both_ways(lambda: ConvTokenizer(channels, kernel_size=kernel_size), x)
+    fast_ones, slow_ones = both_ways(lambda: ConvTokenizer(channels, num_pool_layers=pools, kernel_size=kernel_size), x)
     for ours, theirs in zip(fast_ones, slow_ones, strict=True):
         scale = np.abs(theirs).max()
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-4)

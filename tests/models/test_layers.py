@@ -14,7 +14,7 @@ from cct.models.layers.words import WordConvTokenizer, WordEmbedding, WordPatchT
 
 LAYERS = [
     Standardize([0.4, 0.5, 0.6], [0.2, 0.2, 0.3]),
-    ConvTokenizer([8, 12], kernel_size=3, use_bias=True),
+    ConvTokenizer([8, 12], num_pool_layers=1, kernel_size=3, use_bias=True),
     ConvTokenizer([8], kernel_size=7, stride=2, initialization="keras"),
     ConvTokenizer([8, 12], padding="valid"),
     PatchTokenizer(12, 4, initialization="keras"),
@@ -173,10 +173,10 @@ def test_the_model_standardizes_raw_images():
     np.testing.assert_allclose(array(layer(images)), (images / 255 - [0.2, 0.4, 0.6]) / [0.1, 0.2, 0.3], atol=1e-5)
 
 
-def tokenize(images, kernels, *, stride, margin):
+def tokenize(images, kernels, *, stride, margin, num_pool_layers):
     """The authors' tokenizer as plain loops: convolution over padding, ReLU, maximum of 3x3 at every second place."""
     x = images
-    for kernel in kernels:
+    for i, kernel in enumerate(kernels):
         size = kernel.shape[0]
         padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
         rows, columns = ((side + 2 * margin - size) // stride + 1 for side in x.shape[1:3])
@@ -185,6 +185,9 @@ def tokenize(images, kernels, *, stride, margin):
             for c in range(columns):
                 window = padded[:, r * stride : r * stride + size, c * stride : c * stride + size]
                 y[:, r, c] = np.maximum(np.tensordot(window, kernel, 3), 0)
+        if i >= num_pool_layers:
+            x = y
+            continue
         padded = np.pad(y, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
         x = np.stack(
             [
@@ -197,15 +200,17 @@ def tokenize(images, kernels, *, stride, margin):
 
 
 @pytest.mark.parametrize(
-    ("side", "kernel", "stride", "widths"), [(8, 3, 1, [4, 6]), (7, 3, 1, [4]), (21, 7, 2, [4, 6])]
+    ("side", "kernel", "stride", "widths", "pools"),
+    [(8, 3, 1, [4, 6], 2), (7, 3, 1, [4], 1), (21, 7, 2, [4, 6], 2), (9, 3, 1, [4, 5, 6], 2)],
 )
-def test_the_tokenizer_is_the_authors(side, kernel, stride, widths):
+def test_the_tokenizer_is_the_authors(side, kernel, stride, widths, pools):
     """Padding on every side at every step: Keras's own "same" pads only right and below where there is a stride."""
-    tokenizer = ConvTokenizer(widths, kernel_size=kernel, stride=stride)
+    tokenizer = ConvTokenizer(widths, num_pool_layers=pools, kernel_size=kernel, stride=stride)
     images = random_tokens(2, side, side, 3)
     found = array(tokenizer(images))
     kernels = [array(convolution.kernel) for convolution in tokenizer.convolutions]
-    np.testing.assert_allclose(found, tokenize(images, kernels, stride=stride, margin=kernel // 2), atol=1e-5)
+    wanted = tokenize(images, kernels, stride=stride, margin=kernel // 2, num_pool_layers=pools)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,11 @@ def test_a_file_names_its_architecture(name, tmp_path):
     ("fields", "name", "told"),
     [
         ({}, "cct_2_7x2", "it has kernel_size 3 and not 7; set model.name to cct_2_3x2"),
-        ({}, "cct_4_3x1", "it has num_conv_layers 2 and not 1, num_layers 2 and not 4; set model.name to cct_2_3x2"),
+        (
+            {},
+            "cct_4_3x1",
+            "num_conv_layers 2 and not 1, num_pool_layers 2 and not 1, num_layers 2 and not 4; set model.name to",
+        ),
         ({}, "cvt_2_8", "it has tokenizer conv and not patch; set model.name to cct_2_3x2"),
         ({"norm": "pre", "mlp_ratio": 0.5}, "cct_2_3x2", "has mlp_ratio 0.5 and not 1.0, norm pre and not stream; set"),
         ({"positional_embedding": "none", "pooling": "mean"}, "cct_2_3x2", "positional_embedding none and not learn"),

@@ -68,6 +68,9 @@ class ModelParams(Section):
         None, validate_default=True, description="patch: side of a square patch in pixels, or words of a text"
     )
     num_conv_layers: Count | None = Field(None, validate_default=True, description="conv: number of convolution blocks")
+    num_pool_layers: Count | None = Field(
+        None, description="conv: the first so many convolutions have max-pooling, which halves both sides; null: all"
+    )
     kernel_size: Kernel | None = Field(
         None, validate_default=True, description="conv: size of the kernels, odd for images; the stride follows from it"
     )
@@ -127,7 +130,7 @@ class ModelParams(Section):
             raise ValueError(f"has no use: {name} takes images")
         return value
 
-    @field_validator("patch_size", "num_conv_layers", "kernel_size", "conv_channels", "conv_bias")
+    @field_validator("patch_size", "num_conv_layers", "num_pool_layers", "kernel_size", "conv_channels", "conv_bias")
     @classmethod
     def _of_use(cls, value: Any, info: ValidationInfo) -> Any:
         if not {"name", "tokenizer"} <= info.data.keys():
@@ -142,6 +145,8 @@ class ModelParams(Section):
             raise ValueError(f"has no use: the tokenizer of {info.data['name']} is {tokenizer}{OF_TASK[task]}")
         elif field == "conv_channels" and fields.get("num_conv_layers") == 1:
             raise ValueError("has no use: the only convolution is as wide as a token")
+        elif field == "num_pool_layers" and value > fields.get("num_conv_layers", value):
+            raise ValueError(f"there are {fields['num_conv_layers']} convolutions: choose at most as many, or null")
         elif field == "kernel_size" and task == IMAGES and value % 2 == 0:
             raise ValueError("must be odd")
         return value
@@ -186,6 +191,7 @@ def resolve_architecture(params: ModelParams) -> Architecture:
     fields = _resolved(params, IMAGES)
     if fields["tokenizer"] == "conv":
         fields["stride"] = _stride(fields["kernel_size"])
+        fields.setdefault("num_pool_layers", fields["num_conv_layers"])
     return Architecture(**fields)
 
 

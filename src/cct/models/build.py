@@ -84,6 +84,7 @@ def _patch_tokenizer(a: Architecture) -> keras.Layer:
 def _conv_tokenizer(a: Architecture) -> keras.Layer:
     return ConvTokenizer(
         [a.conv_channels] * (a.num_conv_layers - 1) + [a.embed_dim],
+        num_pool_layers=a.num_pool_layers,
         kernel_size=a.kernel_size,
         stride=a.stride,
         padding=a.conv_padding,

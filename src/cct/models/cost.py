@@ -43,7 +43,9 @@ class Cost(BaseModel):
 
 
 def token_grid(architecture: Architecture, height: int, width: int) -> list[tuple[int, int]]:
-    """Rows and columns of tokens: after each convolution and each pooling, in order, or of the patches.
+    """Rows and columns of tokens: after each convolution and its pooling, in order, or of the patches.
+
+    A convolution without pooling has its size twice.
 
     Raises:
         ModelError: the image is too small for the convolutions, or patches do not fill it.
@@ -60,13 +62,14 @@ def token_grid(architecture: Architecture, height: int, width: int) -> list[tupl
         return [(height // a.patch_size, width // a.patch_size)]
     sizes = []
     margin = a.kernel_size // 2 if a.conv_padding == "same" else 0
-    for _ in range(a.num_conv_layers):
+    for block in range(a.num_conv_layers):
         height, width = ((side + 2 * margin - a.kernel_size) // a.stride + 1 for side in (height, width))
         sizes.append((height, width))
         # Pooling is 3x3 with stride 2 and one cell of padding on every side. The example adds "same" padding to that.
-        height, width = (
-            (side - 1) // 2 + 1 if a.conv_padding == "same" else (side + 3) // 2 for side in (height, width)
-        )
+        if block < a.num_pool_layers:
+            height, width = (
+                (side - 1) // 2 + 1 if a.conv_padding == "same" else (side + 3) // 2 for side in (height, width)
+            )
         sizes.append((height, width))
         if min(sizes[-2]) < 1:
             raise ModelError(

@@ -41,6 +41,7 @@ class Architecture(Encoder):
     tokenizer: Literal["conv", "patch"] = "conv"
     patch_size: Count = 1
     num_conv_layers: Count = 1
+    num_pool_layers: Count = 1
     kernel_size: Kernel = 1
     stride: Count = 1
     conv_channels: Width = 64

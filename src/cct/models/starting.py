@@ -136,6 +136,8 @@ def _stored_convolutions(config: Mapping[str, Any]) -> dict[str, Any]:
         "tokenizer": "conv",
         "embed_dim": channels[-1],
         "num_conv_layers": len(channels),
+        # Older files lack it: all their convolutions have pooling.
+        "num_pool_layers": config.get("num_pool_layers", len(channels)),
         **({"conv_channels": channels[0]} if len(channels) > 1 else {}),
         "kernel_size": config["kernel_size"],
         "conv_padding": config["padding"],
@@ -171,6 +173,7 @@ def _convolution_fields(a: Encoder) -> dict[str, Any]:
         return {"kernel_size": a.kernel_size, "conv_bias": a.conv_bias}
     return {
         "num_conv_layers": a.num_conv_layers,
+        "num_pool_layers": a.num_pool_layers,
         **({"conv_channels": a.conv_channels} if a.num_conv_layers > 1 else {}),
         "kernel_size": a.kernel_size,
         "conv_padding": a.conv_padding,

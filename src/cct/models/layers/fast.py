@@ -66,7 +66,7 @@ def gelu(x, training: bool = False):
     return _gelu(x) if fast_path(training) else ops.gelu(x, approximate=False)
 
 
-def convolve_relu_pool(images_bhwc, kernels):
+def convolve_relu_pool(images_bhwc, kernels, *, num_pool_layers: int):
     """Blocks of a convolution with symmetric padding, ReLU, and 3x3 max-pooling with stride 2 and a margin of 1.
 
     TensorFlow pads an even side by one cell after its end, and this pooling needs it before its start. So the images
@@ -76,12 +76,14 @@ def convolve_relu_pool(images_bhwc, kernels):
     Args:
         images_bhwc: (b, h, w, c).
         kernels: of each convolution, (k, k, channels in, channels out), with odd k.
+        num_pool_layers: how many of the blocks, the first ones, have max-pooling.
     """
     import tensorflow as tf
 
     x = tf.reverse(images_bhwc, [1, 2])
-    for kernel in kernels:
-        x = pool_relu(convolve_flipped(x, kernel))
+    for i, kernel in enumerate(kernels):
+        x = convolve_flipped(x, kernel)
+        x = pool_relu(x) if i < num_pool_layers else tf.nn.relu(x)
     return tf.reverse(x, [1, 2])
 
 

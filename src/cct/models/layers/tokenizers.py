@@ -41,18 +41,20 @@ class ConvTokenizer(CCTLayer):
 
     Args:
         channels: channels of each convolution. The last number is the width of the tokens.
+        num_pool_layers: how many blocks, the first ones, have max-pooling. None: all, as in the paper.
         kernel_size: size of the convolutions.
         stride: stride of the convolutions.
         padding: "same": symmetric, `kernel_size // 2`. "valid": none, and pooling pads "same", as in the Keras example.
         use_bias: whether the convolutions have biases.
     """
 
-    arguments = ("channels", "kernel_size", "stride", "padding", "use_bias", "initialization")
+    arguments = ("channels", "num_pool_layers", "kernel_size", "stride", "padding", "use_bias", "initialization")
 
     def __init__(
         self,
         channels: list[int],
         *,
+        num_pool_layers: int | None = None,
         kernel_size: int = 3,
         stride: int = 1,
         padding: str = "same",
@@ -62,6 +64,7 @@ class ConvTokenizer(CCTLayer):
     ) -> None:
         super().__init__(**kwargs)
         self.channels, self.kernel_size, self.stride = list(channels), kernel_size, stride
+        self.num_pool_layers = len(self.channels) if num_pool_layers is None else num_pool_layers
         self.padding, self.use_bias = one_of("padding", padding, ("same", "valid")), use_bias
         self.initialization = one_of("initialization", initialization, INITIALIZATIONS)
 
@@ -89,7 +92,8 @@ class ConvTokenizer(CCTLayer):
 
     def call(self, images_bhwc, training: bool = False):
         if fast_path(training) and self.padding == "same" and self.stride == 1 and not self.use_bias:
-            x = convolve_relu_pool(images_bhwc, [convolution.kernel for convolution in self.convolutions])
+            kernels = [convolution.kernel for convolution in self.convolutions]
+            x = convolve_relu_pool(images_bhwc, kernels, num_pool_layers=self.num_pool_layers)
         else:
             x = self.feature_maps(images_bhwc)
         return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
@@ -98,10 +102,12 @@ class ConvTokenizer(CCTLayer):
         """The tokens at their places: (b, rows, columns, d)."""
         x = images_bhwc
         margin = max(1, self.kernel_size // 2)
-        for convolution in self.convolutions:
+        for i, convolution in enumerate(self.convolutions):
             if self.padding == "same" and convolution.padding == "valid":
                 x = ops.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
             x = convolution(x)
+            if i >= self.num_pool_layers:
+                continue
             # Zeros pad as well as minus infinity would, because no value is below zero after the ReLU.
             x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
             x = ops.max_pool(
