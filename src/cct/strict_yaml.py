@@ -5,6 +5,8 @@ Every text that `loads` accepts has the same value and types for DVC. `loads` re
 One exception: DVC reads a text whose whole value is null, empty, zero or false as an empty mapping.
 """
 
+import copy
+import functools
 import math
 import re
 from typing import Any, NoReturn
@@ -124,6 +126,11 @@ def loads(text: str) -> Any:
     Raises:
         StrictYAMLError: the text is not YAML, has a duplicate key, or has a value that programs read differently.
     """
+    return copy.deepcopy(_loads(text))
+
+
+@functools.lru_cache(maxsize=16)  # a stage reads dvc.lock and dvc.yaml several times, up to 0.1 s each
+def _loads(text: str) -> Any:
     if found := REFUSED_CHARACTER.search(text):
         lines = re.split(r"\r\n|\r|\n", text[: found.start()])
         place = f"line {len(lines)}, column {len(lines[-1]) + 1}"

@@ -167,7 +167,7 @@ from cct.runtime.backend import _hidden, prepare_backend
 from cct.runtime.params import CPU_DEFAULTS
 prepare_backend(CPU_DEFAULTS)
 import keras
-assert not {"matplotlib", "pandas", "sklearn"} & sys.modules.keys()
+assert not {"jax", "matplotlib", "pandas", "sklearn"} & sys.modules.keys()
 found = []
 def other():
     import colorsys

@@ -26,9 +26,9 @@ from cct.runtime.params import RuntimeParams
 
 log = logging.getLogger(__name__)
 
-# Keras imports these if they are installed, for wrappers and previews that this project does not use. With their own
-# imports they would take a quarter of Keras's start.
-HIDDEN_PACKAGES = ("matplotlib", "pandas", "sklearn")
+# Keras imports these if they are installed, for wrappers and previews that this project does not use, and TensorFlow
+# imports JAX for a converter. With their own imports they would take a third of Keras's start.
+HIDDEN_PACKAGES = ("jax", "matplotlib", "pandas", "sklearn")
 
 
 def prepare_backend(runtime: RuntimeParams) -> None:
@@ -52,7 +52,7 @@ def prepare_backend(runtime: RuntimeParams) -> None:
         flags = os.environ.get("XLA_FLAGS", "").split()
         os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys([*flags, "--xla_gpu_deterministic_ops=true"]))
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch requires it
-    with _stderr_held_back(), _missing_backend_explained(runtime), _hidden(HIDDEN_PACKAGES):
+    with _missing_backend_explained(runtime), _quick_and_quiet():
         import keras  # noqa: F401
 
 
@@ -74,7 +74,7 @@ def import_keras(trained_with: str) -> None:
             raise CCTError(f"Keras needs one of {', '.join(BACKENDS)}, and none is installed: make setup")
         os.environ["KERAS_BACKEND"] = found[0]
     _set_tensorflow_variables()
-    with _stderr_held_back(), _hidden(HIDDEN_PACKAGES):
+    with _quick_and_quiet():
         import keras
 
         if keras.backend.backend() == "tensorflow":
@@ -87,7 +87,7 @@ def import_keras(trained_with: str) -> None:
 def quiet_library() -> Iterator[None]:
     """Hold back what TensorFlow or another compiled library writes when it starts, unless the block fails."""
     _set_tensorflow_variables()
-    with _stderr_held_back(), _hidden(HIDDEN_PACKAGES):
+    with _quick_and_quiet():
         yield
 
 
@@ -254,6 +254,13 @@ def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
             f"Keras refuses its settings ({error}): correct or remove {settings['_config_path']}, and unset "
             "KERAS_MAX_* variables"
         ) from error
+
+
+@contextlib.contextmanager
+def _quick_and_quiet() -> Iterator[None]:
+    """Import Keras, or another library on TensorFlow, without what is not used and without compiled code's lines."""
+    with _stderr_held_back(), _hidden({*HIDDEN_PACKAGES} - {os.environ.get("KERAS_BACKEND")}):
+        yield
 
 
 @contextlib.contextmanager

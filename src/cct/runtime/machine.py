@@ -64,7 +64,9 @@ def nvidia_driver() -> str:
 
 def installed_packages() -> dict[str, str]:
     """Version of every installed package."""
-    found = {(d.metadata["Name"] or "").lower(): d.version for d in importlib.metadata.distributions()}
+    # Each access to `metadata` reads and parses the file again.
+    read = (distribution.metadata for distribution in importlib.metadata.distributions())
+    found = {(one["Name"] or "").lower(): one["Version"] for one in read}
     return dict(sorted(item for item in found.items() if item[0]))
 
 
