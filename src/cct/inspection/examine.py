@@ -10,16 +10,16 @@ import numpy as np
 from tqdm import tqdm
 
 from cct.data.arrays import Arrays, DataError
+from cct.data.containers import Container, open_container
 from cct.data.download import fetch_source
 from cct.data.formats.registry import FORMATS
-from cct.data.images.containers import Container, open_container
 from cct.data.images.decoded import Decoded, changed, reading_order
 from cct.data.images.decoding import ImageOptions, colour_of
 from cct.data.images.duplicates import Duplicates, find_duplicates
-from cct.data.images.listing import ClassFolder, Item, list_class_folders
 from cct.data.images.manifest import manifest_in
 from cct.data.images.pool import FACTS, decode_files
 from cct.data.images.source import ImageFiles, list_images
+from cct.data.listing import ClassFolder, Item, list_class_folders
 from cct.data.params import PreprocessParams
 from cct.data.sources import LocalSource, open_source
 from cct.data.tables import is_table

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cct.data.images.listing import ClassFolder
+from cct.data.listing import ClassFolder
 from cct.data.params import MIN_SIZE
 
 LARGE_IMAGES, SMALL_IMAGES = 256, 48  # pixels of the median image's shorter side: from here 128, below this 32

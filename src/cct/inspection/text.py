@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cct.data.images.listing import describe_ignored
+from cct.data.listing import describe_ignored
 from cct.inspection.problems import BRIGHT, DARK, many
 from cct.inspection.suggestion import suggestion_heading
 

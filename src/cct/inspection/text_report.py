@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from cct.data.images.listing import describe_ignored
+from cct.data.listing import describe_ignored
 from cct.inspection.page import POLICY, STYLE
 from cct.inspection.problems import many
 from cct.inspection.suggestion import suggestion_heading

@@ -17,8 +17,9 @@ import pytest
 from image_files import encoded, prepare, smooth, two_classes, write_files, write_tar, write_zip
 from sources import preprocess_params
 
+from cct.data import containers
 from cct.data.arrays import DataError
-from cct.data.images import containers, decoding
+from cct.data.images import decoding
 from cct.data.images.source import list_images
 from cct.data.sources import open_source
 

@@ -5,7 +5,7 @@ import pytest
 from image_files import encoded, smooth
 from PIL import Image
 
-from cct.data.images.containers import File
+from cct.data.containers import File
 from cct.data.images.decoded import Decoded
 from cct.data.images.decoding import ImageOptions
 from cct.data.images.duplicates import find_duplicates

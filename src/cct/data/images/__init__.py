@@ -1,1 +1,1 @@
-"""Image files of a user: where they are, of which class each is, and how each becomes an array."""
+"""Image files of a user: which there are, and how each becomes an array."""

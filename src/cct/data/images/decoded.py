@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cct.data.arrays import DataError
-from cct.data.images.containers import Container
+from cct.data.containers import Container
 from cct.data.images.decoding import ImageOptions
 from cct.data.images.pool import FACTS, decode_files
 from cct.files import locked, locked_if_free, remove_lock

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from cct.data.arrays import DataError
-from cct.data.images.listing import Item, Listing, make_listing, require_class_names, split_of
+from cct.data.listing import Item, Listing, make_listing, require_class_names, split_of
 from cct.data.tables import BINARY, READERS, read_table, rows_of
 from cct.data.texts.encodings import AS_UTF8, decode_file
 

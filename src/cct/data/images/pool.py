@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.images.containers import File
+from cct.data.containers import File
 from cct.data.images.decoding import ImageError, ImageOptions, decode_image
 from cct.runtime.machine import cpu_cores
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.images.containers import Container, FilesOfManifest, Folder, open_container
+from cct.data.containers import Container, FilesOfManifest, Folder, open_container
 from cct.data.images.decoded import Decoded, OtherSize, decoded_folder, decoded_images
 from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image
 from cct.data.images.duplicates import Duplicates, find_duplicates
-from cct.data.images.listing import NOT_READ, ClassFolder, Item, Listing, describe_ignored, is_image, list_class_folders
 from cct.data.images.manifest import manifest_in, read_manifest
+from cct.data.listing import NOT_READ, ClassFolder, Item, Listing, describe_ignored, is_image, list_class_folders
 from cct.data.params import MAX_SIZE, MIN_SIZE, PreprocessParams
 from cct.data.prepare import Prepared, Split
 from cct.data.splits import SPLIT_CODES, TEST, TRAIN, UNSTATED, VAL, Labels, assign_splits, label_items

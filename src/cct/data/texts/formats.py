@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cct.data.arrays import DataError
-from cct.data.images.containers import Container, open_container
+from cct.data.containers import Container, open_container
 from cct.data.images.decoding import ImageError
-from cct.data.images.listing import TEXTS, ClassFolder, list_class_folders, split_of
+from cct.data.listing import TEXTS, ClassFolder, list_class_folders, split_of
 from cct.data.tables import BINARY, read_table, rows_of
 from cct.data.texts.encodings import AUTO, decode, decode_file
 from cct.data.texts.items import Text, Texts, make_texts

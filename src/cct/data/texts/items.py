@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from cct.data.arrays import DataError
-from cct.data.images.listing import require_class_names
+from cct.data.listing import require_class_names
 from cct.data.texts.tokens import clean_text
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.images.listing import describe_ignored
+from cct.data.listing import describe_ignored
 from cct.data.params import PreprocessParams
 from cct.data.prepare import Prepared, Split
 from cct.data.splits import SPLIT_CODES, UNUSED, assign_splits, label_items

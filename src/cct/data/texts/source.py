@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cct.data.arrays import DataError
-from cct.data.images.containers import open_container
-from cct.data.images.listing import is_image, is_text, list_class_folders
+from cct.data.containers import open_container
 from cct.data.images.manifest import COLUMNS as IMAGE_COLUMNS
 from cct.data.images.manifest import manifest_in
+from cct.data.listing import is_image, is_text, list_class_folders
 from cct.data.params import PreprocessParams
 from cct.data.sources import LocalSource, Source
 from cct.data.tables import BINARY, columns_of, is_table, read_table, require_columns, shown_columns

@@ -40,30 +40,30 @@ def attend(query_benk, key_benk, value_benk, valid_bn, *, rate: float, seed):
         return full[:, :, :n]
 
     def weights(query_beqk, key_benk, part):
-        """The weights of a part's queries, (b, heads, q, n), in float32, and what dropout multiplies them by."""
+        """The weights of a part's queries, (b, heads, q, n), in float32, and dropout as a function of such numbers."""
         scores = tf.cast(tf.matmul(query_beqk, key_benk, transpose_b=True), "float32")
         weights_beqn = tf.nn.softmax(scores if valid_bn is None else masked(scores, valid_bn[:, None, None, :]))
         if not rate:
-            return weights_beqn, None
+            return weights_beqn, lambda numbers: numbers
         keep, scale = random_keep(tf.shape(scores), rate, tf.random.experimental.stateless_fold_in(seed, part))
-        return weights_beqn, tf.where(keep, scale, 0.0)
+        mask = tf.where(keep, scale, 0.0)
+        return weights_beqn, lambda numbers: numbers * mask
 
     @tf.custom_gradient
     def mixed(query_benk, key_benk, value_benk):
         dtype, queries_pbeqk = query_benk.dtype, split(query_benk)
 
         def forward(part, done):
-            weights_beqn, kept = weights(queries_pbeqk[part], key_benk, part)
-            weights_beqn = weights_beqn if kept is None else weights_beqn * kept
-            return part + 1, done.write(part, tf.matmul(tf.cast(weights_beqn, dtype), value_benk))
+            weights_beqn, drop = weights(queries_pbeqk[part], key_benk, part)
+            return part + 1, done.write(part, tf.matmul(tf.cast(drop(weights_beqn), dtype), value_benk))
 
         def backward(upstream_pbeqk, part, queries, keys_benk, values_benk):
             query_beqk, upstream_beqk = queries_pbeqk[part], upstream_pbeqk[part]
-            weights_beqn, kept = weights(query_beqk, key_benk, part)
-            dropped = tf.cast(weights_beqn if kept is None else weights_beqn * kept, dtype)
+            weights_beqn, drop = weights(query_beqk, key_benk, part)
+            dropped = tf.cast(drop(weights_beqn), dtype)
             values_benk += tf.cast(tf.matmul(dropped, upstream_beqk, transpose_a=True), "float32")
             gradient = tf.cast(tf.matmul(upstream_beqk, value_benk, transpose_b=True), "float32")
-            gradient = weights_beqn * (gradient if kept is None else gradient * kept)
+            gradient = weights_beqn * drop(gradient)
             scores = gradient - weights_beqn * tf.reduce_sum(gradient, -1, keepdims=True)
             scores = tf.cast(scores, dtype)
             keys_benk += tf.cast(tf.matmul(scores, query_beqk, transpose_a=True), "float32")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cct.data.images.containers import ARCHIVE_SUFFIXES, open_container
+from cct.data.containers import ARCHIVE_SUFFIXES, open_container
 from cct.data.images.decoding import SUFFIXES, ImageError
-from cct.data.images.listing import is_image, is_text
+from cct.data.listing import is_image, is_text
 from cct.data.tables import BINARY, READERS, is_table, read_table, rows_of
 from cct.data.texts.encodings import AS_UTF8, decode
 from cct.data.texts.formats import COLUMNS

@@ -1,4 +1,4 @@
-"""Where image files are: a folder, a zip file or a tar archive. Nothing of an archive is written to disk."""
+"""Where the files of a data source are: a folder, a zip or a tar archive. Nothing of an archive is written to disk."""
 
 import bz2
 import functools

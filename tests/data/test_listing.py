@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from cct.data.arrays import DataError
-from cct.data.images.listing import SPLIT_FOLDERS, describe_ignored, list_class_folders
+from cct.data.listing import SPLIT_FOLDERS, describe_ignored, list_class_folders
 
 
 def listed(*names, class_folder=None):
