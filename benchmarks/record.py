@@ -25,7 +25,8 @@ from cct.errors import CCTError
 from cct.evaluation.reports import read_metrics
 from cct.experiments.reproduce import trained_on
 from cct.files import sha256_of_file, write_atomically
-from cct.params import arguments, flatten, read_yaml
+from cct.overrides import arguments
+from cct.params import flatten, read_yaml
 from cct.repository import git, repository_root
 from cct.tracking.names import best_metrics
 from cct.tracking.store import Store, explained_errors

@@ -1,7 +1,10 @@
 """Commands in a folder of a clone, outside a clone, and in a clone without history."""
 
+import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from clones import DEFAULTS, ROOT, Clone
@@ -58,6 +61,32 @@ def test_a_subfolder_of_another_repository_is_refused_before_any_work(tmp_path, 
     with pytest.raises(CCTError, match="is a subfolder of the git repository"):
         clone_work_tree(project, tmp_path / "clone")
     require_own_repository(tmp_path)
+
+
+def test_a_clone_has_the_changes_and_what_parameters_name(tmp_path):
+    """Also what git does not know: a folder of images, and vectors that DVC has."""
+    top, clone = tmp_path / "project", tmp_path / "clone"
+    for name in ("photos/a/1.png", "data/vectors/v.txt", "kept", "removed"):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text("before")
+    shutil.copy(ROOT / "dvc.yaml", top / "dvc.yaml")
+    text = re.sub("(?m)^  source: .*", "  source: photos/", DEFAULTS.read_text(), count=1)
+    (top / "params.yaml").write_text(re.sub("(?m)^  embeddings: .*", "  embeddings: data/vectors/v.txt", text, count=1))
+    (top / ".dvc").mkdir()
+    (top / ".dvc/config").touch()
+    (top / ".gitignore").write_text("/data/vectors/v.txt\n/photos/a/2.png\n")
+    identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "start"]):
+        subprocess.run(["git", "-C", str(top), *words], check=True)
+    (top / "photos/a/1.png").write_text("after")
+    (top / "photos/a/2.png").write_text("ignored")
+    (top / "removed").unlink()
+    latin_1 = os.fsencode(top) + b"/caf\xe9"
+    Path(os.fsdecode(latin_1)).write_text("new")
+    clone_work_tree(top, clone)
+    assert (clone / "photos/a/1.png").read_text() == "after" and (clone / "photos/a/2.png").read_text() == "ignored"
+    assert (clone / "data/vectors/v.txt").read_text() == "before" and (clone / "kept").read_text() == "before"
+    assert not (clone / "removed").exists() and os.path.exists(os.fsencode(clone) + b"/caf\xe9")
 
 
 def test_a_mistake_in_params_yaml_is_said_before_the_demo_starts(tmp_path, monkeypatch, capsys):

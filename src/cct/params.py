@@ -6,7 +6,6 @@ Every stage's `load` checks the whole file, so that a typo in `plot` is found be
 
 import difflib
 import importlib
-import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -237,15 +236,6 @@ def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in mapping.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
-
-
-def arguments(flat: dict[str, Any]) -> list[str]:
-    """Parameters by their full names as arguments of `dvc exp run`: -S, `train.epochs=30`, and so on."""
-    return [word for key, value in flat.items() for word in ("-S", f"{key}={_written(value)}")]
-
-
-def _written(value: Any) -> str:
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _report(where: Path, mistakes: list[str]) -> str:

@@ -7,7 +7,7 @@ from histories import make_history
 from cct.errors import CCTError
 from cct.evaluation.predictions import read_predictions, write_predictions
 from cct.tables import TableError
-from cct.training.history import best_accuracy, ema_columns, read_history, write_history
+from cct.training.history import averaged_is_better, best_accuracy, ema_columns, read_history, write_history
 
 
 def history_csv(path: Path, **replaced: list) -> Path:
@@ -44,6 +44,9 @@ def test_averaged_weights_have_columns_where_there_are_any(tmp_path):
         np.testing.assert_array_equal(found[name], values)
     raw = make_history(3)["val_accuracy"]
     assert [best_accuracy(row) for row in rows] == [raw[0], 0.9, raw[2]]
+    assert [averaged_is_better(row) for row in rows] == [False, True, raw[2] < 0.5]
+    tied = {"val_accuracy": 0.5, "val_loss": 1.0, "ema_val_accuracy": 0.5, "ema_val_loss": 0.9}
+    assert averaged_is_better(tied) and not averaged_is_better(tied | {"ema_val_loss": 1.0})
 
 
 def test_one_column_of_averages_does_not_come_alone(tmp_path):

@@ -60,6 +60,21 @@ def test_a_folder_of_images_is_a_source(repository):
         plan("data.source=photo/")
 
 
+def test_a_folder_that_dvc_has_is_one_that_experiments_find(repository):
+    """Written with a slash at its end, as a shell completes it."""
+    write_photos(Path("photos"), count=3)
+    Path(".gitignore").write_text("/photos\n")
+    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "one"]):
+        subprocess.run(["git", *words], check=True)
+    contents = plan("data.source=photos/").experiments().values()
+    with pytest.raises(CCTError, match=r"not in git.*: photos: git add and commit them first"):
+        require_fit(contents)
+    Path("photos.dvc").touch()
+    subprocess.run(["git", "add", "photos.dvc"], check=True)
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "two"], check=True)
+    require_fit(contents)
+
+
 def test_a_name_stays_as_long_as_the_result_is_valid(repository):
     before = list(plan().experiments())
     for name, text in (("src/cct/plots.py", "\n"), ("src/cct/cli.py", "\n"), ("small.yaml", "# said otherwise\n")):
@@ -129,7 +144,10 @@ def test_a_wrong_file_is_refused(repository, old, new, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("setting", ["train.epochs", "epochs=3", "train.epochs=[1", "train.epochs=2026-02-30"])
+@pytest.mark.parametrize(
+    "setting",
+    ["train.epochs", "epochs=3", "train.epochs=[1", "train.epochs=2026-02-30", "preprocess.background=#ff0000"],
+)
 def test_a_wrong_setting_is_refused(repository, setting):
     with pytest.raises(ParamsError, match="-S "):
         plan(setting)

@@ -11,6 +11,7 @@ from cct.errors import CCTError
 from cct.evaluation.figures.style import save_figure
 from cct.experiments.ablation.figure import plot_ablation
 from cct.experiments.ablation.plan import make_plan
+from cct.experiments.ablation.reports import FOLDER, write_reports
 from cct.experiments.ablation.results import Result, summarize
 from cct.experiments.ablation.statistics import difference, seed_deviation
 from cct.experiments.ablation.table import ablation_table
@@ -103,3 +104,14 @@ def test_table_and_figure_show_every_change(results, tmp_path):
     for name in ("a.png", "b.png"):
         save_figure(plot_ablation(summary), tmp_path / name, dpi=100)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_without_a_finished_change_there_is_a_table_and_no_figure(results):
+    whole = make_plan(Path("small.yaml"))
+    files = write_reports(summarize(whole, results, seconds={}), "small")
+    assert [path.name for path in files] == ["small.md", "small.png", "small.json"] and all(map(Path.exists, files))
+    alone = {name: result for name, result in results.items() if name in whole.base.experiments}
+    files = write_reports(summarize(whole, alone, seconds={}), "small")
+    assert [path.name for path in files] == ["small.md", "small.json"] and all(map(Path.exists, files))
+    assert "Missing: constant-rate, without-label-smoothing, 1-layer." in files[0].read_text()
+    assert not (FOLDER / "small.png").exists()

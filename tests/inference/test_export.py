@@ -24,6 +24,7 @@ from cct.inference.exporters.comparison import Reference, compare
 from cct.inference.exporters.graph import in_float32, probability_model
 from cct.inference.exporters.registry import EXPORTERS, require_precision
 from cct.inference.exporters.report import write_report
+from cct.inference.exporters.run import Data, _samples
 from cct.inference.runtimes.registry import open_model
 from cct.models.metadata import model_metadata
 from cct.models.saving import load_model, save_model
@@ -317,3 +318,11 @@ def test_many_classes_with_any_names_travel_whole(tmp_path):
         assert found.classes == classes and found.labels == expected.labels and classes != CLASSES
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
     assert probability_model(tmp_path / "m.keras", model_metadata(tmp_path / "m.keras")).output_shape == (None, 300)
+
+
+def test_the_ranges_of_int8_come_from_all_of_the_train_split(tmp_path):
+    """Folders of images are sorted by class, so the first 256 of 300 may lack one."""
+    np.save(tmp_path / "train_inputs.npy", np.arange(300).reshape(300, 1))
+    np.save(tmp_path / "train_labels.npy", np.zeros(300, np.uint8))
+    found = _samples(Data(tmp_path, {}), "onnx").ravel()
+    assert len(found) == 256 and (found[0], found[-1]) == (0, 299) and (np.diff(found) > 0).all()

@@ -104,6 +104,14 @@ def test_sets_have_the_coverage(predict):
     assert json.loads(row["set"]) == ["dark", "bright"] and (row["label_2"], row["label_5"]) == ("bright", "")
 
 
+def test_all_rows_of_a_csv_are_as_long(predict, tmp_path):
+    """Also that of a file that is no image, and where there are fewer classes than columns for them."""
+    (tmp_path / "broken.png").write_text("no image")
+    code, out, _ = predict("photos/a/1.png", str(tmp_path / "broken.png"), "--csv", "--top", "5")
+    rows = list(csv.reader(io.StringIO(out)))
+    assert code == 3 and len(rows) == 3 and {len(row) for row in rows} == {6 + 2 * 4}
+
+
 def test_sets_of_all_classes_are_explained(predict, tmp_path):
     """With 9 validation examples, a coverage above 0.9 has no threshold."""
     thresholds = set_thresholds(np.full((9, 2), 0.5), np.zeros(9, int))

@@ -12,7 +12,8 @@ from dvc.utils.cli_parse import to_path_overrides
 from dvc.utils.hydra import apply_overrides
 
 from cct.experiments.presets import preset_names
-from cct.inspection.suggestion import PRESETS, hydra_text, suggest, suggest_size
+from cct.inspection.suggestion import PRESETS, suggest, suggest_size
+from cct.overrides import arguments, hydra_text
 from cct.params import read_yaml
 
 SOURCES = [
@@ -59,6 +60,23 @@ def test_the_pasted_command_sets_what_is_meant(source, tmp_path, monkeypatch):
         "preprocess": {"image_size": [48, 64], "on_bad_image": "skip", "class_folder": "leaf"},
         "train": {"class_weights": "balanced"},
     }
+
+
+def test_arguments_of_any_value_set_what_is_meant(tmp_path, monkeypatch):
+    """Those of `cct show` and `cct ablate`."""
+    monkeypatch.chdir(tmp_path)
+    values = {
+        "source": "photos (1)/",
+        "background": "#ffcc00",
+        "size": [48, 64],
+        "rate": 1e-5,
+        "none": None,
+        "on": True,
+    }
+    (tmp_path / "params.yaml").write_text("".join(f"{name}: 0\n" for name in values))
+    for path, overrides in to_path_overrides(arguments(values)[1::2]).items():
+        apply_overrides(path, overrides)
+    assert read_yaml(tmp_path / "params.yaml") == values
 
 
 def test_plain_paths_stay_plain():

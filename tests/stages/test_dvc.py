@@ -77,6 +77,7 @@ EDITS = {
     "models/transfer.py": "train",
     "models/workload.py": "",
     "param_docs.py": "",
+    "overrides.py": "train",
     "params.py": ALL,
     "paths.py": ALL,
     "pipeline.py": "preprocess train",

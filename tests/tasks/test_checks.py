@@ -1,5 +1,6 @@
 """Parameters that do not fit the kind of the data: `cct check` and the first stages refuse them before any work."""
 
+import json
 import platform
 import shutil
 import subprocess
@@ -66,7 +67,7 @@ def write(folder, *changes):
         for section, values in change.items():
             content[section] |= values
     text = "".join(
-        f"{section}:\n" + "".join(f"  {word.replace('=', ': ', 1)}\n" for word in params.arguments(values)[1::2])
+        f"{section}:\n" + "".join(f"  {name}: {json.dumps(value)}\n" for name, value in values.items())
         for section, values in content.items()
     )
     (folder / "params.yaml").write_text(text)

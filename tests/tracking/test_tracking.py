@@ -70,6 +70,27 @@ def test_a_model_that_is_active_in_the_environment_is_not_that_of_a_run(here, mo
     assert client(here).get_run(done.stdout.strip()).data.metrics["train/loss"] == 0.5
 
 
+def test_a_run_that_somebody_deleted_counts_as_absent(here):
+    """MLflow still returns it, and refuses every value for it."""
+    store, run_id = Store(), train("d" * 64)
+    store.client.update_run(run_id, status="RUNNING")
+    store.client.delete_run(run_id)
+    assert store.find(run_id) is None
+    store.end_killed_runs([run_id])
+    with pytest.raises(CCTError, match=f"no run {run_id}"):
+        store.get(run_id)
+    store.client.restore_run(run_id)
+    store.end_killed_runs([run_id])
+    assert store.get(run_id).info.status == "KILLED"
+
+
+def test_a_value_is_logged_once_even_if_it_is_no_number(here):
+    store, run_id = Store(), train("0" * 64)
+    for _ in range(2):
+        store.log_once(run_id, {"a": float("nan"), "b": 1.5}, 1)
+    assert [len(store.client.get_metric_history(run_id, name)) for name in "ab"] == [1, 1]
+
+
 def test_any_metric_of_an_epoch_and_of_the_test_is_logged(here):
     with watched("train") as tracker:
         tracker.log_epoch(row(1, 1.0) | {"val_made_up": 0.5})

@@ -143,11 +143,12 @@ def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is
     table.writerow(["input", "label", "probability", "unsure", "error", "warning", *more])
     for row in rows:
         if "error" in row:
-            table.writerow([row["input"], "", "", "", row["error"], ""])
+            table.writerow([row["input"], "", "", "", row["error"], "", *[""] * len(more)])
         else:
             rest = [value for one in row["top"][1:] for value in one.values()]
+            rest += [""] * (2 * arguments.top - 2 - len(rest))  # a model may have fewer classes
             if "set" in row:
-                rest += [*[""] * (2 * arguments.top - 2 - len(rest)), json.dumps(row["set"], ensure_ascii=False)]
+                rest.append(json.dumps(row["set"], ensure_ascii=False))
             unsure, warning = str(row["unsure"]).lower(), row.get("warning", "")
             table.writerow([row["input"], row["label"], row["probability"], unsure, "", warning, *rest])
 

@@ -7,8 +7,8 @@ from cct.commands.arguments import add_model, model_name, non_empty, probability
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Routes: / is a page, /predict takes images, /docs describes all. Ctrl-C or SIGTERM ends it, after the "
-        "requests in flight are answered."
+        "Routes: / is a page, /predict takes images or texts, /docs describes all. Ctrl-C or SIGTERM ends it, after "
+        "the requests in flight are answered."
     )
     add_model(parser)
     parser.add_argument(

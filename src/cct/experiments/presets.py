@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cct.models.architectures import ModelParams
-from cct.params import ParamsError, arguments, flatten, read_yaml
+from cct.overrides import arguments
+from cct.params import ParamsError, flatten, read_yaml
 from cct.repository import repository_root
 
 

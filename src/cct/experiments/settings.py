@@ -21,6 +21,8 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
             raise ParamsError(f"-S {setting}: expected section.name=value, as in train.epochs=3")
         try:
             flat[name] = loads(text)
+            if flat[name] is None and text.lstrip().startswith("#"):
+                raise StrictYAMLError("it is a comment, because it begins with #: put it in quotes")
         except StrictYAMLError as error:
             raise ParamsError(f"-S {setting}: {text!r} is not a YAML value: {error.problem}") from error
     return flat

@@ -167,7 +167,9 @@ class Classifier:
 
     def explain_arrays(self, arrays: np.ndarray) -> Explanations:
         """As `explain`, of arrays (n, ...) that are the model's inputs already. n is at least 1."""
-        return Explanations(self.predict_arrays(arrays), arrays, self.task.attention(self.model, arrays))
+        model, predictions = self.model, self.predict_arrays(arrays)
+        with self.runtime.lock:
+            return Explanations(predictions, arrays, self.task.attention(model, arrays))
 
 
 def log_warnings(warnings: Sequence[str]) -> None:

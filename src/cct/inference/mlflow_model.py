@@ -25,7 +25,7 @@ from cct.tasks.lookup import task_of
 
 FOLDER = "classifier"  # folder of the model's own files, in MLflow's folder "data"
 # Packages that the model's code imports, besides the backend.
-PACKAGES = ("keras", "mlflow", "numpy", "pandas", "pillow", "pydantic", "pyyaml")
+PACKAGES = ("filelock", "keras", "mlflow", "numpy", "pandas", "pillow", "pydantic", "pyyaml")
 
 
 def save_model(

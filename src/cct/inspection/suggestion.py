@@ -1,7 +1,5 @@
 """The command that trains on a data source, and the size of its images."""
 
-import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,15 +8,13 @@ import numpy as np
 
 from cct.data.listing import ClassFolder
 from cct.data.params import MIN_SIZE
+from cct.overrides import hydra_text, hydra_word
 
 LARGE_IMAGES, SMALL_IMAGES = 256, 48  # pixels of the median image's shorter side: from here 128, below this 32
 LARGEST_OWN = 128  # pixels: images of one size up to this keep it, larger ones cost too much time
 MAX_IMBALANCE = 3.0  # images of the largest class for each of the smallest, from which classes get weights
 PRESETS = {16: "demo", 32: "fast", 96: "photos_64", 512: "photos_128"}  # by the largest side that each is for
-# Hydra, which reads -S for DVC, takes other values for expressions, numbers or syntax errors.
-PLAIN_VALUE = re.compile(r"/?[A-Za-z_][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)*", re.ASCII)
 FIRST = "To do before any training"  # so begins what to do where the command cannot run yet
-WORDS_OF_HYDRA = ("true", "false", "null", "nan", "inf")
 
 
 class Suggestion(NamedTuple):
@@ -93,17 +89,3 @@ def suggest(
     words += [hydra_word(name, value) for name, value in (settings or {}).items() if name not in suggested]
     preset = next(name for side, name in PRESETS.items() if max(image_size) <= side)
     return Suggestion(image_size, preset, words)
-
-
-def hydra_word(name: str, value: Any) -> str:
-    """A parameter and its value as Hydra's override grammar has them."""
-    return f"{name}={hydra_text(value) if isinstance(value, str) else json.dumps(value)}"
-
-
-def hydra_text(text: str) -> str:
-    """A text as Hydra's override grammar has it: plain, or in double quotes."""
-    if PLAIN_VALUE.fullmatch(text) and text.lower() not in WORDS_OF_HYDRA:
-        return text
-    # A backslash counts only before a quote, and "${" would name another parameter.
-    escaped = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + (found[2] and '\\"'), text.replace("${", r"\${"))
-    return f'"{escaped}"'

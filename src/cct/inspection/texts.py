@@ -18,7 +18,8 @@ from cct.data.texts.source import columns_read, read_texts
 from cct.data.texts.tokens import TOKENS
 from cct.inspection.problems import many
 from cct.inspection.report import printable
-from cct.inspection.suggestion import FIRST, MAX_IMBALANCE, hydra_text, hydra_word, train_command
+from cct.inspection.suggestion import FIRST, MAX_IMBALANCE, train_command
+from cct.overrides import hydra_text, hydra_word
 
 EXAMPLES, LONGEST = 3, 160  # texts of each class that are shown; characters of one
 PERCENTILES = (50, 95, 100)

@@ -25,7 +25,7 @@ from cct.tasks.lookup import task_of
 from cct.tasks.training import TRAINING_TASKS, TrainingTask
 from cct.training.batches import Examples
 from cct.training.checkpoints import CHECKPOINTS, CheckpointStore, abandoned_runs, run_digest
-from cct.training.history import best_accuracy, best_row, write_history
+from cct.training.history import averaged_is_better, best_accuracy, best_row, write_history
 from cct.training.loop import train_model
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _write(
     platforms: list[dict[str, Any]],
 ) -> None:
     best = best_row(history)
-    which = ", averaged weights" if best_accuracy(best) > best["val_accuracy"] else ""
+    which = ", averaged weights" if averaged_is_better(best) else ""
     log.info("best epoch %d%s: validation accuracy %.4f", best["epoch"], which, best_accuracy(best))
     inputs, labels = read_split(PROCESSED, "val")
     logits = predict_logits(model, inputs, batch_size=256)

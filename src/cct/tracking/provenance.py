@@ -7,7 +7,8 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-from cct.params import ParamsError, arguments, flatten, parse_yaml, read_yaml
+from cct.overrides import arguments
+from cct.params import ParamsError, flatten, parse_yaml, read_yaml
 from cct.paths import PARAMS
 from cct.repository import CODE_PATHSPEC, git, repository_root
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -131,15 +132,16 @@ class Store:
                 return found
 
     def find(self, run_id: str) -> Any:
-        """The run with this identifier, or None."""
+        """The run with this identifier, or None. One that somebody deleted takes no values, so it counts as absent."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return self.client.get_run(run_id)
+            run = self.client.get_run(run_id)
         except MlflowException as error:
             if error.error_code not in ABSENT:
                 raise
             return None
+        return None if run.info.lifecycle_stage == "deleted" else run
 
     def get(self, run_id: str) -> Any:
         """The run whose identifier is `run_id`, or begins with it.
@@ -209,7 +211,7 @@ class Store:
     def log_once(self, run_id: str, values: Mapping[str, float], at: int) -> None:
         """Log the values that the run does not have yet."""
         has = self.client.get_run(run_id).data.metrics
-        new = {name: value for name, value in values.items() if has.get(name) != float(value)}
+        new = {name: value for name, value in values.items() if not _equal(has.get(name), float(value))}
         if new:
             self.log_metrics(run_id, new, step=0, at=at)
 
@@ -317,3 +319,7 @@ def explained_errors() -> Iterator[None]:
         if type(error).__module__.partition(".")[0] not in ("alembic", "botocore", "mlflow", "requests", "sqlalchemy"):
             raise
         raise CCTError(f"MLflow ({tracking_uri()}): {error_reason(error)}") from error
+
+
+def _equal(one: float | None, other: float) -> bool:
+    return one == other or (one is not None and math.isnan(one) and math.isnan(other))

@@ -58,6 +58,13 @@ def best_row(history: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
     return next(row for row in history if row["best"])
 
 
+def averaged_is_better(row: Mapping[str, float]) -> bool:
+    """Whether an epoch's averaged weights are its better ones: by accuracy, and on a tie by loss."""
+    if "ema_val_accuracy" not in row:
+        return False
+    return (row["ema_val_accuracy"], -row["ema_val_loss"]) > (row["val_accuracy"], -row["val_loss"])
+
+
 def best_accuracy(row: Mapping[str, float]) -> float:
     """The validation accuracy of an epoch's better weights: the raw or the averaged ones."""
     return max(row["val_accuracy"], row.get("ema_val_accuracy", 0.0))

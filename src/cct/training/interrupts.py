@@ -28,10 +28,10 @@ def deferred_interrupts() -> Iterator[threading.Event]:
         stop_requested.set()
         log.info("%s (once more: at once, and back to the last checkpoint on disk)", STOPPING)
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup sets SIG_IGN
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, ask) for number in numbers}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # nohup has a command ignore SIGHUP, and `&` in a script SIGINT.
+    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in heeded}
     try:
         yield stop_requested
     finally:

@@ -195,7 +195,10 @@ def _decoded(
                 else:
                     yield decoded
                     return
-        log.info("the images have several sizes, so they become %dx%d (preprocess.image_size)", *[MIXED_SIZE] * 2)
+        log.info(
+            "the images have several sizes, or one outside %d to %d pixels, so they become %dx%d "
+            "(preprocess.image_size)", MIN_SIZE, MAX_SIZE, MIXED_SIZE, MIXED_SIZE,
+        )  # fmt: skip
     with decoded_images(container, names, wanted, **where) as decoded:
         yield decoded
 

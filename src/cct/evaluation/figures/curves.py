@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cct.evaluation.figures.style import BLUE, GREEN, GREY, ORANGE, new_figure, percent, percent_ticks, styled
+from cct.training.history import averaged_is_better
 from cct.training.metrics import EPOCH_METRICS
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _curves(axes: "Axes", history: History, name: str) -> None:
     epochs, train, validation = (history[column] for column in ("epoch", f"train_{name}", f"val_{name}"))
     best = int(np.flatnonzero(history["best"])[0])
     averaged, shown, colour = history.get(f"ema_val_{name}"), validation, BLUE
-    if averaged is not None and history["ema_val_accuracy"][best] > history["val_accuracy"][best]:
+    if averaged is not None and averaged_is_better({column: values[best] for column, values in history.items()}):
         shown, colour = averaged, GREEN
     value = percent(shown[best]) if metric.percent else f"{shown[best]:.3f}"
     axes.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":")

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cct.dvc import Experiment
 from cct.errors import CCTError
 from cct.experiments.ablation.plan import Plan
-from cct.experiments.ablation.reports import FOLDER
 from cct.repository import git, repository_root
 from cct.tracking.delivery import now_ms
 from cct.tracking.provenance import lock_digest
@@ -46,8 +46,10 @@ def tracked_runs(experiments: Sequence[Experiment]) -> tuple[Store | None, list[
         return None, [], {}
 
 
-def log_parent(store: Store, whole: Plan, summary: Mapping[str, Any], children: Sequence[Any]) -> None:
-    """Log the ablation as one run, and make its experiments' runs the children. A tag identifies the run."""
+def log_parent(
+    store: Store, whole: Plan, summary: Mapping[str, Any], children: Sequence[Any], files: Sequence[Path]
+) -> None:
+    """Log the ablation with its files as one run, and make its experiments' runs the children. A tag identifies it."""
     try:
         with explained_errors():
             found = store.runs(ablation=whole.name)
@@ -59,8 +61,8 @@ def log_parent(store: Store, whole: Plan, summary: Mapping[str, Any], children: 
             values = {"base/test_accuracy": summary["base"]["test_accuracy"], "changes": len(summary["changes"])}
             values |= {f"points/{row['name']}": row["points"] for row in summary["changes"]}
             store.log_once(run_id, values, now_ms())
-            for suffix in ("json", "md", "png"):
-                store.log_artifact(run_id, FOLDER / f"{whole.title}.{suffix}")
+            for path in files:
+                store.log_artifact(run_id, path)
             store.client.set_terminated(run_id, status="FINISHED")
     except CCTError as error:
         log.warning(LATER, error)

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 
 from cct.errors import CCTError
 from cct.experiments.settings import merged, read_settings
+from cct.experiments.workspace import named_files
 from cct.lockfile import dvc_digest
 from cct.models.workload import workload
 from cct.params import ParamsError, Section, check, flatten, load, parse, read_yaml
@@ -25,7 +26,6 @@ from cct.pipeline import read_stages, stage_code_files
 from cct.tasks.checks import misfits
 from cct.training.checkpoints import run_digest
 
-PRETRAINED = "pretrained/"  # files that parameters name
 STAGES = ("download", "preprocess", "train", "evaluate")  # they decide the results that are compared
 NAME_PATTERN = r"^[a-z0-9]+([.-][a-z0-9]+)*$"  # a name is also a part of a git reference
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -187,8 +187,7 @@ def code_files() -> list[Path]:
 
 def _digest(content: Mapping[str, Any]) -> str:
     stages = read_stages()
-    values = [value for section in content.values() for value in section.values() if isinstance(value, str)]
-    named = [Path(content["data"]["source"]), *(Path(value) for value in values if value.startswith(PRETRAINED))]
+    named = named_files(content)
     parts = {name: section for name, section in content.items() if name != "plot"}
     parts["stages"] = {name: stages[name] for name in STAGES}
     parts |= {str(path): _folder_digest(path) for path in named if path.is_dir()}

@@ -13,9 +13,17 @@ from cct.files import write_atomically
 FOLDER = Path("reports/ablation")
 
 
-def write_reports(summary: Mapping[str, Any], title: str) -> None:
-    """Write table, figure and numbers into `reports/ablation/`."""
+def write_reports(summary: Mapping[str, Any], title: str) -> list[Path]:
+    """Write table, figure and numbers into `reports/ablation/`. Without a finished change there is no figure.
+
+    Returns:
+        The paths of the files.
+    """
+    paths = {suffix: FOLDER / f"{title}.{suffix}" for suffix in ("md", "png", "json")}
     for suffix, text in (("json", json.dumps(summary, indent=2)), ("md", ablation_table(summary))):
-        write_atomically(FOLDER / f"{title}.{suffix}", f"{text.rstrip()}\n".encode())
+        write_atomically(paths[suffix], f"{text.rstrip()}\n".encode())
     if summary["changes"]:
-        save_figure(plot_ablation(summary), FOLDER / f"{title}.png", dpi=100)
+        save_figure(plot_ablation(summary), paths["png"], dpi=100)
+    else:
+        paths.pop("png").unlink(missing_ok=True)  # of an earlier table
+    return list(paths.values())

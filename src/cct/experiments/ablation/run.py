@@ -13,10 +13,12 @@ from filelock import FileLock, Timeout
 from cct.errors import CCTError
 from cct.experiments.ablation.mlflow import log_parent, tracked_runs
 from cct.experiments.ablation.plan import Plan, code_files, make_plan, training_work
-from cct.experiments.ablation.reports import FOLDER, write_reports
+from cct.experiments.ablation.reports import write_reports
 from cct.experiments.ablation.results import finished_experiments, read_result, summarize
 from cct.experiments.ablation.table import ablation_table
-from cct.params import arguments, flatten, read_yaml
+from cct.experiments.workspace import named_files
+from cct.overrides import arguments
+from cct.params import flatten, read_yaml
 from cct.paths import PARAMS
 from cct.repository import CODE_PATHSPEC, git, repository_root
 
@@ -47,10 +49,10 @@ def run_ablation(file: Path, *, settings: Sequence[str], seeds: Sequence[int], o
         raise CCTError("the base has no result, so there is nothing to compare with: read the logs named above")
     store, children, seconds = tracked_runs([result.experiment for result in results.values()])
     summary = summarize(plan, results, seconds=seconds)
-    write_reports(summary, plan.title)
+    files = write_reports(summary, plan.title)
+    print(f"\n{ablation_table(summary)}\n{', '.join(map(str, files))}")
     if store:
-        log_parent(store, plan, summary, children)
-    print(f"\n{ablation_table(summary)}\n{FOLDER}/{plan.title}.md, .png and .json")
+        log_parent(store, plan, summary, children, files)
     return not failed
 
 
@@ -122,9 +124,8 @@ def require_fit(contents: Sequence[Mapping[str, Any]]) -> None:
             f"the work tree has changes that are not committed ({', '.join(changed)}): commit or stash them first, so "
             "that one commit names all that was compared"
         )
-    sources = {content["data"]["source"] for content in contents}
-    models = {content["train"]["init_from"] for content in contents} - {None}
-    named = [*map(str, code_files()), *sorted(name for name in sources | models if not Path(name).is_absolute())]
+    wanted = {path for content in contents for path in named_files(content) if not path.is_absolute()}
+    named = [*map(str, code_files()), *sorted(map(str, wanted))]
     unknown = [name for name in named if not git(top, "ls-files", name, f"{name}.dvc")]
     if unknown:
         raise CCTError(

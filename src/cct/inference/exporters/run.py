@@ -183,7 +183,8 @@ def _samples(data: Data | None, format_name: str) -> np.ndarray:
             "repro preprocess, or give --data"
         )
     inputs, _ = read_split(data.folder, "train")
-    return np.asarray(inputs[:: max(1, len(inputs) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES])
+    places = np.linspace(0, len(inputs) - 1, min(len(inputs), CALIBRATION_IMAGES)).astype(int)
+    return np.asarray(inputs[places])
 
 
 def library_versions() -> dict[str, str]:

@@ -28,6 +28,7 @@ class Runtime(Protocol):
         input_shape: the shape of one input, without the batch.
         outputs: the number of outputs, k.
         model: the Keras model, from arrays to logits; None for an exported file.
+        lock: whoever computes with `model` holds it.
     """
 
     title: str

@@ -1,5 +1,6 @@
 """`.keras` files, computed by Keras."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ class KerasModel:
 
     Attributes:
         model: the Keras model, from arrays to logits.
+        lock: whoever computes with `model` holds it.
     """
 
     title = "Keras"
@@ -32,10 +34,14 @@ class KerasModel:
         from cct.models.saving import load_model
 
         self.model = load_model(path)
+        # JAX gives the weights away while it predicts, and puts them back after it.
+        self.lock = threading.Lock()
         self.input_shape, self.outputs = self.model.input_shape[1:], self.model.output_shape[-1]
 
     def probabilities(self, arrays: np.ndarray) -> np.ndarray:
         """As `Runtime.probabilities`."""
         from cct.models.saving import predict_logits
 
-        return softmax(predict_logits(self.model, arrays, batch_size=BATCH) / self.metadata.temperature)
+        with self.lock:
+            logits_nk = predict_logits(self.model, arrays, batch_size=BATCH)
+        return softmax(logits_nk / self.metadata.temperature)

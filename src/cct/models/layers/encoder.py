@@ -10,7 +10,7 @@ from cct.models.layers.fast import Dropout, LayerNorm, gelu
 
 @keras.saving.register_keras_serializable(package="cct")
 class StochasticDepth(CCTLayer):
-    """Drops a residual branch (b, ...) for whole images, at random, in training. Each layer samples on its own.
+    """Drops a residual branch (b, ...) for whole examples, at random, in training. Each layer samples on its own.
 
     Source: Huang et al., arXiv:1603.09382. A branch that is not dropped is scaled by 1 / (1 - rate).
     """

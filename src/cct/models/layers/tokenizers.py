@@ -37,7 +37,7 @@ class Standardize(CCTLayer):
 class ConvTokenizer(CCTLayer):
     """Turns images (b, h, w, c) into tokens, one for each place after the last block, row by row.
 
-    Each of the `len(channels)` blocks is a convolution, ReLU, and 3x3 max-pooling with stride 2.
+    Each of the `len(channels)` blocks is a convolution and ReLU, and the first ones have 3x3 max-pooling with stride 2.
 
     Args:
         channels: channels of each convolution. The last number is the width of the tokens.

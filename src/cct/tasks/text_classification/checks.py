@@ -5,7 +5,7 @@ from cct.augment.params import AugmentParams
 from cct.errors import CCTError
 from cct.models.architectures import ModelError, ModelParams
 from cct.models.fields import TextArchitecture
-from cct.params import arguments
+from cct.overrides import arguments
 
 SHARED = ("mixup_alpha",)  # augmentations of images that texts have too
 
