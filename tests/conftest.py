@@ -106,19 +106,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.pluginmanager.hasplugin("randomly"):
         return
     names = [
-        "resume",
-        "experiments",
-        "ablation_run",
-        "pipeline",
-        "own_images",
-        "resumed_trainings",
-        "dvc",
-        "reproduce",
-        "loop",
-        "optimizers",
-        "saving",
-        "build",
-    ]
+        "experiments", "resume", "text_pipeline", "own_images", "pipeline", "ablation_run", "services", "backends",
+        "commands", "resumed_trainings", "fine_tuning", "exported_family", "page", "text_training", "benchmarks",
+        "export", "presets", "same_answers", "load", "loop", "class_weights", "image_shapes", "text_models",
+        "fast_layers", "machine", "build", "reproduce", "dvc",
+    ]  # fmt: skip
     longest = [f"test_{name}.py" for name in names]
     order = {name: place for place, name in enumerate(longest)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))

@@ -29,8 +29,12 @@ class Killable:
     def exists(self, pattern: str) -> Callable[[], bool]:
         return lambda: any(self.clone.path.glob(pattern))
 
-    def stop_when(self, condition: Callable[[], bool]) -> None:
-        """Stop everything when the condition is true, and still true once nothing moves any more."""
+    def stop_when(self, condition: Callable[[], bool], *, every: float = 0.01) -> None:
+        """Stop everything when the condition is true, and still true once nothing moves any more.
+
+        Args:
+            every: seconds from one look to the next. What is true for a shorter time may be missed.
+        """
         end = time.monotonic() + HUNG_S
         while True:
             assert self.process.poll() is None, f"ended first:\n{self.log.read_text()}"
@@ -40,15 +44,15 @@ class Killable:
                 if condition():
                     break
                 os.killpg(self.process.pid, signal.SIGCONT)
-            time.sleep(5e-4)  # leave the processor to others
+            time.sleep(every)
 
     def resume(self) -> None:
         """Let everything that is stopped run again."""
         os.killpg(self.process.pid, signal.SIGCONT)
 
-    def kill_when(self, condition: Callable[[], bool], number: int = signal.SIGKILL) -> None:
-        """Kill when the condition is true."""
-        self.stop_when(condition)
+    def kill_when(self, condition: Callable[[], bool], number: int = signal.SIGKILL, *, every: float = 0.01) -> None:
+        """Kill when the condition is true. `every` as in `stop_when`."""
+        self.stop_when(condition, every=every)
         os.killpg(self.process.pid, number)
         self.resume()
         self.process.wait()

@@ -1,11 +1,13 @@
-"""An ablation runs through DVC's queue into MLflow, and is interrupted."""
+"""An ablation runs through DVC's queue into MLflow. In make test-attack it is interrupted."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
 
 import mlflow
+import pytest
 from patience import HUNG_S
 from runs import SEED_SHIFT, SETTINGS
 
@@ -35,6 +37,22 @@ def experiments(clone) -> dict[str, str]:
     return dict(line.split() for line in clone.run("git", "for-each-ref", form, "refs/exps/*/*/*").splitlines())
 
 
+def test_an_ablation_runs_what_is_missing_and_makes_its_table(make_clone, undisturbed):
+    """The base is the undisturbed run, which DVC restores from its cache."""
+    clone = make_clone()
+    shutil.copytree(undisturbed[0].path / ".dvc/cache", clone.path / ".dvc/cache")
+    (clone.path / "queued.yaml").write_text(QUEUED.replace("epochs: 100", "epochs: 1, warmup_epochs: 0"))
+    words = ["cct", "ablate", "--file", "queued.yaml", "--jobs", "1"]
+    assert "2 experiments, 0 of them are finished" in clone.run(*words)
+    second = experiments(clone)
+    assert "2 experiments, 2 of them are finished" in clone.run(*words) and experiments(clone) == second
+    summary = json.loads((clone.path / FOLDER / "queued.json").read_text())
+    assert [row["name"] for row in summary["changes"]] == ["without-dropout"] and not summary["missing"]
+    assert summary["changes"][0]["train_seconds"] > 0
+    _tracked(clone, summary)
+
+
+@pytest.mark.attack
 def test_an_interrupted_ablation_resumes_and_a_finished_one_does_nothing(make_clone):
     clone = make_clone()
     (clone.path / "queued.yaml").write_text(QUEUED)
@@ -104,6 +122,7 @@ while True:
 """
 
 
+@pytest.mark.attack
 def test_an_experiment_that_misses_the_first_interrupt_is_interrupted_again(make_clone):
     """As one does that is just starting."""
     clone = make_clone()

@@ -67,7 +67,14 @@ def text_data(name):
     return meta, np.random.default_rng(0).integers(0, 30, (40, 16), dtype=np.int32)
 
 
-@pytest.mark.parametrize("name", preset_names())
+# Each has nothing that another one lacks: make test-exports trains them too.
+LIKE_ANOTHER = {"paper_200", "paper_300", "photos_128", "quick"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.exports) if name in LIKE_ANOTHER else name for name in preset_names()],
+)
 def test_it_trains(name):
     """As it says, but for its length and the number of layers."""
     sections = load(DEFAULTS)

@@ -60,8 +60,17 @@ def test_steps_are_those_of_keras(both_ways, make, dtype, tolerance):
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=tolerance)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (9, 13), (10, 7), (1, 2)])
-@pytest.mark.parametrize(("kernel_size", "channels", "pools"), [(3, [6, 4], None), (7, [5], 1), (1, [4, 3, 5], 2)])
+@pytest.mark.parametrize(
+    ("size", "kernel_size", "channels", "pools"),
+    [
+        ((8, 8), 3, [6, 4], None),
+        ((9, 13), 3, [6, 4], None),
+        ((1, 2), 3, [6, 4], 1),
+        ((10, 7), 7, [5], 1),
+        ((1, 2), 7, [5], 1),
+        ((9, 13), 1, [4, 3, 5], 2),
+    ],
+)
 def test_the_tokenizers_step_is_that_of_keras(both_ways, size, kernel_size, channels, pools):
     """For even and odd sides: symmetric padding is what the flips are for."""
     x = random_tokens(3, *size, 2)

@@ -69,6 +69,7 @@ def test_the_layer_trains_with_parts_as_it_predicts(at_once, dtype):
     np.testing.assert_allclose(trained / scale, predicted / scale, atol=1e-5 if dtype == "float32" else 0.05)
 
 
+@pytest.mark.parametrize("at_once", [4], indirect=True)
 def test_equal_seeds_train_in_the_same_bits_and_others_do_not(at_once):
     def train(seed: int) -> list[np.ndarray]:
         keras.utils.set_random_seed(seed)

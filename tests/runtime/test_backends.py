@@ -61,7 +61,7 @@ for name in names:
     np.savez(folder / f"{name}-{backend}.npz", logits, *gradient)
 """
 NAMES = ["cct_2_3x2", "vit_lite_2_8", "vit", "keras_example"]
-NAMES += ["text_cct_2_4", "text_cvt_2_2", "text_vit_lite_2_4", "text_transformer_2"]
+NAMES += ["text_cct_2_4", "text_vit_lite_2_4", "text_transformer_2"]
 BACKENDS = ["tensorflow", *(name for name in ("jax", "torch") if importlib.util.find_spec(name))]
 
 
@@ -97,8 +97,9 @@ def test_training_does_on_jax_what_it_does_on_tensorflow():
     end in the same bits."""
     folder = Path(__file__).parents[1] / "training"
     words = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(folder)]
-    words += ["-k", "averag or accumulated or killed_run or class_weights or frozen_weights or own_rate or fine_tuning"]
+    names = ("averag", "accumulated", "killed_run", "minimized_loss", "frozen_weights", "own_rate", "fine_tuning")
+    words += ["-k", " or ".join(names)]
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=HUNG_S, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "24 passed" in done.stdout
+    assert "15 passed" in done.stdout

@@ -35,6 +35,7 @@ def test_the_check_finds_wrong_answers(model, monkeypatch):
     assert found["requests"] - found["malformed"] >= found["wrong"] > 40
 
 
+@pytest.mark.attack  # a benchmark of a minute, which CI leaves out
 def test_both_servers_are_measured(model):
     rows = serving.compare(model, turns=1, seconds=0.1)
     assert [row["clients"] for row in rows] == list(serving.CLIENTS)

@@ -41,12 +41,13 @@ def preprocess(clone, source, *settings, code=0):
 
 def test_bad_images_are_listed_before_anything_else(clone):
     said = preprocess(clone, "photos/", "-S", "preprocess.on_bad_image=fail", code=255)
+    assert "git does not track photos: .git/info/exclude now keeps it" in said
     assert "photos: 2 of 62 images cannot be used: mend or remove them, or set preprocess.on_bad_image to skip" in said
     assert "apples/IMG_9001.jpg: empty" in said and "猫/IMG_9002.jpg: " in said and "Traceback" not in said
 
 
 def test_one_command_trains_on_a_folder(clone):
-    said = clone.run("dvc", "exp", "run", "-n", "own", "-S", "data.source=photos/", *SMALL)
+    clone.run("dvc", "exp", "run", "-n", "own", "-S", "data.source=photos/", *SMALL)
     found = meta(clone)
     assert found["examples"] == {"train": 42, "val": 6, "test": 12} and found["image_shape"] == [16, 16, 3]
     assert found["classes"] == sorted(CLASSES) and [one["file"] for one in found["bad_images"]] == list(BAD)
@@ -57,7 +58,7 @@ def test_one_command_trains_on_a_folder(clone):
     metrics = json.loads((clone.path / "reports/metrics.json").read_text())
     assert metrics["test"]["examples"] == 12
     assert "up to date" in clone.run("dvc", "status")
-    assert "git does not track photos: .git/info/exclude now keeps it" in said or "/photos" in exclude(clone)
+    assert "/photos" in exclude(clone)
     (reference,) = [name for name in clone.run("git", "for-each-ref", "--format=%(refname)").split() if "/own" in name]
     assert "\nphotos/" not in clone.run("git", "ls-tree", "-r", "--name-only", reference)
 
@@ -126,13 +127,14 @@ def expected(clone):
     return meta(clone)["digest"]
 
 
-@pytest.mark.parametrize("where", ["outside", "link", "added", "read-only", "tar", "spaces"])
+@pytest.mark.parametrize("where", ["outside", "link", "added", "read-only"])
 def test_the_same_arrays_wherever_the_images_are(where, clone, expected, tmp_path):
     place = tmp_path / "photos"
     shutil.copytree(clone.path / "photos", place)
     source = str(place)
     if where == "outside":
-        source = os.path.relpath(place, clone.path)
+        place.rename(tmp_path / "meine schönen Fotos")
+        source = os.path.relpath(tmp_path / "meine schönen Fotos", clone.path)
     elif where == "link":
         (clone.path / "linked").symlink_to(place)
         source = "linked"
@@ -143,11 +145,6 @@ def test_the_same_arrays_wherever_the_images_are(where, clone, expected, tmp_pat
     elif where == "read-only":
         for path in (place, *place.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
-    elif where == "tar":
-        source = shutil.make_archive(str(tmp_path / "archive"), "gztar", tmp_path, "photos")
-    elif where == "spaces":
-        place.rename(tmp_path / "meine schönen Fotos")
-        source = str(tmp_path / "meine schönen Fotos")
     preprocess(clone, source)
     assert meta(clone)["digest"] == expected
     if where == "read-only":
@@ -169,6 +166,7 @@ def test_a_queue_sees_images_that_dvc_has(clone):
     assert "temp" in clone.run("dvc", "exp", "list", "--name-only")
 
 
+@pytest.mark.attack  # make test has it with workers that fail, in test_prepare_images.py
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_preprocess_that_is_ended_resumes(number, clone, tmp_path):
     """Of 600 images. The workers end with it."""

@@ -13,6 +13,7 @@ from clones import Clone
 from killable import Killable
 from runs import OUTPUTS, digests, set_parameters
 
+pytestmark = pytest.mark.attack
 # Where a run is killed: what is to be seen there.
 POINTS = {
     "start-up": lambda run: run.said("Running stage 'train'"),
@@ -66,7 +67,6 @@ KILLS = {
 UNTRACKED = {"MLFLOW_TRACKING_URI": "none"}
 
 
-@pytest.mark.attack
 @pytest.mark.parametrize("stage", KILLS)
 def test_a_run_killed_anywhere_ends_in_the_same_bytes(stage, victim, undisturbed, tmp_path):
     """Without MLflow, where the undisturbed run was with it: tracking decides nothing."""
@@ -79,7 +79,8 @@ def test_a_run_killed_anywhere_ends_in_the_same_bytes(stage, victim, undisturbed
         run = Killable(victim, tmp_path / point, CCT_CHECKPOINT_SECONDS="0", **UNTRACKED)
         reached, resumed = POINTS[point](run), run.said("resuming after epoch") if saved else lambda: True
         # The kill before may have come so late that this point was reached too.
-        run.kill_when(lambda reached=reached, resumed=resumed: reached() and resumed())
+        # A checkpoint is a part for a few milliseconds.
+        run.kill_when(lambda reached=reached, resumed=resumed: reached() and resumed(), every=5e-4)
         lock = victim.path / "dvc.lock"
         assert f"  {stage}:" not in lock.read_text()  # the stage had not ended
     saved = any(victim.path.glob(".cct/checkpoints/*/*.npz"))

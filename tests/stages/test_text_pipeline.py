@@ -2,9 +2,12 @@
 
 import csv
 import json
+import re
 
 import pytest
 from runs import THREADS, digests
+
+from cct.experiments.presets import preset_arguments
 
 SETTINGS = [
     word
@@ -25,9 +28,12 @@ def clone(make_clone):
     return clone
 
 
-def run(clone, *words: str, code: int = 0) -> str:
-    preset = clone.run("cct", "preset", "text").split()
-    return clone.run("dvc", "exp", "run", *preset, "-S", "data.source=texts.csv", *SETTINGS, *words, code=code)
+def run(clone, *words: str, code: int = 0, **variables: str) -> str:
+    words = (*preset_arguments("text"), "-S", "data.source=texts.csv", *SETTINGS, *words)
+    return clone.run("dvc", "exp", "run", *words, code=code, **variables)
+
+
+UNTRACKED = {"MLFLOW_TRACKING_URI": "none"}
 
 
 def test_texts_are_trained_on_and_predicted(clone):
@@ -45,26 +51,27 @@ def test_texts_are_trained_on_and_predicted(clone):
 
 
 def test_the_same_training_again_gives_the_same_bytes(clone):
-    run(clone)
+    run(clone, **UNTRACKED)
     before = digests(clone)
-    clone.run("dvc", "repro", "--force")
+    clone.run("dvc", "repro", "--force", "--single-item", "train", **UNTRACKED)
     assert digests(clone) == before
 
 
 def test_other_vectors_train_again(clone):
-    vectors = ("-S", "preprocess.embeddings=data/vectors/glove.txt", "-S", "model.word_dim=null")
-    said = run(clone, *vectors)
+    """What the vectors do to a training is tested in `test_text_training.py`."""
+    vectors = ("-S", "preprocess.embeddings=data/vectors/glove.txt", "-S", "model.word_dim=null", "preprocess")
+    said = run(clone, *vectors, **UNTRACKED)
     assert "data/vectors/glove.txt: " in said and "words of the training texts have no vector" in said
-    path = clone.path / "models/model.keras"
-    first = path.read_bytes()
+    clone.run("dvc", "commit", "-f", "train")  # as if it had been trained with them
+    assert "data/processed" not in clone.run("dvc", "status", "train")
     (clone.path / "data/vectors/glove.txt").write_text("film 1 0 0\ngood 0 2 0\nbad 0 0 1\n")
-    run(clone, *vectors)
-    assert path.read_bytes() != first
+    clone.run("dvc", "repro", "preprocess", **UNTRACKED)
+    assert re.search(r"modified:\s+data/processed", clone.run("dvc", "status", "--single-item", "train"))
 
 
 def test_parameters_of_the_other_kind_are_refused_before_training(clone):
-    said = run(clone, "-S", "augment.horizontal_flip=true", code=255)
+    said = run(clone, "-S", "augment.horizontal_flip=true", code=255, **UNTRACKED)
     assert "augment.horizontal_flip: this changes images, and the data are texts" in said and "Traceback" not in said
-    said = run(clone, "-S", "model.name=cct_2_3x1", "-S", "model.word_dim=null", code=255)
+    said = run(clone, "-S", "model.name=cct_2_3x1", "-S", "model.word_dim=null", code=255, **UNTRACKED)
     assert "model.name = cct_2_3x1 takes images, and the data are texts: choose one of" in said
     assert "takes images, and the data are texts" in clone.run("cct", "check", code=1)
