@@ -3,6 +3,14 @@
 import grimp
 import pytest
 
+from cct.models.names import MODELS
+from cct.tasks.checks import CHECK_TASKS
+from cct.tasks.evaluation import EVALUATION_TASKS
+from cct.tasks.figures import FIGURE_TASKS
+from cct.tasks.inference import INFERENCE_TASKS
+from cct.tasks.preparation import PREPARATION_TASKS
+from cct.tasks.training import TRAINING_TASKS
+
 GRAPH = grimp.build_graph("cct", cache_dir=None, exclude_type_checking_imports=True)
 # Modules that know what a word is.
 WORDS = {
@@ -38,6 +46,11 @@ def test_packages_around_tasks_import_no_module_of_texts(package):
 def test_training_reaches_none_through_others_either():
     for module in inside("cct.training"):
         assert not GRAPH.find_upstream_modules(module) & TEXTS, module
+
+
+def test_each_table_has_each_task():
+    tables = (PREPARATION_TASKS, TRAINING_TASKS, EVALUATION_TASKS, FIGURE_TASKS, INFERENCE_TASKS, CHECK_TASKS, MODELS)
+    assert all(table.keys() == MODELS.keys() for table in tables)
 
 
 @pytest.mark.parametrize("task", ["image_classification", "text_classification"])

@@ -16,7 +16,7 @@ def as_text(facts: Mapping[str, Any]) -> str:
         f"{facts['name']}: {many(facts['images'], 'image')} in {many(len(facts['classes']), 'class')} "
         f"({facts['source']})",
         "",
-        *_class_lines(facts["classes"]),
+        *class_lines(facts["classes"]),
         "",
         *(f"{label + ':':12}{text}" for label, text in fact_rows(facts)),
     ]
@@ -73,7 +73,7 @@ def columns(classes: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in classes[0] if name != "name"]
 
 
-def _class_lines(classes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def class_lines(classes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A table with the names at the end, so that names of any script and width disturb no column."""
     names = columns(classes)
     yield "  ".join([*(f"{name:>8}" for name in names), "class"])

@@ -8,24 +8,18 @@ from cct.data.listing import describe_ignored
 from cct.inspection.page import POLICY, STYLE
 from cct.inspection.problems import many
 from cct.inspection.suggestion import suggestion_heading
-from cct.inspection.text import columns
+from cct.inspection.text import MAX_CLASSES, class_lines, columns
 from cct.words import FIRST_WORD
-
-MAX_CLASSES = 40  # lines of classes; the page has all
 
 
 def text_lines(facts: Mapping[str, Any]) -> str:
     """The facts, plainly. The last line says whether they are enough to train on, or what to do."""
-    names = columns(facts["classes"])
     lines = [
         f"{facts['name']}: {many(facts['texts'], 'text')} in {many(len(facts['classes']), 'class')} "
         f"({facts['source']})",
         "",
-        "  ".join([*(f"{name:>8}" for name in names), "class"]),
-        *("  ".join([*(f"{row[name]:8,}" for name in names), row["name"]]) for row in facts["classes"][:MAX_CLASSES]),
+        *class_lines(facts["classes"]),
     ]
-    if len(facts["classes"]) > MAX_CLASSES:
-        lines.append(f"and {len(facts['classes']) - MAX_CLASSES:,} more classes")
     lines += ["", *(f"{name + ':':12}{text}" for name, text in fact_rows(facts)), ""]
     for name, examples in list(facts["examples"].items())[:MAX_CLASSES]:
         lines += [f"{name}: {text}" for text in examples[:1]]

@@ -18,7 +18,14 @@ from cct.data.images.manifest import manifest_in, read_manifest
 from cct.data.listing import NOT_READ, ClassFolder, Item, Listing, describe_ignored, is_image, list_class_folders
 from cct.data.params import MAX_SIZE, MIN_SIZE, PreprocessParams
 from cct.data.prepare import Prepared, Split
-from cct.data.splits import SPLIT_CODES, TEST, TRAIN, UNSTATED, VAL, Labels, assign_splits, label_items
+from cct.data.splits import (
+    SPLIT_CODES,
+    UNSTATED,
+    Labels,
+    assign_splits,
+    label_items,
+    misplaced_groups,
+)
 from cct.data.store import SPLITS
 from cct.data.tables import is_table
 
@@ -243,16 +250,10 @@ def _bad_images(
 
 def _describe_duplicates(items: Sequence[Item], duplicates: Duplicates, split_n: np.ndarray) -> dict[str, Any]:
     """Facts for meta.json. Duplicates in several splits of the source, or in several classes, are warned of."""
-    groups = duplicates.groups()
-    leaks = [group for group in groups if len({int(split_n[n]) for n in group} & {TRAIN, VAL, TEST}) > 1]
-    conflicts = [group for group in groups if len({items[n].label for n in group}) > 1]
-    for found, where in (
-        (leaks, "in more than one split, as the source has them, so that scores on them are too high"),
-        (conflicts, "in more than one class"),
-    ):
-        if found:
-            example = ", ".join(items[n].name for n in found[0][:3])
-            log.warning("groups of equal or nearly equal images %s: %s (%s)", where, f"{len(found):,}", example)
+    leaks, conflicts = misplaced_groups(
+        duplicates.groups(), items, split_n, what="equal or nearly equal images",
+        shown=lambda group: ", ".join(items[n].name for n in group[:3]),
+    )  # fmt: skip
     return {
         "exact": duplicates.exact,
         "near": duplicates.near,

@@ -13,7 +13,7 @@ from cct.data.arrays import DataError
 from cct.data.listing import describe_ignored
 from cct.data.params import PreprocessParams
 from cct.data.prepare import Prepared, Split
-from cct.data.splits import SPLIT_CODES, UNUSED, assign_splits, label_items
+from cct.data.splits import SPLIT_CODES, assign_splits, label_items, misplaced_groups
 from cct.data.store import VECTORS
 from cct.data.texts.items import Text, Texts
 from cct.data.texts.tokens import TOKENS, Numbered, Numbering, build_vocabulary
@@ -174,14 +174,9 @@ def describe_duplicates(items: Sequence[Text], group_n: np.ndarray, split_n: np.
     order = np.argsort(group_n, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(group_n[order])) + 1)
     groups = [part for part in parts if len(part) > 1]
-    leaks = [group for group in groups if len({int(split_n[row]) for row in group} - {UNUSED}) > 1]
-    conflicts = [group for group in groups if len({items[row].label for row in group}) > 1]
-    for found, where in (
-        (leaks, "in more than one split, as the source has them, so that scores on them are too high"),
-        (conflicts, "in more than one class"),
-    ):
-        if found:
-            log.warning("groups of equal texts %s: %s (%s)", where, f"{len(found):,}", items[found[0][0]].text[:80])
+    leaks, conflicts = misplaced_groups(
+        groups, items, split_n, what="equal texts", shown=lambda group: items[group[0]].text[:80]
+    )
     return {
         "exact": sum(len(group) - 1 for group in groups),
         "groups_in_several_splits": len(leaks),
