@@ -1,11 +1,13 @@
 """`cct.load`: a model outside the pipeline."""
 
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from brightness import CLASSES, FACTS, bright_probability, brightness_model
+from clones import ROOT
 from PIL import Image
 
 import cct
@@ -122,3 +124,44 @@ def test_it_loads_in_any_folder_without_a_word(folder, tmp_path):
     code = f"import cct; print(cct.load({str(folder / 'model.keras')!r}).predict({str(folder / 'dark.png')!r}).labels)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("['dark']\n", "")
+
+
+THREADS = """
+import sys, threading
+from pathlib import Path
+import numpy as np
+import cct
+from small_models import attention_model
+model = cct.load(attention_model(Path(sys.argv[1])))
+assert model.runtime.title == "Keras" and __import__("keras").backend.backend() == "jax"
+images = np.random.default_rng(0).integers(0, 256, (4, 8, 6, 3), np.uint8)
+expected, failed = model.predict_arrays(images).probabilities, []
+
+def use(function):
+    try:
+        for _ in range(60):
+            found = function(images)
+            found = getattr(found, "predictions", found).probabilities
+            np.testing.assert_allclose(found, expected, atol=1e-6)
+    except Exception as error:
+        failed.append(error)
+
+uses = [model.predict_arrays, model.explain_arrays, model.predict_arrays]
+threads = [threading.Thread(target=use, args=(function,)) for function in uses]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not failed, failed
+"""
+
+
+@pytest.mark.services
+def test_threads_share_a_model_on_jax(tmp_path):
+    """Keras gives JAX the weights for each prediction, so that another thread would find them deleted."""
+    pytest.importorskip("jax")
+    paths = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests", ROOT / "tests/serving")))
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
+    words = [sys.executable, "-c", THREADS, str(tmp_path / "model.keras")]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
