@@ -11,7 +11,7 @@ import pytest
 from patience import HUNG_S
 from runs import SEED_SHIFT, SETTINGS
 
-from cct.experiments.ablation.run import FOLDER
+from cct.experiments.ablation.reports import FOLDER
 
 SECTIONS = {section: {} for section in ("data", "model", "train", "runtime")}
 

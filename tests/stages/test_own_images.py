@@ -41,7 +41,7 @@ def preprocess(clone, source, *settings, code=0):
 
 def test_bad_images_are_listed_before_anything_else(clone):
     said = preprocess(clone, "photos/", "-S", "preprocess.on_bad_image=fail", code=255)
-    assert "git does not track photos: .git/info/exclude now keeps it" in said
+    assert "git does not track photos/: .git/info/exclude now keeps it" in said
     assert "photos: 2 of 62 images cannot be used: mend or remove them, or set preprocess.on_bad_image to skip" in said
     assert "apples/IMG_9001.jpg: empty" in said and "猫/IMG_9002.jpg: " in said and "Traceback" not in said
 

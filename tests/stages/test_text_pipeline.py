@@ -66,7 +66,7 @@ def test_other_vectors_train_again(clone):
     assert "data/processed" not in clone.run("dvc", "status", "train")
     (clone.path / "data/vectors/glove.txt").write_text("film 1 0 0\ngood 0 2 0\nbad 0 0 1\n")
     clone.run("dvc", "repro", "preprocess", **UNTRACKED)
-    assert re.search(r"modified:\s+data/processed", clone.run("dvc", "status", "--single-item", "train"))
+    assert re.search(r"modified:\s+data/processed", clone.run("dvc", "status", "train"))
 
 
 def test_parameters_of_the_other_kind_are_refused_before_training(clone):
