@@ -129,7 +129,8 @@ def require_fit(contents: Sequence[Mapping[str, Any]]) -> None:
     unknown = [name for name in named if not git(top, "ls-files", name, f"{name}.dvc")]
     if unknown:
         raise CCTError(
-            f"not in git, so experiments would not have them: {', '.join(unknown)}: git add and commit them first"
+            f"not in git, so experiments would not have them: {', '.join(unknown)}: git add and commit them first, "
+            "or of data the .dvc file that dvc add makes"
         )
 
 
