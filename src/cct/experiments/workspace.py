@@ -1,6 +1,7 @@
 """Clones of the work tree, which share only the commits with it, and the files that parameters name."""
 
 import logging
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -35,7 +36,8 @@ def clone_work_tree(top: Path, folder: Path) -> None:
     written = {"dvc.lock", *pipeline_outputs(top)}  # by the stages, so these are not changes of their inputs
     changed = [name for name in listed.split("\0") if name and name not in written]
     if changed:
-        log.info("with the changes of the work tree that are not committed: %s", ", ".join(changed))
+        shown = os.fsencode(", ".join(changed)).decode("utf-8", "backslashreplace")
+        log.info("with the changes of the work tree that are not committed: %s", shown)
     for name in changed:
         if not (top / name).exists():
             (folder / name).unlink(missing_ok=True)
