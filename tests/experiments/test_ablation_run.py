@@ -48,7 +48,6 @@ def test_an_ablation_runs_what_is_missing_and_makes_its_table(make_clone, undist
     assert "2 experiments, 2 of them are finished" in clone.run(*words) and experiments(clone) == second
     summary = json.loads((clone.path / FOLDER / "queued.json").read_text())
     assert [row["name"] for row in summary["changes"]] == ["without-dropout"] and not summary["missing"]
-    assert summary["changes"][0]["train_seconds"] > 0
     _tracked(clone, summary)
 
 
