@@ -117,7 +117,7 @@ def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
         ({"model.name": "cct_4_3x2", "train.epochs": 60}, "dvc exp run $(cct preset fast)"),
         (
             {"model.name": "cct_4_3x2", "train.epochs": 60, "data.source": "a b.yaml"},
-            "dvc exp run $(cct preset fast) -S 'data.source=a b.yaml'",
+            "dvc exp run $(cct preset fast) -S 'data.source=\"a b.yaml\"'",
         ),
         ({"model.name": "cct_4_3x2", "train.epochs": 90}, "dvc exp run $(cct preset fast) -S train.epochs=90"),
         ({"model.name": "vit"}, "dvc exp run -S model.name=vit"),

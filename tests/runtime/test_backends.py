@@ -93,8 +93,10 @@ def test_backends_agree(name, folder):
 
 @pytest.mark.skipif("jax" not in BACKENDS, reason="JAX is not installed: make test-services")
 def test_training_does_on_jax_what_it_does_on_tensorflow():
-    """Averages beside the raw weights, accumulation, class weights, and killed runs that end in the same bits: also with
-    frozen parts and rates by layer."""
+    """Averages beside the raw weights, accumulation, class weights, and killed runs that end in the same bits.
+
+    Of these, one has frozen parts and rates by layer.
+    """
     folder = Path(__file__).parents[1] / "training"
     words = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(folder)]
     names = ("averag", "accumulated", "killed_run", "minimized_loss", "fine_tuning")
