@@ -16,6 +16,17 @@ from cct.models.build import build_model
 from cct.models.saving import save_model
 from cct.params import ParamsError, flatten, load
 
+COMMIT = ("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "a commit")
+
+
+def git(*words: str) -> None:
+    subprocess.run(["git", *words], check=True)
+
+
+def commit_all() -> None:
+    git("add", "-A")
+    git(*COMMIT)
+
 
 def plan(*settings: str) -> Plan:
     return make_plan(Path("small.yaml"), settings)
@@ -64,14 +75,13 @@ def test_a_folder_that_dvc_has_is_one_that_experiments_find(repository):
     """Written with a slash at its end, as a shell completes it."""
     write_photos(Path("photos"), count=3)
     Path(".gitignore").write_text("/photos\n")
-    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "one"]):
-        subprocess.run(["git", *words], check=True)
+    git("init", "-q")
+    commit_all()
     contents = plan("data.source=photos/").experiments().values()
     with pytest.raises(CCTError, match=r"not in git.*: photos: git add and commit them first"):
         require_fit(contents)
     Path("photos.dvc").touch()
-    subprocess.run(["git", "add", "photos.dvc"], check=True)
-    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "two"], check=True)
+    commit_all()
     require_fit(contents)
 
 
@@ -180,8 +190,8 @@ def test_a_folder_without_a_commit_is_refused(repository):
 def test_a_model_that_experiments_would_not_find_is_refused(repository):
     small = Path("small.yaml")
     small.write_text(small.read_text().replace("num_layers: 1", "dropout: 0.2"))  # the model would not fit
-    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "one"]):
-        subprocess.run(["git", *words], check=True)
+    git("init", "-q")
+    commit_all()
     Path("pretrained").mkdir()
     architecture = resolve_architecture(load(Path("params.yaml"), "model"))
     model = build_model(architecture, image_shape=(32, 32, 3), classes=10, mean=[0.5] * 3, std=[0.25] * 3)
@@ -190,10 +200,9 @@ def test_a_model_that_experiments_would_not_find_is_refused(repository):
     with pytest.raises(CCTError, match=r"not in git.*: pretrained/mine.keras: git add and commit them first"):
         require_fit(contents)
     Path("pretrained/mine.keras.dvc").touch()  # as cct import-model leaves it
-    for words in (["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "two"]):
-        subprocess.run(["git", *words], check=True)
-    subprocess.run(["git", "rm", "-q", "--cached", "pretrained/mine.keras"], check=True)
-    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "three"], check=True)
+    commit_all()
+    git("rm", "-q", "--cached", "pretrained/mine.keras")
+    git(*COMMIT)
     require_fit(contents)
 
 

@@ -166,7 +166,7 @@ def test_a_queue_sees_images_that_dvc_has(clone):
     assert "temp" in clone.run("dvc", "exp", "list", "--name-only")
 
 
-@pytest.mark.attack  # make test has it with workers that fail, in test_prepare_images.py
+@pytest.mark.attack  # make test has calls that are interrupted, in test_prepare_images.py
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_preprocess_that_is_ended_resumes(number, clone, tmp_path):
     """Of 600 images. The workers end with it."""

@@ -18,14 +18,7 @@ from cct.data.images.manifest import manifest_in, read_manifest
 from cct.data.listing import NOT_READ, ClassFolder, Item, Listing, describe_ignored, is_image, list_class_folders
 from cct.data.params import MAX_SIZE, MIN_SIZE, PreprocessParams
 from cct.data.prepare import Prepared, Split
-from cct.data.splits import (
-    SPLIT_CODES,
-    UNSTATED,
-    Labels,
-    assign_splits,
-    label_items,
-    misplaced_groups,
-)
+from cct.data.splits import SPLIT_CODES, UNSTATED, Labels, assign_splits, label_items, misplaced_groups
 from cct.data.store import SPLITS
 from cct.data.tables import is_table
 
