@@ -45,6 +45,7 @@ REPRESENTATIVES = {
     "class token": {"name": "vit_lite_2_8"},
     "pre-norm": {"name": "vit"},
     "folded attention": {"name": "keras_example"},
+    "batch norm": {"name": "cct_2_3x2", "conv_norm": "batch"},
     "sinusoidal": {"name": "cct_2_3x1", "positional_embedding": "sinusoidal", "pooling": "mean"},
     "biases": {"name": "cct_2_3x1", "positional_embedding": "none", "conv_bias": True, "qkv_bias": True},
 }

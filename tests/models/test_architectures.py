@@ -132,6 +132,7 @@ def test_unknown_names_bring_the_nearest(name, near):
         ("kernel_size", 5),
         ("conv_channels", 32),
         ("conv_bias", True),
+        ("conv_norm", "batch"),
         ("positional_embedding", "sinusoidal"),
         ("pooling", "mean"),
         ("dropout", 0.2),

@@ -6,7 +6,7 @@ import pytest
 from networks import array, built, random_images, random_tokens
 
 from cct.models.layers import fast, tokenizers
-from cct.models.layers.fast import Dropout, LayerNorm, gelu
+from cct.models.layers.fast import BatchNorm, Dropout, LayerNorm, gelu
 from cct.models.layers.tokenizers import ConvTokenizer
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -61,23 +61,36 @@ def test_steps_are_those_of_keras(both_ways, make, dtype, tolerance):
 
 
 @pytest.mark.parametrize(
-    ("size", "kernel_size", "channels", "pools"),
+    ("size", "channels", "options"),
     [
-        ((8, 8), 3, [6, 4], None),
-        ((9, 13), 3, [6, 4], None),
-        ((1, 2), 3, [6, 4], 1),
-        ((10, 7), 7, [5], 1),
-        ((1, 2), 7, [5], 1),
-        ((9, 13), 1, [4, 3, 5], 2),
+        ((8, 8), [6, 4], {}),
+        ((9, 13), [6, 4], {}),
+        ((1, 2), [6, 4], {"num_pool_layers": 1}),
+        ((10, 7), [5], {"kernel_size": 7}),
+        ((1, 2), [5], {"kernel_size": 7}),
+        ((9, 13), [4, 3, 5], {"kernel_size": 1, "num_pool_layers": 2}),
+        ((9, 12), [4, 3, 5], {"norm": "batch", "num_pool_layers": 2}),
     ],
 )
-def test_the_tokenizers_step_is_that_of_keras(both_ways, size, kernel_size, channels, pools):
+def test_the_tokenizers_step_is_that_of_keras(both_ways, size, channels, options):
     """For even and odd sides: symmetric padding is what the flips are for."""
     x = random_tokens(3, *size, 2)
-    fast_ones, slow_ones = both_ways(lambda: ConvTokenizer(channels, num_pool_layers=pools, kernel_size=kernel_size), x)
+    fast_ones, slow_ones = both_ways(lambda: ConvTokenizer(channels, **options), x)
     for ours, theirs in zip(fast_ones, slow_ones, strict=True):
         scale = np.abs(theirs).max()
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("mixed_bfloat16", 0.05)])
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_batch_norms_step_is_that_of_keras(both_ways, trained, dtype, tolerance):
+    """A frozen norm has its moving averages in training too, and they stay as they are."""
+    x = random_tokens(5, 3, 7, 12)
+    fast_ones, slow_ones = both_ways(lambda: BatchNorm(dtype=dtype, trainable=trained), x, dtype)
+    assert len(fast_ones) == 6  # output, shift, and the norm's four weights
+    for ours, theirs in zip(fast_ones, slow_ones, strict=True):
+        scale = np.abs(theirs).max() or 1.0  # the moving mean of a frozen norm is 0
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=tolerance)
 
 
 @pytest.mark.parametrize("shape", [(400, 500), (3, 7, 9)])

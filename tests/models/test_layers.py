@@ -16,7 +16,7 @@ LAYERS = [
     Standardize([0.4, 0.5, 0.6], [0.2, 0.2, 0.3]),
     ConvTokenizer([8, 12], num_pool_layers=1, kernel_size=3, use_bias=True),
     ConvTokenizer([8], kernel_size=7, stride=2, initialization="keras"),
-    ConvTokenizer([8, 12], padding="valid"),
+    ConvTokenizer([8, 12], padding="valid", norm="batch"),
     PatchTokenizer(12, 4, initialization="keras"),
     ClassToken(),
     FirstToken(),
@@ -213,12 +213,30 @@ def test_the_tokenizer_is_the_authors(side, kernel, stride, widths, pools):
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_each_channel_is_normalized_after_its_pooling(padding):
+    """In training over all images and places of the batch, otherwise by the averages over batches."""
+    x = random_tokens(4, 9, 12, 3)
+    plain, normed = (ConvTokenizer([5], norm=norm, padding=padding) for norm in ("none", "batch"))
+    plain.build(x.shape), normed.build(x.shape)
+    normed.convolutions[0].kernel.assign(plain.convolutions[0].kernel)
+    tokens = array(plain(x))
+    mean, variance = tokens.mean((0, 1)), tokens.var((0, 1))
+    wanted = (tokens - mean) / np.sqrt(variance + 1e-5)
+    np.testing.assert_allclose(array(normed(x, training=True)), wanted, atol=1e-4)
+    assert np.abs(array(normed(x)) - wanted).max() > 0.1
+    for _ in range(400):
+        normed(x, training=True)
+    np.testing.assert_allclose(array(normed(x)), wanted, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda: PositionalEmbedding("learnabel"), "kind = 'learnabel': must be one of learnable, sinusoidal"),
         (lambda: EncoderBlock(2, 8, 16, norm="Stream"), "norm = 'Stream': must be one of stream, pre"),
         (lambda: EncoderBlock(2, 8, 16, mlp_output="Gelu"), "mlp_output = 'Gelu': must be one of linear, gelu"),
+        (lambda: ConvTokenizer([8], norm="layer"), "norm = 'layer': must be one of none, batch"),
         (lambda: ConvTokenizer([8], padding="Same"), "padding = 'Same': must be one of same, valid"),
         (lambda: PatchTokenizer(8, 2, initialization="papr"), "initialization = 'papr': must be one of paper, keras"),
     ],

@@ -37,6 +37,7 @@ def test_a_file_names_its_architecture(name, tmp_path):
         ({}, "cvt_2_8", "it has tokenizer conv and not patch; set model.name to cct_2_3x2"),
         ({"norm": "pre", "mlp_ratio": 0.5}, "cct_2_3x2", "has mlp_ratio 0.5 and not 1.0, norm pre and not stream; set"),
         ({"positional_embedding": "none", "pooling": "mean"}, "cct_2_3x2", "positional_embedding none and not learn"),
+        ({"conv_norm": "batch"}, "cct_2_3x2", "it has conv_norm batch and not none; set these fields of model"),
         ({"layer_norm_epsilon": 1e-3, "qkv_bias": True}, "cct_2_3x2", "qkv_bias True and not False"),
     ],
 )

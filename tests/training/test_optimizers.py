@@ -109,21 +109,30 @@ def test_a_step_whose_scaled_loss_overflows_changes_nothing_but_the_scale():
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_muon_makes_orthogonal_steps_of_the_encoders_matrices_and_adamws_of_all_else():
-    """In all its directions a matrix steps by the rate times 0.2 times the root of its longer side."""
-    net = network()
+MATRICES = {f"encoder_0/{name}/kernel" for name in ("attention/qkv", "attention/projection", "dense_1", "dense_2")}
+CONVOLUTIONS = {f"tokenizer/convolution_{i}/kernel" for i in range(1, 11)}
+
+
+@pytest.mark.parametrize(("chosen", "orthogonal"), [("muon", MATRICES), ("muon_conv", MATRICES | CONVOLUTIONS)])
+def test_muon_makes_orthogonal_steps_of_its_matrices_and_adamws_of_all_else(chosen, orthogonal):
+    """In all its directions a matrix steps by the rate times 0.2 times the root of its longer side.
+
+    The matrix of a convolution has a column for each channel out.
+    """
+    net = network(num_conv_layers=11, num_pool_layers=1, conv_channels=6, conv_norm="batch")
     before, rate = values(net.trainable_variables), 1e-3
-    optimizer(net, optimizer="muon", learning_rate=rate).apply(gradients(net, 0), net.trainable_variables)
-    matrices = 0
+    optimizer(net, optimizer=chosen, learning_rate=rate).apply(gradients(net, 0), net.trainable_variables)
+    found = set()
     for variable, old in zip(net.trainable_variables, before, strict=True):
         step = keras.ops.convert_to_numpy(variable) - old
-        if len(step.shape) == 2 and variable.path.startswith("encoder_0/"):
-            singular = np.linalg.svd(step, compute_uv=False) / (rate * 0.2 * max(step.shape) ** 0.5)
+        if variable.path in orthogonal:
+            matrix = step.reshape(-1, step.shape[-1])
+            singular = np.linalg.svd(matrix, compute_uv=False) / (rate * 0.2 * max(matrix.shape) ** 0.5)
             assert singular.min() > 0.5 and singular.max() < 1.3, variable.path
-            matrices += 1
+            found.add(variable.path)
         else:  # Adam's first step is the rate itself, whatever the gradient
-            np.testing.assert_allclose(np.abs(step), rate, rtol=1e-2)
-    assert matrices == 4  # queries, keys and values; their projection; the MLP's two
+            np.testing.assert_allclose(np.abs(step), rate, rtol=0.05)
+    assert found == orthogonal
 
 
 @pytest.mark.parametrize("chosen", OPTIMIZERS)

@@ -48,7 +48,7 @@ def test_frozen_weights_keep_their_bytes_and_all_others_change(freeze, chosen):
     assert all(v.name.startswith(tuple(TRAINED[freeze])) for v in held)
     # Averages and accumulated gradients, a momentum, and a second one where it is Adam's.
     assert 3 * trained <= sum(np.prod(v.shape) for v in held) <= 4 * trained
-    assert all(v.trainable for v in net.weights)  # again, so that the file is that of any model
+    assert all(layer.trainable for layer in net.layers)  # again, so that the file is that of any model
 
 
 def test_dropout_stays_on_in_frozen_layers():

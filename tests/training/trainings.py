@@ -74,5 +74,5 @@ CHANGES = {
 
 
 def random_network(seed: int = 0):
-    """With every kind of random number that a model draws while it is trained."""
-    return network(seed, num_layers=2, dropout=0.1, attention_dropout=0.1, stochastic_depth=0.5)
+    """With every kind of random number that a model draws while it is trained, and averages that are not trained."""
+    return network(seed, num_layers=2, conv_norm="batch", dropout=0.1, attention_dropout=0.1, stochastic_depth=0.5)

@@ -76,6 +76,9 @@ class ModelParams(Section):
     )
     conv_channels: Width | None = Field(None, description="conv: channels of all convolutions but the last")
     conv_bias: bool | None = Field(None, description="conv: whether the convolutions have biases")
+    conv_norm: Literal["none", "batch"] | None = Field(
+        None, description="conv: normalization after each convolution's ReLU and pooling; batch learns much faster"
+    )
     pooling: Literal["sequence", "class_token", "mean"] | None = Field(
         None, description="how tokens become one vector; sequence pooling has learned weights"
     )
@@ -130,7 +133,9 @@ class ModelParams(Section):
             raise ValueError(f"has no use: {name} takes images")
         return value
 
-    @field_validator("patch_size", "num_conv_layers", "num_pool_layers", "kernel_size", "conv_channels", "conv_bias")
+    @field_validator(
+        "patch_size", "num_conv_layers", "num_pool_layers", "kernel_size", "conv_channels", "conv_bias", "conv_norm"
+    )
     @classmethod
     def _of_use(cls, value: Any, info: ValidationInfo) -> Any:
         if not {"name", "tokenizer"} <= info.data.keys():

@@ -89,6 +89,7 @@ def _conv_tokenizer(a: Architecture) -> keras.Layer:
         stride=a.stride,
         padding=a.conv_padding,
         use_bias=a.conv_bias,
+        norm=a.conv_norm,
         initialization=a.initialization,
         name="tokenizer",
     )

@@ -209,7 +209,8 @@ def _parameters(a: Architecture, *, height: int, width: int, channels: int, clas
         tokenizer = a.patch_size**2 * channels * a.embed_dim + a.embed_dim
     else:
         widths = [channels, *[a.conv_channels] * (a.num_conv_layers - 1), a.embed_dim]
-        tokenizer = sum(a.kernel_size**2 * m * n + a.conv_bias * n for m, n in itertools.pairwise(widths))
+        each = a.conv_bias + 2 * (a.conv_norm != "none")  # bias, and scale and shift of the norm, of a channel
+        tokenizer = sum(a.kernel_size**2 * m * n + each * n for m, n in itertools.pairwise(widths))
     tokens = model_cost(a, height=height, width=width, channels=channels, classes=classes).tokens
     return encoder_parameters(a, tokens, classes=classes, tokenizer=tokenizer)
 

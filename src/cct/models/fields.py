@@ -46,6 +46,7 @@ class Architecture(Encoder):
     stride: Count = 1
     conv_channels: Width = 64
     conv_bias: bool = False
+    conv_norm: Literal["none", "batch"] = "none"
     conv_padding: Literal["same", "valid"] = "same"
     standardize: bool = True
 

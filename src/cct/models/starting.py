@@ -142,6 +142,7 @@ def _stored_convolutions(config: Mapping[str, Any]) -> dict[str, Any]:
         "kernel_size": config["kernel_size"],
         "conv_padding": config["padding"],
         "conv_bias": config["use_bias"],
+        "conv_norm": config.get("norm", "none"),  # older files lack it
     }
 
 
@@ -178,6 +179,7 @@ def _convolution_fields(a: Encoder) -> dict[str, Any]:
         "kernel_size": a.kernel_size,
         "conv_padding": a.conv_padding,
         "conv_bias": a.conv_bias,
+        "conv_norm": a.conv_norm,
     }
 
 

@@ -1,5 +1,6 @@
 """Keras optimizers whose averaged weights stay beside the raw ones, and their learning rates by step and by layer."""
 
+import re
 from collections.abc import Sequence
 
 import keras
@@ -59,4 +60,20 @@ class AdamW(RawAndAveraged, LayerRates, keras.optimizers.AdamW):
 
 
 class Muon(RawAndAveraged, LayerRates, keras.optimizers.Muon):
-    pass
+    """Muon also for kernels of convolutions: the matrix of one is (rows * columns * channels in, channels out)."""
+
+    def _should_use_adamw(self, variable) -> bool:
+        """Keras's rule leaves all but matrices to AdamW, and so convolutions."""
+        return len(variable.shape) < 2 or any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
+
+    def zeropower_via_newtonschulz5(self, x, steps: int):
+        """Make the matrix of an update orthogonal."""
+        return ops.reshape(super().zeropower_via_newtonschulz5(_matrix(x), steps), x.shape)
+
+    def lr_adjust(self, x):
+        """Scale an update by the sides of its matrix."""
+        return ops.reshape(super().lr_adjust(_matrix(x)), x.shape)
+
+
+def _matrix(x):
+    return ops.reshape(x, (-1, x.shape[-1]))

@@ -5,7 +5,7 @@ This module is light, because the schema reads its names. Keras is imported when
 
 from typing import TYPE_CHECKING, Any
 
-from cct.training.parts import rate_factors
+from cct.training.parts import ENCODER, rate_factors
 
 if TYPE_CHECKING:
     import keras
@@ -25,13 +25,23 @@ def _muon(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Op
 
     Source: Jordan et al., 2024, scaled as in Liu et al., arXiv:2502.16982, so that AdamW's rates and decay apply.
     """
+    return _muon_of(ENCODER, train, options)
+
+
+def _muon_conv(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Optimizer":
+    """Muon also for convolutions but the first, which reads the images. Source: Jordan's airbench, arXiv:2404.00498."""
+    return _muon_of(f"{ENCODER}|tokenizer/convolution_[1-9]", train, options)
+
+
+def _muon_of(matrices: str, train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Optimizer":
+    """Muon for the matrices whose paths begin with a regular expression, and AdamW for the rest."""
     from cct.training.averaging import Muon
 
-    return Muon(**options, adam_weight_decay=train.weight_decay, exclude_layers=["^(?!encoder_)"])
+    return Muon(**options, adam_weight_decay=train.weight_decay, exclude_layers=[f"^(?!{matrices})"])
 
 
 TOKEN_LAYERS = ("class_token/", "positional_embedding/")  # layers whose weights are tokens, not matrices
-OPTIMIZERS = {"adamw": _adamw, "muon": _muon}
+OPTIMIZERS = {"adamw": _adamw, "muon": _muon, "muon_conv": _muon_conv}
 
 
 def make_optimizer(model: "keras.Model", train: "TrainParams", rates: "np.ndarray") -> "keras.optimizers.Optimizer":

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from cct.models.layers.base import INITIALIZATIONS, CCTLayer, one_of
-from cct.models.layers.fast import convolve_relu_pool, fast_path
+from cct.models.layers.fast import BatchNorm, convolve_relu_pool, fast_path
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -37,7 +37,8 @@ class Standardize(CCTLayer):
 class ConvTokenizer(CCTLayer):
     """Turns images (b, h, w, c) into tokens, one for each place after the last block, row by row.
 
-    Each of the `len(channels)` blocks is a convolution and ReLU, and the first ones have 3x3 max-pooling with stride 2.
+    Each of the `len(channels)` blocks is a convolution and ReLU. The first ones have 3x3 max-pooling with stride 2. A
+    norm, if there is one, comes last in its block: see Mishkin et al., arXiv:1606.02228, section 3.2, on its place.
 
     Args:
         channels: channels of each convolution. The last number is the width of the tokens.
@@ -46,9 +47,12 @@ class ConvTokenizer(CCTLayer):
         stride: stride of the convolutions.
         padding: "same": symmetric, `kernel_size // 2`. "valid": none, and pooling pads "same", as in the Keras example.
         use_bias: whether the convolutions have biases.
+        norm: "none", as in the paper, or "batch".
     """
 
-    arguments = ("channels", "num_pool_layers", "kernel_size", "stride", "padding", "use_bias", "initialization")
+    arguments = (
+        "channels", "num_pool_layers", "kernel_size", "stride", "padding", "use_bias", "norm", "initialization",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class ConvTokenizer(CCTLayer):
         stride: int = 1,
         padding: str = "same",
         use_bias: bool = False,
+        norm: str = "none",
         initialization: str = "paper",
         **kwargs,
     ) -> None:
@@ -66,6 +71,7 @@ class ConvTokenizer(CCTLayer):
         self.channels, self.kernel_size, self.stride = list(channels), kernel_size, stride
         self.num_pool_layers = len(self.channels) if num_pool_layers is None else num_pool_layers
         self.padding, self.use_bias = one_of("padding", padding, ("same", "valid")), use_bias
+        self.norm = one_of("norm", norm, ("none", "batch"))
         self.initialization = one_of("initialization", initialization, INITIALIZATIONS)
 
     def build(self, input_shape) -> None:
@@ -89,16 +95,21 @@ class ConvTokenizer(CCTLayer):
             # Sides are None: Keras would refuse an image smaller than the kernel, but `call` pads it first.
             convolution.build((None, None, None, self.channels[i - 1] if i else input_shape[-1]))
             self.convolutions.append(convolution)
+        self.norms = []
+        for i, width in enumerate(self.channels if self.norm == "batch" else []):
+            norm = BatchNorm(dtype=self.dtype_policy, name=f"norm_{i}")
+            norm.build((None, None, None, width))
+            self.norms.append(norm)
 
     def call(self, images_bhwc, training: bool = False):
         if fast_path(training) and self.padding == "same" and self.stride == 1 and not self.use_bias:
             kernels = [convolution.kernel for convolution in self.convolutions]
-            x = convolve_relu_pool(images_bhwc, kernels, num_pool_layers=self.num_pool_layers)
+            x = convolve_relu_pool(images_bhwc, kernels, num_pool_layers=self.num_pool_layers, norms=self.norms)
         else:
-            x = self.feature_maps(images_bhwc)
+            x = self.feature_maps(images_bhwc, training)
         return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
 
-    def feature_maps(self, images_bhwc):
+    def feature_maps(self, images_bhwc, training: bool = False):
         """The tokens at their places: (b, rows, columns, d)."""
         x = images_bhwc
         margin = max(1, self.kernel_size // 2)
@@ -106,13 +117,14 @@ class ConvTokenizer(CCTLayer):
             if self.padding == "same" and convolution.padding == "valid":
                 x = ops.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
             x = convolution(x)
-            if i >= self.num_pool_layers:
-                continue
-            # Zeros pad as well as minus infinity would, because no value is below zero after the ReLU.
-            x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-            x = ops.max_pool(
-                x, 3, strides=2, padding="valid" if self.padding == "same" else "same", data_format="channels_last"
-            )
+            if i < self.num_pool_layers:
+                # Zeros pad as well as minus infinity would, because no value is below zero after the ReLU.
+                x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+                x = ops.max_pool(
+                    x, 3, strides=2, padding="valid" if self.padding == "same" else "same", data_format="channels_last"
+                )
+            if self.norms:
+                x = self.norms[i](x, training=training)
         return x
 
 
