@@ -35,6 +35,7 @@ from cct.evaluation.metrics import compute_metrics
 from cct.experiments.presets import read_preset
 from cct.files import write_atomically
 from cct.models.architectures import resolve_architecture
+from cct.models.cost import parameters_of
 from cct.repository import repository_root
 from cct.runtime.backend import configure_backend, describe_platform, jit_compile
 from cct.runtime.machine import cpu_cores, cpu_info, installed_packages
@@ -179,7 +180,7 @@ def train(job: Job, preset: str) -> None:
     architecture, classes = resolve_architecture(chosen["model"]), job.meta["classes"]
     shape, statistics_of = tuple(job.meta["image_shape"]), {name: job.meta[name] for name in ("mean", "std")}
     network = build_model(architecture, image_shape=shape, classes=len(classes), **statistics_of)
-    entry["model_parameters"] = network.count_params()
+    entry["model_parameters"] = parameters_of(network)
     begun = packed = time.monotonic()
 
     def on_epoch(row: dict[str, float]) -> None:

@@ -21,7 +21,7 @@ from cct.models.saving import load_model, predict_logits, save_model
 from cct.words import FIRST_WORD
 
 sys.path.append(str(ROOT / "tests/models"))
-from networks import built
+from networks import NORMALIZED, built, randomized_norms
 
 FACTS = {
     "task": "image_classification",
@@ -45,7 +45,7 @@ REPRESENTATIVES = {
     "class token": {"name": "vit_lite_2_8"},
     "pre-norm": {"name": "vit"},
     "folded attention": {"name": "keras_example"},
-    "batch norm": {"name": "cct_2_3x2", "conv_norm": "batch"},
+    "batch norm": {"name": "cct_2_3x2", **NORMALIZED},
     "sinusoidal": {"name": "cct_2_3x1", "positional_embedding": "sinusoidal", "pooling": "mean"},
     "biases": {"name": "cct_2_3x1", "positional_embedding": "none", "conv_bias": True, "qkv_bias": True},
 }
@@ -65,7 +65,7 @@ def saved(folder: Path, **params) -> Path:
     keras.utils.set_random_seed(0)
     texts = task_of_model(params["name"]) == TEXTS
     model, facts = (text_network(**params), TEXT_FACTS) if texts else (built(**params), FACTS)
-    save_model(model, folder / "model.keras", facts=facts)
+    save_model(randomized_norms(model), folder / "model.keras", facts=facts)
     return folder / "model.keras"
 
 

@@ -19,6 +19,20 @@ def array(tensor) -> np.ndarray:
     return keras.ops.convert_to_numpy(tensor)
 
 
+NORMALIZED = {"num_conv_layers": 3, "num_pool_layers": 2, "conv_norm": "batch"}  # as the preset fast has them
+
+
+def randomized_norms(model):
+    """Scales, shifts and moving averages of all norms as a training might leave them: a new norm does nothing."""
+    generator = np.random.default_rng(4)
+    for variable in model.weights:
+        if variable.path.endswith(("gamma", "moving_variance")):
+            variable.assign(generator.uniform(0.5, 2, variable.shape).astype("float32"))
+        elif variable.path.endswith(("beta", "moving_mean")):
+            variable.assign(generator.normal(0, 0.5, variable.shape).astype("float32"))
+    return model
+
+
 def built(name: str, *, image_shape=(32, 32, 3), classes=10, **fields):
     return build_model(
         resolve_architecture(ModelParams(name=name, **fields)),

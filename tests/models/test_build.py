@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from networks import built, random_images
 
-from cct.models.cost import model_table
+from cct.models.architectures import ModelParams, resolve_architecture
+from cct.models.cost import count_parameters, model_table, parameters_of
 from cct.models.names import IMAGES, MODELS
 from cct.models.saving import predict_logits
 
@@ -47,6 +48,22 @@ def test_the_table_says_what_a_model_has(row):
     places = network.get_layer("tokenizer").output.shape[1]
     assert row.tokens == places + any(layer.name == "class_token" for layer in network.layers)
     assert network.output_shape == (None, 10)
+
+
+@pytest.mark.parametrize(
+    ("fields", "parameters"),
+    [
+        ({"num_conv_layers": 4, "num_pool_layers": 2, "conv_channels": 80, "conv_norm": "batch"}, 418_523),
+        ({"conv_bias": True, "conv_norm": "batch"}, 283_723 + 3 * (64 + 128)),
+    ],
+)
+def test_the_moving_averages_of_norms_are_no_parameters(fields, parameters):
+    size = {"height": 32, "width": 32, "channels": 3, "classes": 10}
+    assert count_parameters(resolve_architecture(ModelParams(name="cct_2_3x2", **fields)), **size) == parameters
+    network = built("cct_2_3x2", **fields)
+    assert parameters_of(network) == parameters < network.count_params()
+    network.trainable = False
+    assert parameters_of(network) == parameters
 
 
 def test_stochastic_depth_rises_with_depth():

@@ -118,9 +118,9 @@ def test_inference_has_keras_operators_only():
     import tensorflow as tf
 
     def operators(training: bool) -> set[str]:
-        model = built("cct_2_3x2", num_layers=1, image_shape=(8, 8, 3), dropout=0.1)
+        model = built("cct_2_3x2", num_layers=1, image_shape=(8, 8, 3), dropout=0.1, conv_norm="batch")
         concrete = tf.function(lambda x: model(x, training=training)).get_concrete_function(random_images(2, 8, 8, 3))
         return {operator.type for operator in concrete.graph.get_operations()}
 
-    own = {"ReverseV2", "IdentityN", "StatefulPartitionedCall", "PartitionedCall"}
+    own = {"ReverseV2", "FusedBatchNormV3", "IdentityN", "StatefulPartitionedCall", "PartitionedCall"}
     assert own & operators(training=True) and not own & operators(training=False)

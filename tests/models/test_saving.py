@@ -8,7 +8,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from networks import built, random_images
+from networks import NORMALIZED, built, random_images, randomized_norms
 from patience import HUNG_S
 
 from cct.errors import CCTError
@@ -19,7 +19,9 @@ from cct.models.saving import load_model, predict_logits, save_model
 def test_saved_models_give_the_same_logits_elsewhere(tmp_path):
     """In another process, which knows the files and nothing else."""
     names, images = ["cct_2_3x2", "keras_example", "vit_lite_2_8"], random_images(3, 32, 32, 3)
-    networks = {name: built(name) for name in names}
+    networks = {name: built(name) for name in names} | {
+        "normalized": randomized_norms(built("cct_2_3x2", **NORMALIZED))
+    }
     for name, network in networks.items():
         save_model(network, tmp_path / f"models/{name}.keras")
     np.save(tmp_path / "images.npy", images)
@@ -33,7 +35,7 @@ def test_saved_models_give_the_same_logits_elsewhere(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=HUNG_S)
     with np.load(tmp_path / "logits.npz") as found:
-        assert set(found.files) == set(names)
+        assert set(found.files) == set(networks)
         for name, network in networks.items():
             assert found[name].dtype == np.float32 and found[name].shape == (3, 10)
             np.testing.assert_allclose(found[name], predict_logits(network, images, batch_size=3), atol=1e-6)

@@ -21,8 +21,23 @@ IMAGES = "image_classification"
 def test_a_file_names_its_architecture(name, tmp_path):
     save_model(built(name, image_shape=(32, 40, 1), classes=7), path := tmp_path / "a.keras")
     stored = stored_model(path)
-    assert (stored.name(), stored.input_shape, stored.classes) == (name, (32, 40, 1), 7)
+    assert (stored.section(), stored.input_shape, stored.classes) == ({"name": name}, (32, 40, 1), 7)
     require_starting_model(path, ModelParams(name=name, attention_dropout=0.3), IMAGES)  # of the training alone
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"name": "cct_2_3x2", "num_conv_layers": 4, "num_pool_layers": 2, "conv_channels": 80, "conv_norm": "batch"},
+        {"name": "cct_2_3x2", "embed_dim": 64, "pooling": "mean"},
+        {"name": "cvt_2_8", "num_heads": 8, "head_dim": 5},
+        {"name": "keras_example", "num_layers": 3},
+    ],
+)
+def test_a_file_says_the_shortest_section_that_makes_its_architecture(section, tmp_path):
+    save_model(built(**section), path := tmp_path / "a.keras")
+    assert stored_model(path).section() == section
+    require_starting_model(path, ModelParams(**section), IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +129,8 @@ def test_a_model_of_texts_is_named_whatever_the_width_of_its_words(name, width, 
     model = build_text_model(resolve_text_architecture(params), length=8, vocabulary_size=9, classes=3)
     save_model(model, path := tmp_path / "a.keras", facts={"task": "text_classification"})
     stored = stored_model(path)
-    assert (stored.name(), stored.input_shape, stored.classes) == (None if heads else name, (8,), 3)
+    words = {} if width == 300 else {"word_dim": width}
+    assert (stored.section(), stored.input_shape, stored.classes) == ({"name": name} | words | heads, (8,), 3)
     require_starting_model(path, params, "text_classification")
     require_starting_model(path, params.model_copy(update={"word_dim": None}), "text_classification")
     with pytest.raises(CCTError, match=f"has word_dim {width} and not {width + 5}"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import array, built, random_images
+from networks import NORMALIZED, array, built, random_images, randomized_norms
 
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
@@ -25,7 +25,7 @@ def randomized(model):
     generator = np.random.default_rng(3)
     for variable in model.weights:
         variable.assign(generator.normal(0.1, 0.2, variable.shape).astype("float32"))
-    return model
+    return randomized_norms(model)
 
 
 def test_interpolation_is_bilinear_between_cell_centres():
@@ -55,9 +55,12 @@ def test_positions_of_images_that_are_not_square_are_interpolated_in_their_grid(
     np.testing.assert_allclose(found[:, 1].reshape(rows, columns)[0], middle_c.clip(0, 7), atol=1e-6)
 
 
-def test_a_model_of_the_same_classes_is_copied_whole():
-    source, target = randomized(built("cct_2_3x2", classes=3)), built("cct_2_3x2", classes=3)
-    assert transfer(source, target, "cct_2_3x2") == "31 of 31 tensors copied, head with the same classes"
+@pytest.mark.parametrize(("fields", "tensors"), [({}, 31), (NORMALIZED, 44)])
+def test_a_model_of_the_same_classes_is_copied_whole(fields, tensors):
+    """With the moving averages of its norms."""
+    source, target = randomized(built("cct_2_3x2", classes=3, **fields)), built("cct_2_3x2", classes=3, **fields)
+    said = transfer(source, target, "cct_2_3x2", **fields)
+    assert said == f"{tensors} of {tensors} tensors copied, head with the same classes"
     images = random_images(2, 32, 32, 3)
     np.testing.assert_array_equal(
         predict_logits(target, images, batch_size=2), predict_logits(source, images, batch_size=2)

@@ -33,8 +33,9 @@ def test_a_model_is_imported_by_its_content_from_a_file_a_run_or_an_alias(finish
     said = finished.run("cct", "import-model", "models/model.keras")
     name = f"pretrained/digits-{sha256[:8]}.keras"
     assert said == (
-        f"{name}: a model for inputs of 8x8x1, 10 classes, sha256 {sha256}\n"
-        f"train: dvc exp run -S train.init_from={name}\n"
+        f"{name}: cct_2_3x1 with other fields for inputs of 8x8x1, 10 classes, sha256 {sha256}\n"
+        "train: dvc exp run -S model.name=cct_2_3x1 -S model.embed_dim=32 -S model.num_layers=1 "
+        f"-S train.init_from={name}\n"
     )
     assert (finished.path / name).read_bytes() == model.read_bytes()
     assert finished.run("git", "diff", "--cached", "--name-only").split() == ["pretrained/.gitignore", f"{name}.dvc"]

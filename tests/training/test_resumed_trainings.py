@@ -87,14 +87,14 @@ def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):
             "learning_rate": 1e-12,  # no weight changes in float16, so the first epoch stays the best
             "min_learning_rate": 0.0,
         }
-        net = random_network()
+        net = random_network(conv_norm="none")  # moving averages would change the answers
         expected = train(net, **changes), net.get_weights()
         assert len(expected[0]) < 9
         with pytest.raises(Killed), Fatal(tmp_path, 11) as saved:
-            train(random_network(), saved=saved, **changes)
+            train(random_network(conv_norm="none"), saved=saved, **changes)
         for _ in range(2):  # the second time from the last checkpoint, where nothing is left to do
             with Fatal(tmp_path) as saved:
-                net = random_network(seed=5)
+                net = random_network(seed=5, conv_norm="none")
                 check_equal(net, train(net, saved=saved, **changes), expected)
     finally:
         keras.config.set_dtype_policy("float32")

@@ -73,6 +73,6 @@ CHANGES = {
 }
 
 
-def random_network(seed: int = 0):
+def random_network(seed: int = 0, *, conv_norm: str = "batch"):
     """With every kind of random number that a model draws while it is trained, and averages that are not trained."""
-    return network(seed, num_layers=2, conv_norm="batch", dropout=0.1, attention_dropout=0.1, stochastic_depth=0.5)
+    return network(seed, num_layers=2, conv_norm=conv_norm, dropout=0.1, attention_dropout=0.1, stochastic_depth=0.5)

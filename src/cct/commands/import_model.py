@@ -7,6 +7,7 @@ clone and temporary folder, whatever becomes of the run, the alias or the file t
 import argparse
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from cct.dvc import run_dvc
 from cct.errors import CCTError
 from cct.files import sha256_of_file, write_atomically
 from cct.models.metadata import read_metadata
-from cct.models.names import WORD_DIM
 from cct.models.starting import FOLDER, stored_model
 from cct.repository import git, repository_root
 from cct.tracking.model_files import SCHEMES, model_file, model_of_run
@@ -54,13 +54,14 @@ def main(arguments: argparse.Namespace) -> None:
     git(repository_root(), "add", "--", pointer, str(FOLDER / ".gitignore"))
     if not git(repository_root(), "ls-files", "--", pointer):
         raise CCTError(f"git cannot add {pointer}, so experiments would not have {target}: see git status")
-    shape, model = "x".join(map(str, stored.input_shape)), stored.name()
-    width = stored.fields.get("word_dim", WORD_DIM)
-    settings = [f"model.name={model}"] * bool(model) + [f"model.word_dim={width}"] * (width != WORD_DIM)
+    shape, section = "x".join(map(str, stored.input_shape)), stored.section()
+    settings = {f"model.{field}": value for field, value in section.items()}
     if isinstance(given := facts.get("input"), dict):  # how the texts of the new training have to become numbers
-        settings += [f"preprocess.{name}={given[name]}" for name in ("tokens", "max_length") if name in given]
-    print(f"{target}: {model or 'a model'} for inputs of {shape}, {stored.classes} classes, sha256 {sha256}")
-    print(f"train: dvc exp run {' '.join(f'-S {one}' for one in [*settings, f'train.init_from={target}'])}")
+        settings |= {f"preprocess.{name}": given[name] for name in ("tokens", "max_length") if name in given}
+    settings["train.init_from"] = str(target)
+    model = section.get("name", "a model") + " with other fields" * (len(section) > 1)
+    print(f"{target}: {model} for inputs of {shape}, {stored.classes} classes, sha256 {sha256}")
+    print(f"train: dvc exp run {shlex.join(arguments(settings))}")
 
 
 @contextlib.contextmanager

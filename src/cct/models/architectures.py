@@ -67,17 +67,20 @@ class ModelParams(Section):
     patch_size: Count | None = Field(
         None, validate_default=True, description="patch: side of a square patch in pixels, or words of a text"
     )
-    num_conv_layers: Count | None = Field(None, validate_default=True, description="conv: number of convolution blocks")
+    num_conv_layers: Count | None = Field(
+        None, validate_default=True, description="conv of images: number of convolution blocks"
+    )
     num_pool_layers: Count | None = Field(
-        None, description="conv: the first so many convolutions have max-pooling, which halves both sides; null: all"
+        None,
+        description="conv of images: how many, from the first, have max-pooling, which halves both sides; null: all",
     )
     kernel_size: Kernel | None = Field(
         None, validate_default=True, description="conv: size of the kernels, odd for images; the stride follows from it"
     )
-    conv_channels: Width | None = Field(None, description="conv: channels of all convolutions but the last")
+    conv_channels: Width | None = Field(None, description="conv of images: channels of all convolutions but the last")
     conv_bias: bool | None = Field(None, description="conv: whether the convolutions have biases")
     conv_norm: Literal["none", "batch"] | None = Field(
-        None, description="conv: normalization after each convolution's ReLU and pooling; batch learns much faster"
+        None, description="conv of images: norm after each convolution's ReLU and pooling; batch: batch normalization"
     )
     pooling: Literal["sequence", "class_token", "mean"] | None = Field(
         None, description="how tokens become one vector; sequence pooling has learned weights"

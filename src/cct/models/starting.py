@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cct.errors import CCTError
-from cct.models.architectures import ModelError, ModelParams, resolve_architecture, resolve_text_architecture
+from cct.models.architectures import ModelParams, resolve_architecture, resolve_text_architecture
 from cct.models.fields import Architecture, Encoder, TextArchitecture
 from cct.models.metadata import read_json, read_metadata
-from cct.models.names import CUSTOM, MODEL_NAMES, TEXTS, WORD_DIM, task_of_model
+from cct.models.names import CUSTOM, MODEL_NAMES, TEXTS, task_of_model
 
 FOLDER = Path("pretrained")  # the only folder of such models, a dependency of `train`
 POOLINGS = {"SequencePool": "sequence", "FirstToken": "class_token", "GlobalAveragePooling1D": "mean"}
@@ -30,20 +30,42 @@ class StoredModel(NamedTuple):
     input_shape: tuple[int, ...]
     classes: int
 
-    def name(self) -> str | None:
-        """The name of the model in `cct models`, whatever the width of a word's vector; None if it has none."""
-        width = self.fields.get("word_dim", WORD_DIM)
-        for name in MODEL_NAMES:
-            with contextlib.suppress(ModelError):  # heads of another name may not divide this width
-                if name not in CUSTOM and _fields(_architecture(name, width)) == self.fields:
-                    return name
-        return None
+    def section(self) -> dict[str, Any]:
+        """The section `model` of this architecture: a name in `cct models`, and as few other fields as possible.
+
+        Of names with equally many, it is the one whose own fields are most alike. Empty if there is none.
+        """
+        names = [name for name in MODEL_NAMES if name not in CUSTOM]
+        found = filter(self._is, map(self._changed, names))
+        section = min(found, key=lambda one: (len(one), len(self._other({"name": one["name"]}))), default={})
+        for field in [field for field in section if field != "name"]:  # some follow from others
+            shorter = {one: value for one, value in section.items() if one != field}
+            section = shorter if self._is(shorter) else section
+        return section
+
+    def _changed(self, name: str) -> dict[str, Any]:
+        """A name, and all fields that differ from its own."""
+        section: dict[str, Any] = {"name": name}
+        for _ in range(2):  # a changed field may change what follows from it
+            section |= self._other(section)
+        return section
+
+    def _other(self, section: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that a section `model` has not, or with other values."""
+        found = _section_fields(section)
+        return {field: value for field, value in self.fields.items() if found.get(field) != value}
+
+    def _is(self, section: Mapping[str, Any]) -> bool:
+        return bool(self.fields) and _section_fields(section) == self.fields
 
 
-def _architecture(name: str, word_dim: int) -> Encoder:
-    if task_of_model(name) == TEXTS:
-        return resolve_text_architecture(ModelParams(name=name), word_dim=word_dim)
-    return resolve_architecture(ModelParams(name=name))
+def _section_fields(section: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `StoredModel` that a section `model` makes; empty if it is not valid."""
+    with contextlib.suppress(ValueError):
+        params = ModelParams(**section)
+        resolve = resolve_text_architecture if task_of_model(params.name) == TEXTS else resolve_architecture
+        return _fields(resolve(params))
+    return {}
 
 
 def require_starting_model(path: Path, params: ModelParams, task: str) -> None:
@@ -67,8 +89,9 @@ def require_starting_model(path: Path, params: ModelParams, task: str) -> None:
     wanted = _fields(_resolved(params, task, stored))
     differ = [field for field, value in wanted.items() if stored.fields.get(field, value) != value]
     if stored.fields and differ:
-        name = stored.name()
-        remedy = f"set model.name to {name}, and its other fields to null" if name else "set these fields of model"
+        section = stored.section()
+        named = f"set model.name to {section.get('name')}, and its other fields to null"
+        remedy = named if len(section) == 1 else "set these fields of model"
         told = ", ".join(f"{field} {stored.fields[field]} and not {wanted[field]}" for field in differ)
         raise CCTError(f"{path} does not fit the section model, {params.name}: it has {told}; {remedy}")
 

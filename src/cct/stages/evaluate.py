@@ -13,6 +13,7 @@ from cct.evaluation.per_class import write_per_class
 from cct.evaluation.predictions import write_predictions
 from cct.evaluation.softmax import softmax
 from cct.files import require_writable, sha256_of_file
+from cct.models.cost import parameters_of
 from cct.models.metadata import model_metadata
 from cct.models.saving import load_model, predict_logits
 from cct.paths import ATTENTION, METRICS, MODEL, PARAMS, PER_CLASS, PREDICTIONS, PROCESSED
@@ -46,7 +47,7 @@ def main(tracker: "Tracker") -> None:
     )
     task = task_of(meta, EVALUATION_TASKS)
     summary["model"] = {
-        "parameters": model.count_params(),
+        "parameters": parameters_of(model),
         "macs": task.macs(model_params, meta),
         "temperature": temperature,
         "sha256": sha256,

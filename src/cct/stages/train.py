@@ -15,6 +15,7 @@ from cct.evaluation.conformal import set_thresholds
 from cct.evaluation.softmax import softmax
 from cct.files import require_writable, sha256_of_file
 from cct.lockfile import cache_folder, dvc_digest, is_committed
+from cct.models.cost import parameters_of
 from cct.models.saving import predict_logits, save_model
 from cct.paths import HISTORY, MODEL, PARAMS, PROCESSED
 from cct.pipeline import stage_code_files
@@ -110,7 +111,7 @@ def _require_memory(needed: int, fingerprint: dict[str, Any]) -> None:
 def _make_model(task: TrainingTask, model_params: Any, meta: dict[str, Any], train: Any, *, new: bool) -> keras.Model:
     """The model, with the weights of `train.init_from` unless the training resumes."""
     model = task.build(model_params, meta, PROCESSED)
-    log.info("%s: %s parameters", model_params.name, f"{model.count_params():,}")
+    log.info("%s: %s parameters", model_params.name, f"{parameters_of(model):,}")
     if new and train.init_from:
         path = Path(train.init_from)
         told = task.initialize(path, model, model_params, meta, folder=PROCESSED, freeze=train.freeze)

@@ -29,7 +29,10 @@ def _muon(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Op
 
 
 def _muon_conv(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Optimizer":
-    """Muon also for convolutions but the first, which reads the images. Source: Jordan's airbench, arXiv:2404.00498."""
+    """Muon also for convolutions but the first, which reads the images.
+
+    Source: Jordan, cifar10-airbench, `airbench94_muon.py`, 2024.
+    """
     return _muon_of(f"{ENCODER}|tokenizer/convolution_[1-9]", train, options)
 
 

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from cct.models.cost import parameters_of
+
 if TYPE_CHECKING:
     import keras
 
@@ -60,8 +62,8 @@ def frozen_layers(model: "keras.Model", freeze: str) -> list["keras.Layer"]:
 def frozen(model: "keras.Model", freeze: str) -> Iterator[None]:
     """Freeze parts of a model that is not compiled yet: they get no update, no weight decay and no average.
 
-    Dropout and stochastic depth stay on in frozen layers. Afterwards all layers are trainable again, so that the
-    model's file is that of any other model.
+    Dropout and stochastic depth stay on in frozen layers, and batch norms use their moving averages. Afterwards all
+    layers are trainable again, so that the model's file is that of any other model.
 
     Args:
         model: the model.
@@ -71,8 +73,10 @@ def frozen(model: "keras.Model", freeze: str) -> Iterator[None]:
     for layer in layers:
         layer.trainable = False
     if layers:
-        trained, all_ = (sum(math.prod(v.shape) for v in vs) for vs in (model.trainable_variables, model.weights))
-        log.info("train.freeze = %s: %s of %s parameters are trained", freeze, f"{trained:,}", f"{all_:,}")
+        trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+        log.info(
+            "train.freeze = %s: %s of %s parameters are trained", freeze, f"{trained:,}", f"{parameters_of(model):,}"
+        )
     try:
         yield
     finally:
