@@ -34,7 +34,7 @@ def test_a_header_says_command_time_and_accuracy(name):
     demos = {demo.preset: f"make {demo.target}$" for demo in DEMOS.values()}
     command = demos.get(name, rf"dvc exp run \$\(cct preset {name}\)")
     assert re.search(rf"^#   {command}", text, re.MULTILINE)
-    assert re.search(r"\d(\.\d+)? %", text) and re.search(r"second|minute|hour|GPU", text)
+    assert re.search(r"\d(\.\d+)? %", text) and re.search(r"second|minute|hour|GPU", text) and "XX" not in text
     assert len(preset_title(name)) < 110  # a line of `cct preset`
 
 
@@ -43,8 +43,6 @@ def test_nothing_of_an_earlier_recipe_is_left(name):
     """`dvc exp run -S` leaves its values in params.yaml, where the next preset meets them."""
     said = read_preset(name)
     idle = {"train.seed"}
-    if said["augment.policy"] != "randaugment":
-        idle |= {f"augment.randaugment_{part}" for part in ("num_ops", "magnitude", "magnitude_std", "prob")}
     if not said["augment.mixup_alpha"] and not said["augment.cutmix_alpha"]:
         idle |= {"augment.mix_prob", "augment.mix_switch_prob", "augment.mix_epochs"}
     if said["train.schedule"] != "step":
