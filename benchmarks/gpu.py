@@ -35,7 +35,6 @@ from cct.evaluation.metrics import compute_metrics
 from cct.experiments.presets import read_preset
 from cct.files import write_atomically
 from cct.models.architectures import resolve_architecture
-from cct.models.cost import parameters_of
 from cct.repository import repository_root
 from cct.runtime.backend import configure_backend, describe_platform, jit_compile
 from cct.runtime.machine import cpu_cores, cpu_info, installed_packages
@@ -169,6 +168,7 @@ def train(job: Job, preset: str) -> None:
     from cct.tasks.image_classification.training import transforms
     from cct.training.batches import Examples
     from cct.training.loop import train_model
+    from cct.training.variables import parameters_of
 
     print(f"{preset}: {describe_platform(kind)}")
     parts = {name: section.model_dump() for name, section in chosen.items()} | {"data": job.meta["digest"]}

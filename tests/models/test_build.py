@@ -6,9 +6,10 @@ import pytest
 from networks import built, random_images
 
 from cct.models.architectures import ModelParams, resolve_architecture
-from cct.models.cost import count_parameters, model_table, parameters_of
+from cct.models.cost import count_parameters, model_table
 from cct.models.names import IMAGES, MODELS
 from cct.models.saving import predict_logits
+from cct.training.variables import parameters_of
 
 # Trainable parameters for 32x32x3 and 10 classes of every model. Those of the README's and the paper's tables are facts
 # about the authors' code and the Keras example; the others are the same code's. No change here is right.

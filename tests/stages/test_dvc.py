@@ -128,6 +128,7 @@ EDITS = {
     "training/*.py": "train",
     "training/history.py": "train plot",
     "training/metrics.py": "train plot",
+    "training/variables.py": "train evaluate",
     "words.py": ALL,
 }
 

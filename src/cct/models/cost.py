@@ -3,16 +3,13 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from cct.models.architectures import ModelError, ModelParams, resolve_architecture
 from cct.models.fields import Architecture, Encoder
 from cct.models.names import CUSTOM, IMAGES, MODELS
-
-if TYPE_CHECKING:
-    import keras
 
 # Published test accuracy in percent and epochs on the original CIFAR-10. Source: the paper; for the example, its page.
 PUBLISHED = {
@@ -205,15 +202,6 @@ def count_parameters(architecture: Architecture, *, height: int, width: int, cha
     """Number of trainable parameters, from the shapes of the layers. A test compares it with the built models."""
     size = {"height": height, "width": width, "channels": channels, "classes": classes}
     return _parameters(architecture, **size).total(architecture.num_layers)
-
-
-def parameters_of(model: "keras.Model") -> int:
-    """Number of parameters of a built model, frozen or not.
-
-    Keras counts the moving averages of norms too. They are measured, not trained, and PyTorch and timm leave them out.
-    """
-    averages = ("/moving_mean", "/moving_variance")
-    return sum(math.prod(variable.shape) for variable in model.weights if not variable.path.endswith(averages))
 
 
 def _parameters(a: Architecture, *, height: int, width: int, channels: int, classes: int) -> Parameters:

@@ -13,13 +13,13 @@ from cct.evaluation.per_class import write_per_class
 from cct.evaluation.predictions import write_predictions
 from cct.evaluation.softmax import softmax
 from cct.files import require_writable, sha256_of_file
-from cct.models.cost import parameters_of
 from cct.models.metadata import model_metadata
 from cct.models.saving import load_model, predict_logits
 from cct.paths import ATTENTION, METRICS, MODEL, PARAMS, PER_CLASS, PREDICTIONS, PROCESSED
 from cct.runtime.backend import configure_backend, describe_platform
 from cct.tasks.evaluation import EVALUATION_TASKS
 from cct.tasks.lookup import task_of
+from cct.training.variables import parameters_of
 
 if TYPE_CHECKING:
     from cct.tracking.base import Tracker

@@ -15,7 +15,6 @@ from cct.evaluation.conformal import set_thresholds
 from cct.evaluation.softmax import softmax
 from cct.files import require_writable, sha256_of_file
 from cct.lockfile import cache_folder, dvc_digest, is_committed
-from cct.models.cost import parameters_of
 from cct.models.saving import predict_logits, save_model
 from cct.paths import HISTORY, MODEL, PARAMS, PROCESSED
 from cct.pipeline import stage_code_files
@@ -28,6 +27,7 @@ from cct.training.batches import Examples
 from cct.training.checkpoints import CHECKPOINTS, CheckpointStore, abandoned_runs, run_digest
 from cct.training.history import averaged_is_better, best_accuracy, best_row, write_history
 from cct.training.loop import train_model
+from cct.training.variables import parameters_of
 
 if TYPE_CHECKING:
     from cct.tracking.base import Tracker

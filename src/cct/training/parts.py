@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from cct.models.cost import parameters_of
-
 if TYPE_CHECKING:
     import keras
 
@@ -73,6 +71,8 @@ def frozen(model: "keras.Model", freeze: str) -> Iterator[None]:
     for layer in layers:
         layer.trainable = False
     if layers:
+        from cct.training.variables import parameters_of
+
         trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
         log.info(
             "train.freeze = %s: %s of %s parameters are trained", freeze, f"{trained:,}", f"{parameters_of(model):,}"

@@ -1,5 +1,7 @@
 """The variables that a training changes."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -11,6 +13,15 @@ def training_variables(model: keras.Model, *, metrics: bool) -> dict[str, list]:
         "optimizer": list(model.optimizer.variables),
         "metrics": list(model.metrics_variables) if metrics else [],
     }
+
+
+def parameters_of(model: keras.Model) -> int:
+    """Number of parameters of a model, frozen or not.
+
+    Keras counts the moving averages of norms too. They are measured, not trained, and PyTorch and timm leave them out.
+    """
+    averages = ("/moving_mean", "/moving_variance")
+    return sum(math.prod(variable.shape) for variable in model.weights if not variable.path.endswith(averages))
 
 
 def assign_variables(variables: list, values: list[np.ndarray]) -> None:
