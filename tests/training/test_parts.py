@@ -38,7 +38,7 @@ def test_every_word_is_tested():
 def test_frozen_weights_keep_their_bytes_and_all_others_change(freeze, chosen):
     """With weight decay, averages, accumulated and clipped gradients, and augmentation."""
     net = random_network()
-    before = weights_of(net)
+    before, trainable = weights_of(net), [v.trainable for v in net.weights]
     train(net, **CHANGES | FINE | {"optimizer": chosen, "freeze": freeze, "weight_decay": 0.1, "epochs": 2})
     after = weights_of(net)
     same = {name for name in before if all(map(np.array_equal, before[name], after[name]))}
@@ -48,7 +48,8 @@ def test_frozen_weights_keep_their_bytes_and_all_others_change(freeze, chosen):
     assert all(v.name.startswith(tuple(TRAINED[freeze])) for v in held)
     # Averages and accumulated gradients, a momentum, and a second one where it is Adam's.
     assert 3 * trained <= sum(np.prod(v.shape) for v in held) <= 4 * trained
-    assert all(layer.trainable for layer in net.layers)  # again, so that the file is that of any model
+    assert [v.trainable for v in net.weights] == trainable  # again, so that the file is that of any model
+    assert all(layer.trainable for layer in net.layers)
 
 
 def test_dropout_stays_on_in_frozen_layers():

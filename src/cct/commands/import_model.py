@@ -11,13 +11,13 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from cct import overrides
 from cct.commands.arguments import file_path, non_empty
 from cct.dvc import run_dvc
 from cct.errors import CCTError
 from cct.files import sha256_of_file, write_atomically
 from cct.models.metadata import read_metadata
 from cct.models.starting import FOLDER, stored_model
-from cct.overrides import hydra_word
 from cct.repository import git, repository_root
 from cct.tracking.model_files import SCHEMES, model_file, model_of_run
 
@@ -62,8 +62,7 @@ def main(arguments: argparse.Namespace) -> None:
     settings["train.init_from"] = str(target)
     model = section.get("name", "a model") + " with other fields" * (len(section) > 1)
     print(f"{target}: {model} for inputs of {shape}, {stored.classes} classes, sha256 {sha256}")
-    words = [word for item in settings.items() for word in ("-S", hydra_word(*item))]
-    print(f"train: dvc exp run {shlex.join(words)}")
+    print(f"train: dvc exp run {shlex.join(overrides.arguments(settings))}")
 
 
 @contextlib.contextmanager
