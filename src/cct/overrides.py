@@ -17,7 +17,8 @@ def arguments(flat: Mapping[str, Any]) -> list[str]:
 
 def hydra_word(name: str, value: Any) -> str:
     """A parameter and its value as Hydra's override grammar has them."""
-    return f"{name}={hydra_text(value) if isinstance(value, str) else json.dumps(value)}"
+    # Without spaces, because a shell splits the output of $(cct preset ...) at them.
+    return f"{name}={hydra_text(value) if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
 
 
 def hydra_text(text: str) -> str:

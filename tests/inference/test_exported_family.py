@@ -119,7 +119,7 @@ def test_the_representatives_have_every_choice_that_a_name_can_make():
     resolve = {task: resolve_text_architecture if task == TEXTS else resolve_architecture for task in MODELS}
     sizes = {
         "num_layers", "num_heads", "embed_dim", "head_dim", "mlp_ratio", "patch_size", "num_conv_layers",
-        "num_pool_layers", "kernel_size", "stride", "padding", "word_dim", "conv_channels", "initialization",
+        "pool_after", "kernel_size", "stride", "padding", "word_dim", "conv_channels", "initialization",
         "standardize", "dropout", "dropout_places", "attention_dropout", "stochastic_depth", "layer_norm_epsilon",
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ from dvc.utils.hydra import apply_overrides
 
 from cct.experiments.presets import preset_names
 from cct.inspection.suggestion import PRESETS, suggest, suggest_size
-from cct.overrides import arguments, hydra_text
+from cct.overrides import arguments, hydra_text, hydra_word
 from cct.params import read_yaml
 
 SOURCES = [
@@ -83,6 +83,7 @@ def test_plain_paths_stay_plain():
     made = suggest("data/photos", (64, 64), skip_bad=False, class_folder=None, imbalance=3.0)
     assert made.command == "dvc exp run $(cct preset photos_64) -S data.source=data/photos -S preprocess.image_size=64"
     assert hydra_text("NULL") == '"NULL"' and hydra_text("a-b_c.d/e") == "a-b_c.d/e"
+    assert hydra_word("model.pool_after", [1, 3]) == "model.pool_after=[1,3]"  # a shell splits at spaces
 
 
 @pytest.mark.parametrize(

@@ -81,10 +81,11 @@ def test_custom_takes_every_field_and_needs_the_essential_ones():
     ("name", "fields", "line"),
     [
         ("cvt_7_4", {"num_conv_layers": 2}, "num_conv_layers = 2: has no use: the tokenizer of cvt_7_4 is patch"),
-        ("cct_2_3x2", {"num_pool_layers": 3}, "num_pool_layers = 3: there are 2 convolutions: choose at most as many"),
+        ("vit", {"pool_after": [1]}, "pool_after = [1]: has no use: the tokenizer of vit is patch"),
         ("vit", {"conv_bias": True}, "conv_bias = true: has no use: the tokenizer of vit is patch"),
         ("cct_7_3x2", {"patch_size": 4}, "patch_size = 4: has no use: the tokenizer of cct_7_3x2 is conv"),
         ("cct_7_3x1", {"conv_channels": 8}, "conv_channels = 8: has no use: the only convolution is as wide"),
+        ("cct_7_3x1", {"conv_channels": []}, "conv_channels = []: has no use: the only convolution is as wide"),
         ("cct_7_3x1", {"tokenizer": "patch"}, "patch_size must be given, because the tokenizer is patch"),
         ("custom", {**CUSTOM, "tokenizer": "conv", "kernel_size": 3}, "num_conv_layers must be given, because"),
     ],
@@ -128,9 +129,9 @@ def test_unknown_names_bring_the_nearest(name, near):
         ("norm", "pre"),
         ("qkv_bias", True),
         ("num_conv_layers", 3),
-        ("num_pool_layers", 1),
+        ("pool_after", [2]),
         ("kernel_size", 5),
-        ("conv_channels", 32),
+        ("conv_channels", [32]),
         ("conv_bias", True),
         ("conv_norm", "batch"),
         ("positional_embedding", "sinusoidal"),
@@ -147,10 +148,38 @@ def test_one_override_changes_one_field(field, value):
     follows = {
         "num_heads": {"head_dim"},
         "embed_dim": {"head_dim"},
-        "num_conv_layers": {"num_pool_layers"},
+        "num_conv_layers": {"pool_after", "conv_channels"},
     }.get(field, set())
     assert changed == {field} | follows
-    assert other[field] == value
+    assert other[field] == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "line"),
+    [
+        ("pool_after", [4], "there are 3 convolutions: name some of 1 to 3, in this order, or null for all"),
+        ("pool_after", [2, 1], "there are 3 convolutions: name some of 1 to 3, in this order"),
+        ("pool_after", [1, 1], "there are 3 convolutions: name some of 1 to 3, in this order"),
+        ("pool_after", [0], "must be greater than or equal to 1"),
+        ("pool_after", [], "must have at least 1 item, not 0"),
+        ("pool_after", 2, "must be a list, or null"),
+        ("conv_channels", [8], "there are 3 convolutions, and the last is as wide as a token: list the channels of"),
+        ("conv_channels", [8, 8, 8], "there are 3 convolutions, and the last is as wide as a token: list the channels"),
+        ("conv_channels", [8, 0], "must be an integer from 1 to 65,536, or a list of such integers, or null"),
+        ("conv_channels", 0, "must be an integer from 1 to 65,536, or a list of such integers, or null"),
+        ("conv_channels", "wide", "must be an integer from 1 to 65,536, or a list of such integers, or null"),
+    ],
+)
+def test_a_list_of_convolutions_fits_their_number(field, value, line):
+    (found,) = refusal("cct_2_3x2", num_conv_layers=3, **{field: value})
+    assert found.startswith(field) and f": {line}" in found
+
+
+def test_one_number_of_channels_is_that_of_every_convolution_but_the_last():
+    four = {"num_conv_layers": 4, "pool_after": [1, 3]}
+    assert architecture("cct_2_3x2", **four).conv_channels == (64, 64, 64)
+    assert architecture("cct_2_3x2", **four, conv_channels=8).conv_channels == (8, 8, 8)
+    assert architecture("cct_2_3x2", **four, conv_channels=[8, 9, 10]).conv_channels == (8, 9, 10)
 
 
 def test_every_field_can_be_overridden():
@@ -255,8 +284,8 @@ def test_cost_by_hand():
         ("keras_example", {}, 32, [30, 16, 14, 8]),
         ("keras_example", {}, 33, [31, 17, 15, 9]),
         ("keras_example", {"num_conv_layers": 1}, 4, [2, 2]),
-        ("cct_2_3x2", {"num_conv_layers": 3, "num_pool_layers": 2}, 32, [32, 16, 16, 8, 8, 8]),
-        ("keras_example", {"num_pool_layers": 1}, 32, [30, 16, 14, 14]),
+        ("cct_2_3x2", {"num_conv_layers": 3, "pool_after": [1, 3]}, 32, [32, 16, 16, 16, 16, 8]),
+        ("keras_example", {"pool_after": [1]}, 32, [30, 16, 14, 14]),
     ],
 )
 def test_grid(name, fields, side, sides):

@@ -54,7 +54,7 @@ def test_the_table_says_what_a_model_has(row):
 @pytest.mark.parametrize(
     ("fields", "parameters"),
     [
-        ({"num_conv_layers": 4, "num_pool_layers": 2, "conv_channels": 80, "conv_norm": "batch"}, 418_523),
+        ({"num_conv_layers": 4, "pool_after": [1, 2], "conv_channels": 80, "conv_norm": "batch"}, 418_523),
         ({"conv_bias": True, "conv_norm": "batch"}, 283_723 + 3 * (64 + 128)),
     ],
 )

@@ -65,11 +65,11 @@ def test_steps_are_those_of_keras(both_ways, make, dtype, tolerance):
     [
         ((8, 8), [6, 4], {}),
         ((9, 13), [6, 4], {}),
-        ((1, 2), [6, 4], {"num_pool_layers": 1}),
+        ((1, 2), [6, 4], {"pool_after": [2]}),
         ((10, 7), [5], {"kernel_size": 7}),
         ((1, 2), [5], {"kernel_size": 7}),
-        ((9, 13), [4, 3, 5], {"kernel_size": 1, "num_pool_layers": 2}),
-        ((9, 12), [4, 3, 5], {"norm": "batch", "num_pool_layers": 2}),
+        ((9, 13), [4, 3, 5], {"kernel_size": 1, "pool_after": [1, 2]}),
+        ((9, 12), [4, 3, 5], {"norm": "batch", "pool_after": [1, 3]}),
     ],
 )
 def test_the_tokenizers_step_is_that_of_keras(both_ways, size, channels, options):

@@ -14,7 +14,7 @@ from cct.models.layers.words import WordConvTokenizer, WordEmbedding, WordPatchT
 
 LAYERS = [
     Standardize([0.4, 0.5, 0.6], [0.2, 0.2, 0.3]),
-    ConvTokenizer([8, 12], num_pool_layers=1, kernel_size=3, use_bias=True),
+    ConvTokenizer([8, 12], pool_after=[2], kernel_size=3, use_bias=True),
     ConvTokenizer([8], kernel_size=7, stride=2, initialization="keras"),
     ConvTokenizer([8, 12], padding="valid", norm="batch"),
     PatchTokenizer(12, 4, initialization="keras"),
@@ -173,10 +173,10 @@ def test_the_model_standardizes_raw_images():
     np.testing.assert_allclose(array(layer(images)), (images / 255 - [0.2, 0.4, 0.6]) / [0.1, 0.2, 0.3], atol=1e-5)
 
 
-def tokenize(images, kernels, *, stride, margin, num_pool_layers):
+def tokenize(images, kernels, *, stride, margin, pool_after):
     """The authors' tokenizer as plain loops: convolution over padding, ReLU, maximum of 3x3 at every second place."""
     x = images
-    for i, kernel in enumerate(kernels):
+    for block, kernel in enumerate(kernels, start=1):
         size = kernel.shape[0]
         padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
         rows, columns = ((side + 2 * margin - size) // stride + 1 for side in x.shape[1:3])
@@ -185,7 +185,7 @@ def tokenize(images, kernels, *, stride, margin, num_pool_layers):
             for c in range(columns):
                 window = padded[:, r * stride : r * stride + size, c * stride : c * stride + size]
                 y[:, r, c] = np.maximum(np.tensordot(window, kernel, 3), 0)
-        if i >= num_pool_layers:
+        if block not in pool_after:
             x = y
             continue
         padded = np.pad(y, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
@@ -201,15 +201,15 @@ def tokenize(images, kernels, *, stride, margin, num_pool_layers):
 
 @pytest.mark.parametrize(
     ("side", "kernel", "stride", "widths", "pools"),
-    [(8, 3, 1, [4, 6], 2), (7, 3, 1, [4], 1), (21, 7, 2, [4, 6], 2), (9, 3, 1, [4, 5, 6], 2)],
+    [(8, 3, 1, [4, 6], [1, 2]), (7, 3, 1, [4], [1]), (21, 7, 2, [4, 6], [1, 2]), (9, 3, 1, [4, 5, 6], [1, 3])],
 )
 def test_the_tokenizer_is_the_authors(side, kernel, stride, widths, pools):
     """Padding on every side at every step: Keras's own "same" pads only right and below where there is a stride."""
-    tokenizer = ConvTokenizer(widths, num_pool_layers=pools, kernel_size=kernel, stride=stride)
+    tokenizer = ConvTokenizer(widths, pool_after=pools, kernel_size=kernel, stride=stride)
     images = random_tokens(2, side, side, 3)
     found = array(tokenizer(images))
     kernels = [array(convolution.kernel) for convolution in tokenizer.convolutions]
-    wanted = tokenize(images, kernels, stride=stride, margin=kernel // 2, num_pool_layers=pools)
+    wanted = tokenize(images, kernels, stride=stride, margin=kernel // 2, pool_after=pools)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 

@@ -28,7 +28,8 @@ def test_a_file_names_its_architecture(name, tmp_path):
 @pytest.mark.parametrize(
     "section",
     [
-        {"name": "cct_2_3x2", "num_conv_layers": 4, "num_pool_layers": 2, "conv_channels": 80, "conv_norm": "batch"},
+        {"name": "cct_2_3x2", "num_conv_layers": 4, "pool_after": [1, 2], "conv_channels": 80, "conv_norm": "batch"},
+        {"name": "cct_2_3x1", "num_conv_layers": 3, "pool_after": [1, 3], "conv_channels": [32, 64]},
         {"name": "cct_2_3x2", "embed_dim": 64, "pooling": "mean"},
         {"name": "cvt_2_8", "num_heads": 8, "head_dim": 5},
         {"name": "keras_example", "num_layers": 3},
@@ -47,7 +48,7 @@ def test_a_file_says_the_shortest_section_that_makes_its_architecture(section, t
         (
             {},
             "cct_4_3x1",
-            "num_conv_layers 2 and not 1, num_pool_layers 2 and not 1, num_layers 2 and not 4; set model.name to",
+            "num_conv_layers 2 and not 1, pool_after [1, 2] and not [1], num_layers 2 and not 4; set model.name to",
         ),
         ({}, "cvt_2_8", "it has tokenizer conv and not patch; set model.name to cct_2_3x2"),
         ({"norm": "pre", "mlp_ratio": 0.5}, "cct_2_3x2", "has mlp_ratio 0.5 and not 1.0, norm pre and not stream; set"),

@@ -30,7 +30,7 @@ assert keras.backend.backend() == backend
 for name in names:
     fields = dict(dropout=0.0) if name == "keras_example" else dict(num_layers=2)  # more compute nothing else, longer
     if name == "cct_2_3x2_normalized":
-        fields |= dict(num_conv_layers=3, num_pool_layers=2, conv_norm="batch")
+        fields |= dict(num_conv_layers=3, pool_after=[1, 3], conv_norm="batch")
     name_of_model = name.removesuffix("_normalized")
     params = ModelParams(name=name_of_model, attention_dropout=0.0, stochastic_depth=0.0, **fields)
     draws = np.random.default_rng(7)

@@ -119,7 +119,7 @@ def test_muon_makes_orthogonal_steps_of_its_matrices_and_adamws_of_all_else(chos
 
     The matrix of a convolution has a column for each channel out.
     """
-    net = network(num_conv_layers=11, num_pool_layers=1, conv_channels=6, conv_norm="batch")
+    net = network(num_conv_layers=11, pool_after=[1], conv_channels=6, conv_norm="batch")
     before, rate = values(net.trainable_variables), 1e-3
     steep = [np.sign(g) * (0.5 + np.abs(g)) for g in gradients(net, 0)]  # Adam's epsilon is nothing beside it
     optimizer(net, optimizer=chosen, learning_rate=rate).apply(steep, net.trainable_variables)

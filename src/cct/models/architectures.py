@@ -7,12 +7,12 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from cct.errors import CCTError
-from cct.models.fields import Architecture, Count, Kernel, Rate, TextArchitecture, Width
+from cct.models.fields import CONV_CHANNELS, Architecture, Count, Kernel, Rate, TextArchitecture, Width
 from cct.models.names import CUSTOM, IMAGES, MODEL_NAMES, MODELS, TEXTS, TOKENIZERS, WORD_FIELDS, task_of_model
-from cct.params import Section
+from cct.params import Section, in_words
 
 
 class ModelError(CCTError, ValueError):
@@ -70,14 +70,19 @@ class ModelParams(Section):
     num_conv_layers: Count | None = Field(
         None, validate_default=True, description="conv of images: number of convolution blocks"
     )
-    num_pool_layers: Count | None = Field(
+    pool_after: Annotated[list[Count], Field(min_length=1)] | None = Field(
         None,
-        description="conv of images: how many, from the first, have max-pooling, which halves both sides; null: all",
+        description="conv of images: the convolutions with max-pooling, which halves both sides; null: all",
+        json_schema_extra=in_words("list of numbers from 1 to num_conv_layers"),
     )
     kernel_size: Kernel | None = Field(
         None, validate_default=True, description="conv: size of the kernels, odd for images; the stride follows from it"
     )
-    conv_channels: Width | None = Field(None, description="conv of images: channels of all convolutions but the last")
+    conv_channels: Width | list[Width] | None = Field(
+        None,
+        description="conv of images: channels of all convolutions but the last",
+        json_schema_extra=in_words("integer, 1 to 65,536, or a list of one for each, or null"),
+    )
     conv_bias: bool | None = Field(None, description="conv: whether the convolutions have biases")
     conv_norm: Literal["none", "batch"] | None = Field(
         None, description="conv of images: norm after each convolution's ReLU and pooling; batch: batch normalization"
@@ -99,6 +104,14 @@ class ModelParams(Section):
     freeze_embeddings: bool | None = Field(
         None, description="texts: whether training leaves the vectors of preprocess.embeddings alone"
     )
+
+    @field_validator("conv_channels", mode="wrap")
+    @classmethod
+    def _one_message(cls, value: Any, check: ValidatorFunctionWrapHandler) -> int | list[int] | None:
+        try:
+            return check(value)
+        except ValidationError as error:
+            raise ValueError("must be an integer from 1 to 65,536, or a list of such integers, or null") from error
 
     @field_validator("name")
     @classmethod
@@ -137,7 +150,7 @@ class ModelParams(Section):
         return value
 
     @field_validator(
-        "patch_size", "num_conv_layers", "num_pool_layers", "kernel_size", "conv_channels", "conv_bias", "conv_norm"
+        "patch_size", "num_conv_layers", "pool_after", "kernel_size", "conv_channels", "conv_bias", "conv_norm"
     )
     @classmethod
     def _of_use(cls, value: Any, info: ValidationInfo) -> Any:
@@ -151,12 +164,10 @@ class ModelParams(Section):
                 raise ValueError(f"{field} must be given, because the tokenizer is {tokenizer}")
         elif field not in (*needed, *options):
             raise ValueError(f"has no use: the tokenizer of {info.data['name']} is {tokenizer}{OF_TASK[task]}")
-        elif field == "conv_channels" and fields.get("num_conv_layers") == 1:
-            raise ValueError("has no use: the only convolution is as wide as a token")
-        elif field == "num_pool_layers" and value > fields.get("num_conv_layers", value):
-            raise ValueError(f"there are {fields['num_conv_layers']} convolutions: choose at most as many, or null")
         elif field == "kernel_size" and task == IMAGES and value % 2 == 0:
             raise ValueError("must be odd")
+        elif field in ("pool_after", "conv_channels") and (count := fields.get("num_conv_layers")):
+            CONVOLUTION_CHECKS[field](value, count)
         return value
 
     # As in TrainParams: a field's validator sees the valid fields above its own, and reports beside other mistakes.
@@ -183,6 +194,23 @@ class ModelParams(Section):
         return mlp_ratio
 
 
+def _check_pool_after(pool_after: list[int], count: int) -> None:
+    if pool_after != sorted({*pool_after} & {*range(1, count + 1)}):
+        raise ValueError(f"there are {count} convolutions: name some of 1 to {count}, in this order, or null for all")
+
+
+def _check_conv_channels(conv_channels: int | list[int], count: int) -> None:
+    if count == 1:
+        raise ValueError("has no use: the only convolution is as wide as a token")
+    if isinstance(conv_channels, list) and len(conv_channels) != count - 1:
+        raise ValueError(
+            f"there are {count} convolutions, and the last is as wide as a token: list the channels of the other "
+            f"{count - 1}, or give one number for all"
+        )
+
+
+# By the field that one value for each convolution, or some of them, may have.
+CONVOLUTION_CHECKS = {"pool_after": _check_pool_after, "conv_channels": _check_conv_channels}
 OF_TASK = {IMAGES: "", TEXTS: ", for texts"}
 MISFITS = {
     IMAGES: "takes images, and the data are texts: choose one of cct models --texts, such as text_cct_2_2",
@@ -198,8 +226,10 @@ def resolve_architecture(params: ModelParams) -> Architecture:
     """
     fields = _resolved(params, IMAGES)
     if fields["tokenizer"] == "conv":
+        count, channels = fields["num_conv_layers"], fields.get("conv_channels", CONV_CHANNELS)
         fields["stride"] = _stride(fields["kernel_size"])
-        fields.setdefault("num_pool_layers", fields["num_conv_layers"])
+        fields.setdefault("pool_after", range(1, count + 1))
+        fields["conv_channels"] = channels if isinstance(channels, list) else [channels] * (count - 1)
     return Architecture(**fields)
 
 

@@ -83,8 +83,8 @@ def _patch_tokenizer(a: Architecture) -> keras.Layer:
 
 def _conv_tokenizer(a: Architecture) -> keras.Layer:
     return ConvTokenizer(
-        [a.conv_channels] * (a.num_conv_layers - 1) + [a.embed_dim],
-        num_pool_layers=a.num_pool_layers,
+        [*a.conv_channels, a.embed_dim],
+        pool_after=a.pool_after,
         kernel_size=a.kernel_size,
         stride=a.stride,
         padding=a.conv_padding,

@@ -66,7 +66,7 @@ def token_grid(architecture: Architecture, height: int, width: int) -> list[tupl
         height, width = ((side + 2 * margin - a.kernel_size) // a.stride + 1 for side in (height, width))
         sizes.append((height, width))
         # Pooling is 3x3 with stride 2 and one cell of padding on every side. The example adds "same" padding to that.
-        if block < a.num_pool_layers:
+        if block + 1 in a.pool_after:
             height, width = (
                 (side - 1) // 2 + 1 if a.conv_padding == "same" else (side + 3) // 2 for side in (height, width)
             )
@@ -92,13 +92,15 @@ def model_cost(architecture: Architecture, *, height: int, width: int, channels:
     if a.tokenizer == "patch":
         macs = places * a.patch_size**2 * channels * a.embed_dim
     else:
-        macs, source = 0, channels
-        for block in range(a.num_conv_layers):
-            rows, columns = sizes[2 * block]
-            target = a.embed_dim if block == a.num_conv_layers - 1 else a.conv_channels
-            macs += rows * columns * a.kernel_size**2 * source * target
-            source = target
+        kernels = _kernel_sizes(a, channels)
+        macs = sum(rows * columns * kernel for (rows, columns), kernel in zip(sizes[::2], kernels, strict=True))
     return encoder_cost(a, places, classes=classes, tokenizer_macs=macs)
+
+
+def _kernel_sizes(a: Architecture, channels: int) -> list[int]:
+    """The number of weights of each convolution's kernel."""
+    widths = [channels, *a.conv_channels, a.embed_dim]
+    return [a.kernel_size**2 * inputs * outputs for inputs, outputs in itertools.pairwise(widths)]
 
 
 def encoder_cost(a: Encoder, places: int, *, classes: int, tokenizer_macs: int) -> Cost:
@@ -134,7 +136,7 @@ def training_memory(
     """
     a, size = architecture, {"height": height, "width": width, "channels": channels, "classes": classes}
     rows, columns = token_grid(a, height, width)[0]
-    first = rows * columns * (a.conv_channels if a.num_conv_layers > 1 else a.embed_dim)
+    first = rows * columns * (a.conv_channels or [a.embed_dim])[0]
     return encoder_memory(
         a, _parameters(a, **size), first=first, tokens=model_cost(a, **size).tokens, batch_size=batch_size,
         frozen_depths=frozen_depths, in_parts=in_parts,
@@ -208,9 +210,8 @@ def _parameters(a: Architecture, *, height: int, width: int, channels: int, clas
     if a.tokenizer == "patch":
         tokenizer = a.patch_size**2 * channels * a.embed_dim + a.embed_dim
     else:
-        widths = [channels, *[a.conv_channels] * (a.num_conv_layers - 1), a.embed_dim]
         each = a.conv_bias + 2 * (a.conv_norm != "none")  # bias, and scale and shift of the norm, of a channel
-        tokenizer = sum(a.kernel_size**2 * m * n + each * n for m, n in itertools.pairwise(widths))
+        tokenizer = sum(_kernel_sizes(a, channels)) + each * sum([*a.conv_channels, a.embed_dim])
     tokens = model_cost(a, height=height, width=width, channels=channels, classes=classes).tokens
     return encoder_parameters(a, tokens, classes=classes, tokenizer=tokenizer)
 

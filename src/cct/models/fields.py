@@ -7,9 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Rate = Annotated[float, Field(ge=0, le=0.99)]
 Count = Annotated[int, Field(ge=1, le=1024)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
-
-
 Kernel = Annotated[int, Field(ge=1, le=63)]
+CONV_CHANNELS = 64  # of every convolution but the last, in the authors' models
 
 
 class Encoder(BaseModel):
@@ -36,15 +35,23 @@ class Encoder(BaseModel):
 
 
 class Architecture(Encoder):
-    """All choices that define a model of images, except their shape and the number of classes."""
+    """All choices that define a model of images, except their shape and the number of classes.
+
+    Attributes:
+        tokenizer: "conv": blocks of convolution, ReLU and, some, max-pooling. "patch": one linear map of each patch.
+        patch_size: patch: side of a patch in pixels.
+        num_conv_layers: conv: number of blocks.
+        pool_after: conv: the blocks with max-pooling, counted from 1.
+        conv_channels: conv: channels of each block but the last, which is as wide as a token.
+    """
 
     tokenizer: Literal["conv", "patch"] = "conv"
     patch_size: Count = 1
     num_conv_layers: Count = 1
-    num_pool_layers: Count = 1
+    pool_after: tuple[Count, ...] = ()
     kernel_size: Kernel = 1
     stride: Count = 1
-    conv_channels: Width = 64
+    conv_channels: tuple[Width, ...] = ()
     conv_bias: bool = False
     conv_norm: Literal["none", "batch"] = "none"
     conv_padding: Literal["same", "valid"] = "same"

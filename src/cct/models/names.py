@@ -113,7 +113,7 @@ CUSTOM = ("custom", "text_custom")  # names that need every field
 # By task and tokenizer: the fields that it needs, and those that it takes.
 TOKENIZERS = {
     IMAGES: {
-        "conv": (("num_conv_layers", "kernel_size"), ("num_pool_layers", "conv_channels", "conv_bias", "conv_norm")),
+        "conv": (("num_conv_layers", "kernel_size"), ("pool_after", "conv_channels", "conv_bias", "conv_norm")),
         "patch": (("patch_size",), ()),
     },
     TEXTS: {"conv": (("kernel_size",), ("conv_bias",)), "patch": (("patch_size",), ()), "none": ((), ())},

@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -160,13 +160,18 @@ def _stored_convolutions(config: Mapping[str, Any]) -> dict[str, Any]:
         "embed_dim": channels[-1],
         "num_conv_layers": len(channels),
         # Older files lack it: all their convolutions have pooling.
-        "num_pool_layers": config.get("num_pool_layers", len(channels)),
-        **({"conv_channels": channels[0]} if len(channels) > 1 else {}),
+        "pool_after": config.get("pool_after", list(range(1, len(channels) + 1))),
+        **_conv_channels(channels[:-1]),
         "kernel_size": config["kernel_size"],
         "conv_padding": config["padding"],
         "conv_bias": config["use_bias"],
         "conv_norm": config.get("norm", "none"),  # older files lack it
     }
+
+
+def _conv_channels(channels: Sequence[int]) -> dict[str, Any]:
+    """The field of a section `model`, as short as it can be."""
+    return {"conv_channels": channels[0] if len({*channels}) == 1 else [*channels]} if channels else {}
 
 
 def _stored_patches(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,8 +202,8 @@ def _convolution_fields(a: Encoder) -> dict[str, Any]:
         return {"kernel_size": a.kernel_size, "conv_bias": a.conv_bias}
     return {
         "num_conv_layers": a.num_conv_layers,
-        "num_pool_layers": a.num_pool_layers,
-        **({"conv_channels": a.conv_channels} if a.num_conv_layers > 1 else {}),
+        "pool_after": list(a.pool_after),
+        **_conv_channels(a.conv_channels),
         "kernel_size": a.kernel_size,
         "conv_padding": a.conv_padding,
         "conv_bias": a.conv_bias,

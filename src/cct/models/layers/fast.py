@@ -9,6 +9,7 @@ have Keras's operators only. docs/speed.md has what each saves.
 import functools
 import math
 import types
+from collections.abc import Collection
 
 import keras
 from keras import ops
@@ -90,7 +91,7 @@ def gelu(x, training: bool = False):
     return _gelu(x) if fast_path(training) else ops.gelu(x, approximate=False)
 
 
-def convolve_relu_pool(images_bhwc, kernels, *, num_pool_layers: int, norms=()):
+def convolve_relu_pool(images_bhwc, kernels, *, pool_after: Collection[int], norms=()):
     """Blocks of a convolution with symmetric padding, ReLU, 3x3 max-pooling with stride 2 and a margin of 1, and norm.
 
     TensorFlow pads an even side by one cell after its end, and this pooling needs it before its start. So the images
@@ -100,7 +101,7 @@ def convolve_relu_pool(images_bhwc, kernels, *, num_pool_layers: int, norms=()):
     Args:
         images_bhwc: (b, h, w, c).
         kernels: of each convolution, (k, k, channels in, channels out), with odd k.
-        num_pool_layers: how many of the blocks, the first ones, have max-pooling.
+        pool_after: the blocks with max-pooling, counted from 1.
         norms: the norm of each block. Empty: they have none.
     """
     import tensorflow as tf
@@ -108,7 +109,7 @@ def convolve_relu_pool(images_bhwc, kernels, *, num_pool_layers: int, norms=()):
     x = tf.reverse(images_bhwc, [1, 2])
     for i, kernel in enumerate(kernels):
         x = convolve_flipped(x, kernel)
-        x = pool_relu(x) if i < num_pool_layers else tf.nn.relu(x)
+        x = pool_relu(x) if i + 1 in pool_after else tf.nn.relu(x)
         if norms:
             x = norms[i](x, training=True)
     return tf.reverse(x, [1, 2])

@@ -1,5 +1,7 @@
 """Layers from raw images to tokens."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
@@ -37,12 +39,12 @@ class Standardize(CCTLayer):
 class ConvTokenizer(CCTLayer):
     """Turns images (b, h, w, c) into tokens, one for each place after the last block, row by row.
 
-    Each of the `len(channels)` blocks is a convolution and ReLU. The first ones have 3x3 max-pooling with stride 2. A
-    norm, if there is one, comes last in its block: see Mishkin et al., arXiv:1606.02228, section 3.2, on its place.
+    Each of the `len(channels)` blocks is a convolution and ReLU. Some have 3x3 max-pooling with stride 2. A norm, if
+    there is one, comes last in its block: see Mishkin et al., arXiv:1606.02228, section 3.2, on its place.
 
     Args:
         channels: channels of each convolution. The last number is the width of the tokens.
-        num_pool_layers: how many blocks, the first ones, have max-pooling. None: all, as in the paper.
+        pool_after: the blocks with max-pooling, counted from 1. None: all, as in the paper.
         kernel_size: size of the convolutions.
         stride: stride of the convolutions.
         padding: "same": symmetric, `kernel_size // 2`. "valid": none, and pooling pads "same", as in the Keras example.
@@ -51,14 +53,14 @@ class ConvTokenizer(CCTLayer):
     """
 
     arguments = (
-        "channels", "num_pool_layers", "kernel_size", "stride", "padding", "use_bias", "norm", "initialization",
+        "channels", "pool_after", "kernel_size", "stride", "padding", "use_bias", "norm", "initialization",
     )  # fmt: skip
 
     def __init__(
         self,
         channels: list[int],
         *,
-        num_pool_layers: int | None = None,
+        pool_after: Sequence[int] | None = None,
         kernel_size: int = 3,
         stride: int = 1,
         padding: str = "same",
@@ -69,7 +71,7 @@ class ConvTokenizer(CCTLayer):
     ) -> None:
         super().__init__(**kwargs)
         self.channels, self.kernel_size, self.stride = list(channels), kernel_size, stride
-        self.num_pool_layers = len(self.channels) if num_pool_layers is None else num_pool_layers
+        self.pool_after = list(range(1, len(self.channels) + 1) if pool_after is None else pool_after)
         self.padding, self.use_bias = one_of("padding", padding, ("same", "valid")), use_bias
         self.norm = one_of("norm", norm, ("none", "batch"))
         self.initialization = one_of("initialization", initialization, INITIALIZATIONS)
@@ -104,7 +106,7 @@ class ConvTokenizer(CCTLayer):
     def call(self, images_bhwc, training: bool = False):
         if fast_path(training) and self.padding == "same" and self.stride == 1 and not self.use_bias:
             kernels = [convolution.kernel for convolution in self.convolutions]
-            x = convolve_relu_pool(images_bhwc, kernels, num_pool_layers=self.num_pool_layers, norms=self.norms)
+            x = convolve_relu_pool(images_bhwc, kernels, pool_after=self.pool_after, norms=self.norms)
         else:
             x = self.feature_maps(images_bhwc, training)
         return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
@@ -117,7 +119,7 @@ class ConvTokenizer(CCTLayer):
             if self.padding == "same" and convolution.padding == "valid":
                 x = ops.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
             x = convolution(x)
-            if i < self.num_pool_layers:
+            if i + 1 in self.pool_after:
                 # Zeros pad as well as minus infinity would, because no value is below zero after the ReLU.
                 x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
                 x = ops.max_pool(
