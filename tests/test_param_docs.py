@@ -4,6 +4,7 @@ import importlib.util
 import re
 
 import pytest
+import yaml
 from clones import DEFAULTS, ROOT
 
 from cct import cli
@@ -32,6 +33,15 @@ def comments(text: str) -> list[str]:
 def test_the_comments_of_a_file_are_those_of_the_schemas(path):
     text = path.read_text(encoding="utf-8")
     assert comments(text) == comments(commented(text)), REMEDY
+
+
+def test_no_comment_is_lost_where_dvc_has_written_the_values():
+    """It writes null as nothing, and a list in lines of its own."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    rewritten = text.replace("  pool_after: null", "  pool_after:\n  - 1\n  - 3").replace(": null", ":")
+    words = [" ".join(re.findall("# (.*)", one)) for one in (text, commented(rewritten))]
+    assert words[0] == words[1]
+    assert yaml.safe_load(commented(rewritten)) == yaml.safe_load(rewritten)
 
 
 def test_both_files_have_the_same_parameters():

@@ -166,7 +166,8 @@ def test_one_mistake_is_one_line(key, value, line, tmp_path):
 RENAMED = {
     "model": "layers num_layers, heads num_heads, width embed_dim, head_width head_dim, patch patch_size, "
     "kernel kernel_size, convolutions num_conv_layers, convolution_width conv_channels, convolution_bias conv_bias, "
-    "positions positional_embedding, epsilon layer_norm_epsilon, mlp mlp_output",
+    "positions positional_embedding, epsilon layer_norm_epsilon, mlp mlp_output, "
+    "num_pool_layers pool_after",
     "augment": "erasing random_erasing_prob, mixup mixup_alpha, cutmix cutmix_alpha, mix_probability mix_prob, "
     "mix_switch mix_switch_prob, randaugment_layers randaugment_num_ops, randaugment_probability randaugment_prob, "
     "randaugment_noise randaugment_magnitude_std",

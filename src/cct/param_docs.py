@@ -10,7 +10,7 @@ from cct.params import form_of, schemas
 WIDTH = 120  # characters of a line in params.yaml
 SECTION_LINE = re.compile(r"^(\w+):\s*(?:#.*)?$")
 QUOTED = r""""(?:[^"\\]|\\.)*"|'[^']*'"""
-VALUE_LINE = re.compile(rf"^(  (\w+): +(?:{QUOTED}|[^#\s\"'][^#]*?))(?:\s+#.*)?$")
+VALUE_LINE = re.compile(rf"^(  (\w+):(?: +(?:{QUOTED}|[^#\s\"'][^#]*?))?)(?:\s+#.*)?$")  # DVC writes null as nothing
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def describe(schema: type[Section], content: Any, error: ValidationError, prefix
 
 
 def _mistake(schema: type[Section], problem: Any, prefix: str) -> str:
-    path, shown = _joined(prefix, *problem["loc"]), _yaml(problem["input"])
+    path, shown = _joined(prefix, *problem["loc"]), in_yaml(problem["input"])
     *above, name = problem["loc"] or [""]
     inner = _schema_at(schema, above)
     field = inner.model_fields.get(str(name))
@@ -148,10 +148,10 @@ def _nearest(name: str, schema: type[Section], prefix: str) -> str:
 
 def _joined(*parts: Any) -> str:
     name = ".".join(map(str, parts)).strip(".")
-    return name if name.isprintable() and len(name) <= MAX_SHOWN else _yaml(name)
+    return name if name.isprintable() and len(name) <= MAX_SHOWN else in_yaml(name)
 
 
-def _yaml(value: Any) -> str:
+def in_yaml(value: Any) -> str:
     """A value as people write it in YAML, shortened if it is long. Only true, false and null differ from Python."""
     text = repr(value)
     text = text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
@@ -214,12 +214,12 @@ def check(content: dict[str, Any], *, where: Path, besides: Iterable[str] = ()) 
         if name not in SECTIONS:
             near = difflib.get_close_matches(str(name), SECTIONS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"valid: {', '.join(SECTIONS)}"
-            mistakes.append(f"{_joined(name) if isinstance(name, str) else _yaml(name)}: unknown section; {hint}")
+            mistakes.append(f"{_joined(name) if isinstance(name, str) else in_yaml(name)}: unknown section; {hint}")
     for name, schema in schemas().items():
         if name not in content:
             mistakes.append(f"{name}: the section is missing; it has: {', '.join(schema.model_fields)}")
         elif not isinstance(content[name], dict):
-            mistakes.append(f"{name} = {_yaml(content[name])}: must be a mapping of names to values")
+            mistakes.append(f"{name} = {in_yaml(content[name])}: must be a mapping of names to values")
         else:
             try:
                 sections[name] = schema.model_validate(content[name])

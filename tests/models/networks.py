@@ -19,7 +19,11 @@ def array(tensor) -> np.ndarray:
     return keras.ops.convert_to_numpy(tensor)
 
 
-NORMALIZED = {"num_conv_layers": 3, "pool_after": [1, 3], "conv_norm": "batch"}  # as the preset fast has them
+NORMALIZED = {
+    "num_conv_layers": 3,
+    "pool_after": [1, 3],
+    "conv_norm": "batch",
+}  # a block without pooling between others
 
 
 def randomized_norms(model):

@@ -157,14 +157,26 @@ def test_one_override_changes_one_field(field, value):
 @pytest.mark.parametrize(
     ("field", "value", "line"),
     [
-        ("pool_after", [4], "there are 3 convolutions: name some of 1 to 3, in this order, or null for all"),
-        ("pool_after", [2, 1], "there are 3 convolutions: name some of 1 to 3, in this order"),
-        ("pool_after", [1, 1], "there are 3 convolutions: name some of 1 to 3, in this order"),
+        (
+            "pool_after",
+            [4],
+            "must be null for all convolutions, or rising numbers from 1 to 3: num_conv_layers is 3",
+        ),
+        (
+            "pool_after",
+            [2, 1],
+            "must be null for all convolutions, or rising numbers from 1 to 3: num_conv_layers is 3",
+        ),
+        (
+            "pool_after",
+            [1, 1],
+            "must be null for all convolutions, or rising numbers from 1 to 3: num_conv_layers is 3",
+        ),
         ("pool_after", [0], "must be greater than or equal to 1"),
         ("pool_after", [], "must have at least 1 item, not 0"),
         ("pool_after", 2, "must be a list, or null"),
-        ("conv_channels", [8], "there are 3 convolutions, and the last is as wide as a token: list the channels of"),
-        ("conv_channels", [8, 8, 8], "there are 3 convolutions, and the last is as wide as a token: list the channels"),
+        ("conv_channels", [8], "must be one number, or a list of 2: num_conv_layers is 3, and the last convolution is"),
+        ("conv_channels", [8, 8, 8], "must be one number, or a list of 2: num_conv_layers is 3, and the last"),
         ("conv_channels", [8, 0], "must be an integer from 1 to 65,536, or a list of such integers, or null"),
         ("conv_channels", 0, "must be an integer from 1 to 65,536, or a list of such integers, or null"),
         ("conv_channels", "wide", "must be an integer from 1 to 65,536, or a list of such integers, or null"),
@@ -173,6 +185,11 @@ def test_one_override_changes_one_field(field, value):
 def test_a_list_of_convolutions_fits_their_number(field, value, line):
     (found,) = refusal("cct_2_3x2", num_conv_layers=3, **{field: value})
     assert found.startswith(field) and f": {line}" in found
+
+
+def test_a_list_of_convolutions_is_not_compared_with_a_wrong_number():
+    (line,) = refusal("cct_2_3x2", num_conv_layers="3", pool_after=[3], conv_channels=[8, 8])
+    assert line == "num_conv_layers = '3': must be an integer, or null"
 
 
 def test_one_number_of_channels_is_that_of_every_convolution_but_the_last():

@@ -1,18 +1,20 @@
 """What a model's file says of its architecture, without Keras, and which files a training cannot start from."""
 
 import json
+import shlex
 import subprocess
 import sys
 import zipfile
 
 import pytest
+import yaml
 from networks import built
 
 from cct.errors import CCTError
 from cct.models.architectures import ModelParams, resolve_text_architecture
 from cct.models.build_text import build_text_model
 from cct.models.saving import save_model
-from cct.models.starting import require_starting_model, stored_model
+from cct.models.starting import TRAINING_FIELDS, require_starting_model, stored_model
 
 IMAGES = "image_classification"
 
@@ -44,17 +46,17 @@ def test_a_file_says_the_shortest_section_that_makes_its_architecture(section, t
 @pytest.mark.parametrize(
     ("fields", "name", "told"),
     [
-        ({}, "cct_2_7x2", "it has kernel_size 3 and not 7; set model.name to cct_2_3x2"),
+        ({}, "cct_2_7x2", "it has kernel_size 3 and not 7; set -S model.name=cct_2_3x2"),
         (
             {},
             "cct_4_3x1",
-            "num_conv_layers 2 and not 1, pool_after [1, 2] and not [1], num_layers 2 and not 4; set model.name to",
+            "num_conv_layers 2 and not 1, pool_after [1, 2] and not [1], num_layers 2 and not 4; set -S model.name=",
         ),
-        ({}, "cvt_2_8", "it has tokenizer conv and not patch; set model.name to cct_2_3x2"),
-        ({"norm": "pre", "mlp_ratio": 0.5}, "cct_2_3x2", "has mlp_ratio 0.5 and not 1.0, norm pre and not stream; set"),
-        ({"positional_embedding": "none", "pooling": "mean"}, "cct_2_3x2", "positional_embedding none and not learn"),
-        ({"conv_norm": "batch"}, "cct_2_3x2", "it has conv_norm batch and not none; set these fields of model"),
-        ({"layer_norm_epsilon": 1e-3, "qkv_bias": True}, "cct_2_3x2", "qkv_bias True and not False"),
+        ({}, "cvt_2_8", "it has tokenizer 'conv' and not 'patch'; set -S model.name=cct_2_3x2"),
+        ({"norm": "pre", "mlp_ratio": 0.5}, "cct_2_3x2", "has mlp_ratio 0.5 and not 1.0, norm 'pre' and not 'stream'"),
+        ({"positional_embedding": "none", "pooling": "mean"}, "cct_2_3x2", "positional_embedding 'none' and not 'lea"),
+        ({"conv_norm": "batch"}, "cct_2_3x2", "it has conv_norm 'batch' and not 'none'; set -S model.conv_norm=batch"),
+        ({"layer_norm_epsilon": 1e-3, "qkv_bias": True}, "cct_2_3x2", "qkv_bias true and not false"),
     ],
 )
 def test_another_architecture_is_named_field_by_field(fields, name, told, tmp_path):
@@ -63,6 +65,39 @@ def test_another_architecture_is_named_field_by_field(fields, name, told, tmp_pa
         require_starting_model(path, ModelParams(name=name), IMAGES)
     assert told in str(refused.value) and "\n" not in str(refused.value)
     assert str(refused.value).startswith(f"{path} does not fit the section model, {name}: it has ")
+
+
+DEEP = {"num_conv_layers": 4, "pool_after": [1, 2], "conv_channels": 80, "conv_norm": "batch"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "present"),
+    [
+        ({"name": "cct_2_3x2", **DEEP}, {"name": "cct_2_3x1"}),
+        ({"name": "cct_2_3x2", **DEEP}, {"name": "cct_2_3x2"}),
+        ({"name": "cct_2_3x2", **DEEP}, {"name": "cvt_2_8", "dropout": 0.2}),
+        ({"name": "cct_2_3x2"}, {"name": "cct_2_3x2", **DEEP, "num_layers": 3}),
+        ({"name": "cvt_2_8"}, {"name": "cct_2_3x2", **DEEP, "attention_dropout": 0.0}),
+    ],
+)
+def test_the_settings_of_a_refusal_make_the_section_fit(stored, present, tmp_path):
+    save_model(built(**stored), path := tmp_path / "a.keras")
+    with pytest.raises(CCTError) as refused:
+        require_starting_model(path, ModelParams(**present), IMAGES)
+    changes = dict(word.split("=", 1) for word in shlex.split(str(refused.value).partition("; set ")[2])[1::2])
+    settings = {name.removeprefix("model."): yaml.safe_load(value) for name, value in changes.items()}
+    require_starting_model(path, ModelParams(**present | settings), IMAGES)
+    assert not settings.keys() & TRAINING_FIELDS
+
+
+def test_every_field_but_those_of_a_training_is_compared(tmp_path):
+    made = {"c": built("cct_2_3x2"), "p": built("cvt_2_8")}
+    texts = resolve_text_architecture(ModelParams(name="text_cct_2_2", word_dim=8, num_heads=2, embed_dim=8))
+    made["t"] = build_text_model(texts, length=8, vocabulary_size=9, classes=2)
+    for name, model in made.items():
+        save_model(model, tmp_path / f"{name}.keras")
+    compared = {field for name in made for field in stored_model(tmp_path / f"{name}.keras").fields}
+    assert compared | {"name", *TRAINING_FIELDS} == {*ModelParams.model_fields, "conv_padding"}
 
 
 def test_another_task_and_other_files_are_refused(tmp_path):

@@ -138,8 +138,8 @@ def test_a_wrong_start_is_refused_before_any_stage_works(finished):
     (name,) = pretrained(finished)
     set_values(finished, {"train.init_from": f"pretrained/{name}", "model.num_layers": 3})
     refused = (
-        f"error: pretrained/{name} does not fit the section model, cct_2_3x1: it has num_layers 1 and not 3; set these "
-        "fields of model\n"
+        f"error: pretrained/{name} does not fit the section model, cct_2_3x1: it has num_layers 1 and not 3; set -S "
+        "model.num_layers=1\n"
     )
     shutil.rmtree(finished.path / "data/raw")
     for words in (("cct", "check"), ("python", "-m", "cct.stages", "download")):

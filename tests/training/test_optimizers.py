@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from runs import TRAIN
-from trainings import network
+from trainings import CONVOLUTIONS, network
 
 from cct.training.averaging import LayerRates, LearningRate
 from cct.training.optimizers import OPTIMIZERS, make_optimizer
@@ -110,10 +110,10 @@ def test_a_step_whose_scaled_loss_overflows_changes_nothing_but_the_scale():
 
 
 MATRICES = {f"encoder_0/{name}/kernel" for name in ("attention/qkv", "attention/projection", "dense_1", "dense_2")}
-CONVOLUTIONS = {f"tokenizer/convolution_{i}/kernel" for i in range(1, 11)}
+KERNELS = {f"tokenizer/convolution_{i}/kernel" for i in range(1, 11)}
 
 
-@pytest.mark.parametrize(("chosen", "orthogonal"), [("muon", MATRICES), ("muon_conv", MATRICES | CONVOLUTIONS)])
+@pytest.mark.parametrize(("chosen", "orthogonal"), [("muon", MATRICES), ("muon_conv", MATRICES | KERNELS)])
 def test_muon_makes_orthogonal_steps_of_its_matrices_and_adamws_of_all_else(chosen, orthogonal):
     """In all its directions a matrix steps by the rate times 0.2 times the root of its longer side.
 
@@ -141,7 +141,7 @@ def test_muon_makes_orthogonal_steps_of_its_matrices_and_adamws_of_all_else(chos
 @pytest.mark.parametrize("pooling", ["sequence", "class_token"])
 def test_norms_biases_positions_and_the_class_token_are_not_decayed(everything, chosen, pooling):
     """At a zero gradient an optimizer only decays: what stays as it was is not decayed."""
-    net = network(pooling=pooling)
+    net = network(pooling=pooling, **CONVOLUTIONS, conv_norm="batch")
     adamw = optimizer(net, optimizer=chosen, decay_norm_and_bias=everything, weight_decay=0.5)
     variables = net.trainable_variables
     for variable in variables:
@@ -160,7 +160,7 @@ def test_norms_biases_positions_and_the_class_token_are_not_decayed(everything, 
 @pytest.mark.parametrize("everything", [False, True])
 def test_each_layer_is_updated_and_decayed_at_its_own_rate(chosen, everything):
     """As an optimizer does it whose one rate is that layer's, bit by bit: all factors are powers of two."""
-    net = network(num_layers=2)
+    net = network(num_layers=2, **CONVOLUTIONS)
     options = {"optimizer": chosen, "decay_norm_and_bias": everything, "weight_decay": 0.25, "min_learning_rate": 0.0}
     rate, factors = 2.0**-8, rate_factors(net, 0.5)
     layered = optimizer(net, learning_rate=rate, layer_decay=0.5, **options)
@@ -168,7 +168,7 @@ def test_each_layer_is_updated_and_decayed_at_its_own_rate(chosen, everything):
         layered.apply(gradients(net, seed), net.trainable_variables)
     assert {*factors} == {0.125, 0.25, 0.5, 1.0}
     for factor in {*factors}:
-        other = network(num_layers=2)
+        other = network(num_layers=2, **CONVOLUTIONS)
         plain = optimizer(other, learning_rate=rate * factor, **options)
         for seed in range(3):
             plain.apply(gradients(other, seed), other.trainable_variables)
@@ -181,7 +181,7 @@ def test_each_layer_is_updated_and_decayed_at_its_own_rate(chosen, everything):
 def test_without_layer_decay_no_bit_changes(chosen, monkeypatch):
     trained = []
     for _ in range(2):
-        net = network(num_layers=2)
+        net = network(num_layers=2, **CONVOLUTIONS)
         plain = optimizer(net, optimizer=chosen, weight_decay=0.25, ema_decay=0.9, clip_norm=1.0)
         for seed in range(3):
             plain.apply(gradients(net, seed), net.trainable_variables)

@@ -65,7 +65,7 @@ def accuracy_of(net, examples: Examples) -> float:
 CHANGES = {
     "epochs": 3,
     "augment": RANDOM,
-    "optimizer": "muon",
+    "optimizer": "muon_conv",
     "clip_norm": 0.5,
     "gradient_accumulation_steps": 3,
     "ema_decay": 0.8,
@@ -73,6 +73,10 @@ CHANGES = {
 }
 
 
+CONVOLUTIONS = {"num_conv_layers": 2, "conv_channels": 8, "pool_after": [2]}  # muon_conv takes the second one
+
+
 def random_network(seed: int = 0, *, conv_norm: str = "batch"):
     """With every kind of random number that a model draws while it is trained, and averages that are not trained."""
-    return network(seed, num_layers=2, conv_norm=conv_norm, dropout=0.1, attention_dropout=0.1, stochastic_depth=0.5)
+    rates = {"dropout": 0.1, "attention_dropout": 0.1, "stochastic_depth": 0.5}
+    return network(seed, num_layers=2, **CONVOLUTIONS, conv_norm=conv_norm, **rates)

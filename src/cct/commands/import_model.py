@@ -18,6 +18,8 @@ from cct.errors import CCTError
 from cct.files import sha256_of_file, write_atomically
 from cct.models.metadata import read_metadata
 from cct.models.starting import FOLDER, stored_model
+from cct.params import load
+from cct.paths import PARAMS
 from cct.repository import git, repository_root
 from cct.tracking.model_files import SCHEMES, model_file, model_of_run
 
@@ -45,6 +47,7 @@ def _model(text: str) -> Path | str:
 
 
 def main(arguments: argparse.Namespace) -> None:
+    present = load(PARAMS, "model").model_dump()
     with _opened(arguments.model) as (path, origin):
         facts, stored, sha256 = read_metadata(path), stored_model(path), sha256_of_file(path)
         data = facts.get("data")
@@ -56,7 +59,7 @@ def main(arguments: argparse.Namespace) -> None:
     if not git(repository_root(), "ls-files", "--", pointer):
         raise CCTError(f"git cannot add {pointer}, so experiments would not have {target}: see git status")
     shape, section = "x".join(map(str, stored.input_shape)), stored.section()
-    settings = {f"model.{field}": value for field, value in section.items()}
+    settings = {f"model.{field}": value for field, value in stored.section_after(present).items()}
     if isinstance(given := facts.get("input"), dict):  # how the texts of the new training have to become numbers
         settings |= {f"preprocess.{name}": given[name] for name in ("tokens", "max_length") if name in given}
     settings["train.init_from"] = str(target)

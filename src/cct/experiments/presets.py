@@ -1,7 +1,7 @@
 """Presets: recipes as overlays on `params.yaml`, in the folder `presets/`.
 
 DVC leaves the last values of `dvc exp run -S` in `params.yaml`. A preset sets the whole recipe, so that it does not
-mix with them. It leaves out parameters without an effect (RandAugment's strength without RandAugment), and the
+mix with them. It leaves out the options of mixing where there is none, the steps of a schedule without steps, and the
 parameters of the data, the seed and the machine.
 """
 

@@ -35,6 +35,7 @@ class ModelParams(Section):
         "convolution_bias": "conv_bias",
         "positions": "positional_embedding",
         "epsilon": "layer_norm_epsilon",
+        "num_pool_layers": "pool_after",
     }
 
     name: str = Field(
@@ -166,8 +167,8 @@ class ModelParams(Section):
             raise ValueError(f"has no use: the tokenizer of {info.data['name']} is {tokenizer}{OF_TASK[task]}")
         elif field == "kernel_size" and task == IMAGES and value % 2 == 0:
             raise ValueError("must be odd")
-        elif field in ("pool_after", "conv_channels") and (count := fields.get("num_conv_layers")):
-            CONVOLUTION_CHECKS[field](value, count)
+        elif field in CONVOLUTION_CHECKS and "num_conv_layers" in info.data:
+            CONVOLUTION_CHECKS[field](value, fields["num_conv_layers"])
         return value
 
     # As in TrainParams: a field's validator sees the valid fields above its own, and reports beside other mistakes.
@@ -196,7 +197,9 @@ class ModelParams(Section):
 
 def _check_pool_after(pool_after: list[int], count: int) -> None:
     if pool_after != sorted({*pool_after} & {*range(1, count + 1)}):
-        raise ValueError(f"there are {count} convolutions: name some of 1 to {count}, in this order, or null for all")
+        raise ValueError(
+            f"must be null for all convolutions, or rising numbers from 1 to {count}: num_conv_layers is {count}"
+        )
 
 
 def _check_conv_channels(conv_channels: int | list[int], count: int) -> None:
@@ -204,12 +207,12 @@ def _check_conv_channels(conv_channels: int | list[int], count: int) -> None:
         raise ValueError("has no use: the only convolution is as wide as a token")
     if isinstance(conv_channels, list) and len(conv_channels) != count - 1:
         raise ValueError(
-            f"there are {count} convolutions, and the last is as wide as a token: list the channels of the other "
-            f"{count - 1}, or give one number for all"
+            f"must be one number, or a list of {count - 1}: num_conv_layers is {count}, and the last convolution is as "
+            "wide as a token"
         )
 
 
-# By the field that one value for each convolution, or some of them, may have.
+# The check of each field that may be a list about the convolutions.
 CONVOLUTION_CHECKS = {"pool_after": _check_pool_after, "conv_channels": _check_conv_channels}
 OF_TASK = {IMAGES: "", TEXTS: ", for texts"}
 MISFITS = {

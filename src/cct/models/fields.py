@@ -38,7 +38,7 @@ class Architecture(Encoder):
     """All choices that define a model of images, except their shape and the number of classes.
 
     Attributes:
-        tokenizer: "conv": blocks of convolution, ReLU and, some, max-pooling. "patch": one linear map of each patch.
+        tokenizer: "conv": blocks of a convolution and ReLU. "patch": one linear map of each patch.
         patch_size: patch: side of a patch in pixels.
         num_conv_layers: conv: number of blocks.
         pool_after: conv: the blocks with max-pooling, counted from 1.

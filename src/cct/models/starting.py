@@ -11,8 +11,12 @@ from cct.models.architectures import ModelParams, resolve_architecture, resolve_
 from cct.models.fields import Architecture, Encoder, TextArchitecture
 from cct.models.metadata import read_json, read_metadata
 from cct.models.names import CUSTOM, MODEL_NAMES, TEXTS, task_of_model
+from cct.overrides import arguments
+from cct.params import in_yaml
 
 FOLDER = Path("pretrained")  # the only folder of such models, a dependency of `train`
+# Fields of a training alone: they change no weight's shape, and nothing that a trained model computes.
+TRAINING_FIELDS = {"dropout", "attention_dropout", "stochastic_depth", "freeze_embeddings"}
 POOLINGS = {"SequencePool": "sequence", "FirstToken": "class_token", "GlobalAveragePooling1D": "mean"}
 
 
@@ -33,7 +37,7 @@ class StoredModel(NamedTuple):
     def section(self) -> dict[str, Any]:
         """The section `model` of this architecture: a name in `cct models`, and as few other fields as possible.
 
-        Of names with equally many, it is the one whose own fields are most alike. Empty if there is none.
+        If several names need equally few, the name whose own fields differ least wins. Empty if there is none.
         """
         names = [name for name in MODEL_NAMES if name not in CUSTOM]
         found = filter(self._is, map(self._changed, names))
@@ -42,6 +46,12 @@ class StoredModel(NamedTuple):
             shorter = {one: value for one, value in section.items() if one != field}
             section = shorter if self._is(shorter) else section
         return section
+
+    def section_after(self, present: Mapping[str, Any]) -> dict[str, Any]:
+        """The section of this architecture, with null for each other field that the present section `model` sets."""
+        section = self.section()
+        unset = [field for field, value in present.items() if value is not None and field not in TRAINING_FIELDS]
+        return section and section | {field: None for field in unset if field not in section}
 
     def _changed(self, name: str) -> dict[str, Any]:
         """A name, and all fields that differ from its own."""
@@ -89,11 +99,14 @@ def require_starting_model(path: Path, params: ModelParams, task: str) -> None:
     wanted = _fields(_resolved(params, task, stored))
     differ = [field for field, value in wanted.items() if stored.fields.get(field, value) != value]
     if stored.fields and differ:
-        section = stored.section()
-        named = f"set model.name to {section.get('name')}, and its other fields to null"
-        remedy = named if len(section) == 1 else "set these fields of model"
-        told = ", ".join(f"{field} {stored.fields[field]} and not {wanted[field]}" for field in differ)
-        raise CCTError(f"{path} does not fit the section model, {params.name}: it has {told}; {remedy}")
+        present = params.model_dump()
+        section = stored.section_after(present)
+        settings = {f"model.{field}": value for field, value in section.items() if value != present[field]}
+        remedy = shlex.join(arguments(settings)) if settings else "these fields of model"
+        told = ", ".join(
+            f"{field} {in_yaml(stored.fields[field])} and not {in_yaml(wanted[field])}" for field in differ
+        )
+        raise CCTError(f"{path} does not fit the section model, {params.name}: it has {told}; set {remedy}")
 
 
 def _resolved(params: ModelParams, task: str, stored: StoredModel) -> Architecture | TextArchitecture:

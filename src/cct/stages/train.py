@@ -103,8 +103,8 @@ def _require_memory(needed: int, fingerprint: dict[str, Any]) -> None:
         raise CCTError(
             f"this training needs {needed / 2**30:,.1f} GiB of memory at the least, and this machine has "
             f"{memory_bytes() / 2**30:,.1f} GiB: choose a smaller train.batch_size, a smaller model, or one with fewer "
-            "tokens (images: more model.num_conv_layers, or a larger model.patch_size; texts: a smaller "
-            "preprocess.max_length, or preprocess.padding=longest)"
+            "tokens (images: more convolutions with max-pooling, see model.num_conv_layers and model.pool_after, or a "
+            "larger model.patch_size; texts: a smaller preprocess.max_length, or preprocess.padding=longest)"
         )
 
 

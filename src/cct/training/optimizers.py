@@ -29,7 +29,7 @@ def _muon(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Op
 
 
 def _muon_conv(train: "TrainParams", options: dict[str, Any]) -> "keras.optimizers.Optimizer":
-    """Muon also for convolutions but the first, which reads the images.
+    """Muon also for all convolutions except the first, which reads the images.
 
     Source: Jordan, cifar10-airbench, `airbench94_muon.py`, 2024.
     """
