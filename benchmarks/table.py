@@ -540,20 +540,25 @@ def plot_minutes(results: Sequence[Result]) -> "Figure":
     timed = [(minutes, result) for result in results if (minutes := _minutes(result)) is not None]
     for minutes, result in timed:
         accuracy = 100 * result.accuracy.mean
+        place = _place(result.machines[0]).partition(" (")[0]
         on_gpu = any((machine.kind or {}).get("gpus") for machine in result.machines)
-        axes.plot(minutes, accuracy, "o", color=ORANGE if on_gpu else BLUE)
-        # On the left of the point where another one is close on its right.
+        axes.plot(minutes, accuracy, "o", color=ORANGE if on_gpu else BLUE, label=place)
+        # Above the point where another one is close on its right.
         crowded = any(
-            minutes < m < 6 * minutes and abs(100 * other.accuracy.mean - accuracy) < 0.8 for m, other in timed
+            minutes < m < 6 * minutes and abs(100 * other.accuracy.mean - accuracy) < 0.5 for m, other in timed
         )
         axes.annotate(
-            f"{result.title.replace('`', '')}\n{_place(result.machines[0])}", (minutes, accuracy),
-            (-6 if crowded else 6, 0), textcoords="offset points", va="center", ha="right" if crowded else "left",
+            result.title.replace("`", ""), (minutes, accuracy), (0, 6) if crowded else (6, 0),
+            textcoords="offset points", va="bottom" if crowded else "center", ha="center" if crowded else "left",
             fontsize=8,
         )  # fmt: skip
+    handles, places = axes.get_legend_handles_labels()
+    by_place = dict(zip(places, handles, strict=True))
+    axes.legend(by_place.values(), by_place.keys(), loc="lower left")
     axes.set_xscale("log")
-    axes.set_xlim(1, 400)
-    axes.set_xticks([1, 2, 5, 10, 20, 50, 100, 200], ["1", "2", "5", "10", "20", "50", "100", "200"])
+    axes.set_xlim(0.8, 800)
+    ticks = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+    axes.set_xticks(ticks, [f"{tick}" for tick in ticks])
     axes.set_xticks([], minor=True)
     axes.set_xlabel("minutes of training")
     axes.set_ylabel(f"test accuracy, % ({results[0].data.title})")

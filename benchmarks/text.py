@@ -1,7 +1,7 @@
 """Trains models of texts on one data set with several seeds, and writes accuracies and times as JSON.
 
-    python benchmarks/text.py ../shared/text/trec --models text_cct_2_1 text_cct_4_2 \
-      --embeddings data/vectors/glove.6B.100d.subset.txt.xz none --out benchmarks/results/trec.json
+    python benchmarks/text.py FOLDER --models text_cct_2_1 text_cct_4_2 --embeddings data/vectors/FILE none \
+      --out benchmarks/results/trec.json
 
 Everything else is the preset `text`. The file has what is done so far, and the same command resumes there. The source
 code of HEAD must be that of the measurements.
