@@ -85,8 +85,9 @@ UNKNOWN_TYPE = "the Content-Type is {}, but must be multipart/form-data, applica
 NO_ROUTE = "there is no such address: GET /docs lists all"
 NO_METHOD = "the method {} is not for this address: GET /docs lists all"
 NO_IMAGE = "0.png: not an image (JPEG, PNG, WEBP, BMP, GIF, TIFF)"
-BODY_TOO_LARGE = "the body has more than … bytes"
-TOO_MANY = "the request has more than … inputs"
+BODY_TOO_LARGE = "the body has more than … bytes (the server's --limit body_bytes): send fewer or smaller inputs"
+TOO_MANY = "the request has more than … inputs (the server's --limit inputs): send several requests"
+WRONG_CHARSET = "the form is damaged: its charset cannot decode its names, so send none"
 NOT_WHOLE = "image 0: its pixels are not whole numbers from 0 to 255"
 NOT_ROWS = "image 0: neither a text in base64 nor a list of rows of pixels"
 SHAPE = "image 0: an array of uint8 {}, where an image is uint8 (height, width, 1 or 3), of raw pixels from 0 to 255"
@@ -153,6 +154,8 @@ FORMS = [
     Bad("a form without a boundary", _form(CUT_FORM, "multipart/form-data"), 400, "the form is damaged: Missing …"),
     Bad("a form that is cut off", _form(CUT_FORM[:-20], FORM), 400, "the form is damaged: it ends too early"),
     Bad("a form with another boundary", _form(CUT_FORM, FORM + "s"), 400, "the form is damaged: …"),
+    Bad("a form with `charset=undefined`", _form(CUT_FORM, f"{FORM}; charset=undefined"), 400, WRONG_CHARSET),
+    Bad("a form with `charset=punycode`", _form(CUT_FORM, f"{FORM}; charset=punycode"), 400, WRONG_CHARSET),
     Bad("a file without a field's name", _form(NAMELESS, FORM), 400, "the form is damaged: …"),
     Bad("a text field", _form(*form(("top", None, b"3"))), 400, "the field 'top' of the form is no file: …"),
     Bad("a form of 5 files where 4 may be", _files(*[image()] * 5), 413, TOO_MANY),

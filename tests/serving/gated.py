@@ -1,6 +1,8 @@
-"""`cct serve` with a model that waits, for as long as a test wants: until the file `open` is in the current folder.
+"""`cct serve` with gates, at which it waits for as long as a test wants. Everything else is the server's own.
 
-Everything else is the server's own. The model's thread writes the file `asked` when it begins to wait.
+The gate `model` is before each call of the model, and the gate `decoder` before each large image. A gate holds while
+the current folder has the file NAME.closed and not the file NAME.open. The server writes NAME.asked when it begins to
+wait.
 """
 
 import sys
@@ -8,19 +10,32 @@ import time
 from pathlib import Path
 
 from cct.cli import main
+from cct.data.images.decoding import image_pixels
 from cct.inference.classifier import Classifier
+from cct.serving.images import LARGE_PIXELS
+from cct.tasks.image_classification.inference import ImageReader
 
-predict_arrays = Classifier.predict_arrays
+predict_arrays, read_arrays = Classifier.predict_arrays, ImageReader.arrays
 
 
-def wait_first(self, arrays):
-    if Path("closed").exists():
-        Path("asked").touch()
-        while not Path("open").exists():
+def wait_at(gate: str) -> None:
+    if Path(f"{gate}.closed").exists():
+        Path(f"{gate}.asked").touch()
+        while not Path(f"{gate}.open").exists():
             time.sleep(0.005)
+
+
+def predict_later(self, arrays):
+    wait_at("model")
     return predict_arrays(self, arrays)
 
 
+def read_later(self, inputs):
+    if isinstance(inputs[0], bytes) and image_pixels(inputs[0]) > LARGE_PIXELS:
+        wait_at("decoder")
+    return read_arrays(self, inputs)
+
+
 if __name__ == "__main__":
-    Classifier.predict_arrays = wait_first
+    Classifier.predict_arrays, ImageReader.arrays = predict_later, read_later
     sys.exit(main(sys.argv[1:]))

@@ -26,7 +26,7 @@ def test_every_way_gives_the_same_probabilities(tmp_path, capsys):
 
     loaded = cct.load(model)
     in_python = loaded.predict(photo).probabilities[0]
-    assert in_python.sum() == pytest.approx(1) and 0.001 < abs(in_python[0] - in_python[1]) < 0.999
+    assert in_python.sum() == pytest.approx(1) and 0.04 < in_python[1] - in_python[0] < 0.43
     expected = dict(zip(loaded.classes, in_python, strict=True))
 
     def same(found: list[dict], digits: float = 2e-6) -> bool:

@@ -210,5 +210,6 @@ def test_a_bug_is_a_sentence_for_the_client_and_a_traceback_in_the_log(folder, t
         body = json.dumps({"images": [[[0, 0]] * 8]}).encode()
         answer = send(failing.port, request("POST", "/predict", body, Content_Type="application/json"))
         assert (answer.status, answer.json) == (500, {"error": "the server failed; its log says why"})
+        assert failing.metric('cct_inputs_total{result="predicted"}') == 0
         assert send(failing.port, request("GET", "/health")).status == 200
         assert "MemoryError: too much" in failing.log.read_text()

@@ -13,7 +13,7 @@ from exchange import post_files, post_json, request, send
 from patience import HUNG_S
 from PIL import Image
 from served import served
-from small_models import attention_model, copied, exported
+from small_models import attention_model, copied, exported, overflowing_model
 
 import cct
 from cct.errors import CCTError
@@ -91,7 +91,20 @@ def test_a_model_without_attention_has_no_heat_map_and_keras_answers_alone(tmp_p
         assert refused.status == 409 and refused.json["error"].startswith(
             "nothing shows what the model looked at: the model has no"
         )
+        assert server.metric('cct_inputs_total{result="predicted"}') == 0
         assert post_files(server.port, ("a.png", gradient())).status == 200
+        assert server.metric('cct_inputs_total{result="predicted"}') == 1
+
+
+def test_outputs_that_are_not_finite_are_a_failure_of_both_addresses(tmp_path):
+    """The server starts, because the outputs for its own random images are finite."""
+    white = {"images": [np.full((8, 6), 255).tolist()]}
+    with served(overflowing_model(tmp_path / "model.keras"), tmp_path) as server:
+        for path in ("/predict", "/explain"):
+            answer = post_json(server.port, white, path)
+            assert (answer.status, answer.json) == (500, {"error": "the server failed; its log says why"})
+        assert server.metric('cct_inputs_total{result="predicted"}') == 0
+        assert server.log.read_text().count("MetricsError: the model gave infinite or undefined outputs") == 2
 
 
 @needs_onnx
@@ -102,7 +115,7 @@ def test_a_replaced_model_explains_nothing_and_the_right_one_does_again(folder, 
     model = tmp_path / "model.keras"
     with served(model, tmp_path) as server:
         answers = post_files(server.port, ("a.png", gradient())).json
-        attention_model(model)
+        attention_model(model, seed=1)
         assert model.read_bytes() != (folder / "model.keras").read_bytes()
         refused = post_files(server.port, ("a.png", gradient()), path="/explain")
         assert refused.status == 409

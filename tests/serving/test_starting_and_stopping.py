@@ -9,16 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bad_requests import image
 from brightness import brightness_model
-from exchange import Response, post_json, receive, request, send
+from exchange import Response, post_files, post_json, receive, request, send
 from patience import HUNG_S
 from served import Server, answers, served, wait_until
 
 from cct.cli import main
+from cct.runtime.machine import cpu_cores
 from cct.serving.limits import LIMITS, parse_limits
 
 GATED = Path(__file__).with_name("gated.py")
 BRIGHT = {"images": [np.full((8, 6), 255).tolist()]}
+PREDICTED = 'cct_inputs_total{result="predicted"}'
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +30,19 @@ def model(tmp_path_factory):
 
 
 class Gate:
-    """Holds the model of `gated.py`."""
+    """A gate of `gated.py`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, name: str = "model") -> None:
+        self.folder, self.name = folder, name
 
     def close(self) -> None:
-        (self.folder / "closed").touch()
+        (self.folder / f"{self.name}.closed").touch()
 
-    def wait_until_asked(self) -> None:
-        wait_until((self.folder / "asked").exists)
+    def asked(self) -> bool:
+        return (self.folder / f"{self.name}.asked").exists()
 
     def open(self) -> None:
-        (self.folder / "open").touch()
+        (self.folder / f"{self.name}.open").touch()
 
 
 class Asking(threading.Thread):
@@ -67,7 +70,7 @@ def test_requests_in_flight_are_answered_before_the_end(number, model, tmp_path)
     with served(model, tmp_path, script=GATED) as server, socket.create_connection(("127.0.0.1", server.port)) as idle:
         gate.close()
         computed = Asking(server)
-        gate.wait_until_asked()
+        wait_until(gate.asked)
         waiting = Asking(server)
         server.wait_for("cct_active_requests", 2)
         server.process.send_signal(number)
@@ -88,7 +91,7 @@ def test_what_does_not_fit_is_refused_at_once_and_what_takes_too_long_later(mode
     with served(model, tmp_path, script=GATED, limits=limits) as server:
         gate.close()
         computed = Asking(server)
-        gate.wait_until_asked()
+        wait_until(gate.asked)
         waiting = Asking(server)
         server.wait_for("cct_queue_inputs", 1)
         full = post_json(server.port, BRIGHT)
@@ -98,9 +101,33 @@ def test_what_does_not_fit_is_refused_at_once_and_what_takes_too_long_later(mode
             late = asking.result()
             assert late.status == 504 and late.json == {"error": "the model did not answer within 3 seconds"}
         assert send(server.port, request("GET", "/health")).status == 200
+        assert server.metric(PREDICTED) == 0
         gate.open()
         wait_until(lambda: post_json(server.port, BRIGHT).status == 200)
         server.wait_for("cct_queue_inputs", 0)
+        assert server.metric(PREDICTED) == 1
+
+
+def test_large_images_of_a_late_request_keep_nobody_waiting(model, tmp_path):
+    """More of them than the server has threads for other images."""
+    gate = Gate(tmp_path, "decoder")
+    large, other = image(mode="L", size=(3000, 3000)), image(size=(300, 300))  # both are for threads
+    with served(model, tmp_path, script=GATED, limits={"answer_seconds": 1}) as server:
+
+        def late() -> bool:
+            answer = post_files(server.port, *((f"{place}.png", large) for place in range(cpu_cores() + 1)))
+            assert answer.status == 504
+            return gate.asked()
+
+        def answered(file: bytes) -> bool:
+            return post_files(server.port, ("a.png", file)).status == 200
+
+        # On a loaded machine a second may pass before a thread begins, or before an answer, but not each time.
+        gate.close()
+        wait_until(late)
+        wait_until(lambda: answered(other))
+        gate.open()
+        wait_until(lambda: answered(large))
 
 
 def test_only_so_many_requests_are_read_at_a_time(model, tmp_path):

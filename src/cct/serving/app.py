@@ -46,7 +46,7 @@ def make_app(service: Service) -> ASGIApp:
         redirect_slashes=False,  # the redirection would name the host that the client names
     )
     _add_routes(app, service)
-    app.openapi()  # which FastAPI keeps: HEAD stands in no description
+    app.openapi()  # FastAPI keeps this description, so it does not list HEAD, which is added now
     for route in app.routes:
         if "GET" in route.methods:
             route.methods.add("HEAD")  # uvicorn sends the answer without its body

@@ -19,7 +19,9 @@ class Job(NamedTuple):
 
 
 class Batcher:
-    """Puts the inputs of concurrent requests together. It waits for nobody: a batch is what came during the last one.
+    """Puts the inputs of concurrent requests together.
+
+    It never waits. The inputs that arrive during one batch are the next batch.
 
     Attributes:
         waiting: inputs that wait for the model.

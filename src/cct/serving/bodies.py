@@ -39,7 +39,7 @@ async def read_inputs(request: Request, readers: Mapping[str, Reader], limits: L
         request: the request.
         readers: by media type; "image/*" is for all images.
         limits: of the server.
-        one: what an input is, in the singular.
+        one: the word for an input, in the singular.
 
     Raises:
         Refusal: the body is too large or too slow, has another media type, or is damaged.
@@ -64,7 +64,8 @@ async def read_inputs(request: Request, readers: Mapping[str, Reader], limits: L
 
 async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     """The parts of the body as they come."""
-    sentence, size = f"the body has more than {limits.body_bytes:,} bytes", 0
+    limit, size = f"{limits.body_bytes:,} bytes (the server's --limit body_bytes)", 0
+    sentence = f"the body has more than {limit}: send fewer or smaller inputs"
     if int(request.headers.get("content-length", "0")) > limits.body_bytes:
         raise Refusal(413, sentence)
     async for chunk in request.stream():
@@ -81,7 +82,8 @@ def require_few(count: int, limits: Limits) -> None:
         Refusal: it has more than the limit.
     """
     if count > limits.inputs:
-        raise Refusal(413, f"the request has more than {limits.inputs:,} inputs")
+        limit = f"{limits.inputs:,} inputs (the server's --limit inputs)"
+        raise Refusal(413, f"the request has more than {limit}: send several requests")
 
 
 class _InMemory(MultiPartParser):
@@ -104,6 +106,8 @@ async def read_form(request: Request, chunks: AsyncIterator[bytes], limits: Limi
         if "Too many files" in error.message:
             require_few(limits.inputs + 1, limits)
         raise _damaged_form(error.message) from error
+    except UnicodeError as error:  # Starlette falls back for most charsets, but not for undefined and punycode
+        raise _damaged_form("its charset cannot decode its names, so send none") from error
     if not parser.ended:
         raise _damaged_form("it ends too early")
     found = []
@@ -123,7 +127,7 @@ def json_reader(name: str, one: str, content_of: Callable[[Any], Any], *, expect
 
     Args:
         name: of the list.
-        one: what an item is, in the singular.
+        one: the word for an item, in the singular.
         content_of: from an item to `Sent.content`.
         expected: the rest of the sentence that says what the JSON must be.
     """

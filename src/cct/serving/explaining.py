@@ -1,4 +1,7 @@
-"""What the model looked at. It needs the Keras model, which an exported file does not have."""
+"""Explanations: the parts of an input that the model looked at.
+
+They need the Keras model, which an exported file does not have.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from cct.errors import CCTError
+from cct.evaluation.softmax import MetricsError
 from cct.inference.classifier import Classifier, Explanations
 from cct.serving.refusals import Refusal
 
@@ -37,22 +42,34 @@ class Explainer:
         """The classifier, once it is loaded. The first time that takes as long as Keras takes to start.
 
         Raises:
-            Refusal: there is no Keras model.
-            CCTError: it cannot be loaded.
+            Refusal: there is no Keras model, or it cannot be loaded.
         """
         loading = self.prepare()
         if loading is None:
             raise Refusal(409, "what the model looked at needs its .keras file, and the server has an exported file")
-        return await asyncio.shield(asyncio.wrap_future(loading))
+        try:
+            return await asyncio.shield(asyncio.wrap_future(loading))
+        except CCTError as error:
+            raise _unexplained(error) from error
 
     async def explain(self, classifier: Classifier, array: np.ndarray) -> Explanations:
-        """What the model looked at in one of its inputs.
+        """Explain one of the model's inputs.
 
         Raises:
-            CCTError: the model has no attention.
+            Refusal: the model has no attention.
+            MetricsError: its outputs are not finite. This is a failure of the server, as in /predict.
         """
-        return await asyncio.wrap_future(self._pool.submit(classifier.explain_arrays, array[None]))
+        try:
+            return await asyncio.wrap_future(self._pool.submit(classifier.explain_arrays, array[None]))
+        except MetricsError:
+            raise
+        except CCTError as error:
+            raise _unexplained(error) from error
 
     def close(self) -> None:
         """End the thread."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def _unexplained(error: CCTError) -> Refusal:
+    return Refusal(409, f"nothing shows what the model looked at: {error}")

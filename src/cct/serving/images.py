@@ -2,10 +2,8 @@
 
 import asyncio
 import binascii
-import contextlib
-import threading
+import math
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,10 +14,11 @@ from cct.errors import CCTError, one_line
 from cct.runtime.machine import cpu_cores
 from cct.serving.bodies import Reader, Sent, json_reader, read_form
 from cct.serving.limits import Limits
+from cct.serving.threads import Threads
 from cct.tasks.inference import InputReader
 
 MOST_DEPTH = 3  # of lists: rows, columns, channels
-# A thread costs more than such a file, and the event loop may wait so long.
+# Of all images of a request. A thread costs more than so few, and the event loop may wait so long.
 SMALL_BYTES, SMALL_PIXELS = 1 << 15, 1 << 16
 LARGE_PIXELS = 1 << 23  # such images are decoded one at a time: each may take hundreds of megabytes
 
@@ -94,41 +93,49 @@ class ImageDecoder:
             limits: `pixels` is the most that an image may have, before it is resized.
         """
         self._reader, self._pixels = reader, limits.pixels
-        self._large = threading.Lock()
-        self._pool = ThreadPoolExecutor(cpu_cores(), thread_name_prefix="decode")
+        self._threads = Threads(cpu_cores(), name="decode")
+        self._large_thread = Threads(1, name="decode-large")
 
     async def decode(self, images: Sequence[Sent]) -> list[np.ndarray | CCTError]:
         """The input of each image, or why it has none."""
-        loop = asyncio.get_running_loop()
-        found = [
-            self._decode(image.content)
-            if _is_small(image.content)
-            else loop.run_in_executor(self._pool, self._decode, image.content)
-            for image in images
-        ]
-        return [await part if isinstance(part, asyncio.Future) else part for part in found]
+        contents = [image.content for image in images]
+        few_bytes = sum(len(content) for content in contents if isinstance(content, bytes)) <= SMALL_BYTES
+        # A large file may have a header that takes long.
+        sizes = self._sizes(contents) if few_bytes else await self._threads.run(self._sizes, contents)
+        pairs = list(zip(contents, sizes, strict=True))
+        if few_bytes and sum(size for size in sizes if isinstance(size, int)) <= SMALL_PIXELS:
+            return [size if isinstance(size, CCTError) else self._array(content) for content, size in pairs]
+        async with asyncio.TaskGroup() as group:  # which cancels all of them where the request is given up
+            tasks = [group.create_task(self._in_thread(content, size)) for content, size in pairs]
+        return [task.result() for task in tasks]
 
     def close(self) -> None:
         """End the threads."""
-        self._pool.shutdown(cancel_futures=True)
+        self._threads.close()
+        self._large_thread.close()
 
-    def _decode(self, content: Any) -> np.ndarray | CCTError:
+    def _sizes(self, contents: Sequence[Any]) -> list[int | CCTError]:
+        """The number of pixels of each image, or why it cannot be used."""
+        return [self._size(content) for content in contents]
+
+    def _size(self, content: Any) -> int | CCTError:
         if isinstance(content, CCTError):
             return content
         try:
-            pixels = content.size if isinstance(content, np.ndarray) else image_pixels(content)
-            if pixels > self._pixels:
-                return ImageError(f"{pixels:,} pixels, more than {self._pixels:,}")
-            with self._large if pixels > LARGE_PIXELS else contextlib.nullcontext():
-                return self._reader.arrays([content])[0]
+            # A third dimension is the channels.
+            pixels = math.prod(content.shape[:2]) if isinstance(content, np.ndarray) else image_pixels(content)
+        except ImageError as error:
+            return error
+        return pixels if pixels <= self._pixels else ImageError(f"{pixels:,} pixels, more than {self._pixels:,}")
+
+    async def _in_thread(self, content: Any, size: int | CCTError) -> np.ndarray | CCTError:
+        if isinstance(size, CCTError):
+            return size
+        threads = self._large_thread if size > LARGE_PIXELS else self._threads
+        return await threads.run(self._array, content)
+
+    def _array(self, content: bytes | np.ndarray) -> np.ndarray | ImageError:
+        try:
+            return self._reader.arrays([content])[0]
         except ImageError as error:
             return ImageError(str(error).removeprefix("image 0: "))
-
-
-def _is_small(content: Any) -> bool:
-    if not isinstance(content, bytes):
-        return isinstance(content, CCTError) or content.size <= SMALL_PIXELS
-    try:
-        return len(content) <= SMALL_BYTES and image_pixels(content) <= SMALL_PIXELS
-    except ImageError:
-        return True

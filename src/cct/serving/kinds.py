@@ -1,4 +1,4 @@
-"""What a server takes, by the task of its model. To add a task, write a module with its readers, and an entry here."""
+"""Inputs of a server, by the task of its model. To add a task, write a module with its readers, and an entry here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -25,7 +25,7 @@ class Kind(NamedTuple):
     """The inputs of a task.
 
     Attributes:
-        one: what an input is, in the singular.
+        one: the word for an input, in the singular.
         readers: of bodies, by media type.
         decoder: from the reader of a model and the limits to a decoder.
         shown: whether an explanation shows the text that was sent. Otherwise it shows the model's input.

@@ -1,4 +1,4 @@
-"""What one request, and all of them together, may cost the server."""
+"""Limits of a request and of the server."""
 
 import re
 from typing import Annotated, NamedTuple, get_type_hints

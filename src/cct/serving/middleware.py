@@ -1,4 +1,4 @@
-"""What every response passes: it is counted, its request is read to the end, and a bug's traceback goes to the log."""
+"""Middleware of every response: counts it, reads its request to the end, and logs the traceback of a bug."""
 
 import asyncio
 import logging

@@ -1,6 +1,6 @@
 """The options of an address, behind its question mark.
 
-FastAPI could check it too, in a tenth of the time of a whole request even where nothing stands there.
+FastAPI's own check costs a tenth of a request, even without options.
 """
 
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of each route, beyond its function."""
+"""The OpenAPI description of each route, beyond its function."""
 
 from typing import Any
 

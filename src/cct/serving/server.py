@@ -26,7 +26,7 @@ def serve(name: str, *, host: str, port: int, limits: Limits, unsure: float) -> 
         name: a path of a model, or its address in MLflow.
         host: an address or a name of this machine.
         port: of TCP.
-        limits: what a request may cost.
+        limits: of requests.
         unsure: predictions below this probability are marked.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the routes of the server do with a model."""
+"""The work of the server's routes with a model."""
 
 import asyncio
 import contextlib
@@ -27,11 +27,11 @@ class Service:
 
     Attributes:
         name: of the model, as its user gave it.
-        model: what answers.
+        model: computes the answers.
         explainer: makes heat maps.
-        kind: what its inputs are.
-        limits: what a request may cost.
-        metrics: what was counted.
+        kind: of its inputs.
+        limits: of requests.
+        metrics: counts of requests and inputs.
     """
 
     def __init__(self, name: str, model: ServedModel, limits: Limits, *, unsure: float) -> None:
@@ -41,7 +41,10 @@ class Service:
         self.metrics, self.explainer = Metrics(), Explainer(model.explains)
 
     def warm_up(self) -> None:
-        """Compute a batch of each size, so that no request waits for a compiler."""
+        """Compute a batch of each size up to `MOST`.
+
+        A request with more inputs, which `--limit inputs` may allow, waits for the compiler.
+        """
         size = 1
         while size <= (MOST if self.model.compiles else 1):
             self.classifier.predict_arrays(self.classifier.reader.random(size))
@@ -81,31 +84,32 @@ class Service:
                 usable = np.stack(self._usable(inputs, arrays))
                 predictions = self.classifier.as_predictions(usable, await self._batcher.predict(usable))
         rows = prediction_rows(predictions, top=top, unsure=self.unsure, coverage=coverage)
-        return [
+        answers = [
             {"input": sent.name} | ({"error": str(one)} if isinstance(one, CCTError) else next(rows))
             for sent, one in zip(inputs, arrays, strict=True)
         ]
+        self._count(arrays)
+        return answers
 
     async def explain(self, request: Request) -> dict[str, Any]:
-        """What the model looked at in the one input of a request: its prediction, and the share of each part.
+        """Explain the one input of a request: its prediction, and the share of each part.
 
         Raises:
-            Refusal: the request cannot be answered, or there is no Keras model.
+            Refusal: the request cannot be answered, or nothing shows what the model looked at.
         """
         with self._admitted():
             inputs = await self._read(request)
             if len(inputs) > 1:
                 raise Refusal(400, f"the request has {len(inputs)} {self.kind.one}s, and /explain takes one")
-            try:
-                classifier = await self.explainer.loaded()
-                async with self._in_time():
-                    (array,) = self._usable(inputs, await self._decoder.decode(inputs))
-                    found = await self.explainer.explain(classifier, array)
-            except CCTError as error:  # the model has no attention, or Keras is not installed
-                raise Refusal(409, f"nothing shows what the model looked at: {error}") from error
+            classifier = await self.explainer.loaded()
+            async with self._in_time():
+                arrays = await self._decoder.decode(inputs)
+                (array,) = self._usable(inputs, arrays)
+                found = await self.explainer.explain(classifier, array)
         (row,) = prediction_rows(found.predictions, top=len(self.classifier.classes), unsure=self.unsure)
         shown = inputs[0].content if self.kind.shown else array
         as_json = classifier.task.explaining.as_json(classifier.reader, shown, found.attention)
+        self._count(arrays)
         return {"input": inputs[0].name, **row, **as_json}
 
     async def _read(self, request: Request) -> list[Sent]:
@@ -126,13 +130,18 @@ class Service:
 
     def _usable(self, inputs: list[Sent], arrays: list[np.ndarray | CCTError]) -> list[np.ndarray]:
         good = [one for one in arrays if not isinstance(one, CCTError)]
-        self.metrics.inputs["predicted"] += len(good)
-        self.metrics.inputs["refused"] += len(arrays) - len(good)
         if not good:
+            self._count(arrays)
             first = f"{inputs[0].name}: {arrays[0]}"
             several = f"none of the {len(arrays)} {self.kind.one}s can be used; the first: {first}"
             raise Refusal(422, first if len(arrays) == 1 else several)
         return good
+
+    def _count(self, arrays: list[np.ndarray | CCTError]) -> None:
+        """Count the inputs of a request that has its answer, which a full queue or a timeout may prevent."""
+        refused = sum(isinstance(one, CCTError) for one in arrays)
+        self.metrics.inputs["refused"] += refused
+        self.metrics.inputs["predicted"] += len(arrays) - refused
 
     @contextlib.contextmanager
     def _admitted(self) -> Iterator[None]:
