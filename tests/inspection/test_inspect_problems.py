@@ -233,8 +233,16 @@ def test_facts_are_counted(tmp_path):
     assert facts["sizes"] == {"min": [20, 20], "median": [20, 20], "max": [30, 30], "distinct": 3, "non_square": 0.0909}
     assert facts["channels"] == {"grey": 1, "colour": 10} and facts["formats"] == {"PNG": 10, "JPEG": 1}
     assert facts["ignored"] == {"hidden files": 1, "text files": 1}
-    means = [np.asarray(noise(number)).mean() for number in range(3)]
-    assert min(means) - 40 < facts["brightness"]["mean"] < max(means) + 40
+
+
+def test_the_brightness_is_the_mean_of_all_images(tmp_path):
+    """Images of one grey each, which keep it at any size."""
+    for name, greys in {"cat": (0, 15, 16), "dog": (240, 241, 103)}.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for grey in greys:
+            Image.new("L", (20, 30), grey).save(tmp_path / "data" / name / f"{grey}.png")
+    brightness = inspected(tmp_path / "data", tmp_path).facts["brightness"]
+    assert brightness == {"mean": 102.5, "very_dark": 2, "very_bright": 1}
 
 
 def test_a_split_whose_images_are_all_bad_is_refused_as_preprocess_does(tmp_path):

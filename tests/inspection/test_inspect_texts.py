@@ -40,6 +40,21 @@ def test_all_facts_of_a_table(tmp_path):
     json.dumps(found)
 
 
+@pytest.mark.parametrize("leaks", [1, 21])
+def test_leaks_and_conflicts_have_their_own_examples(leaks, tmp_path):
+    """However many of the first kind there are."""
+    rows = [f"{row},{'train' if place < 30 else 'test'}" for place, row in enumerate(ROWS)]
+    rows += [f"{ROWS[place]},test" for place in range(leaks)]
+    conflicts = [text for text, _ in (ROWS[place].split(",") for place in (23, 25))]
+    rows += [f"{text},neg,train" for text in conflicts]
+    (tmp_path / "a.csv").write_text("\n".join(["text,label,split", *rows, ""]))
+    found = inspect_texts(tmp_path / "a.csv", LocalSource(tmp_path / "a.csv", "mine"), parameters())
+    assert [(problem["kind"], problem["count"], problem["examples"]) for problem in found["problems"]] == [
+        ("leaks", leaks, [row.split(",")[0] for row in ROWS[: min(leaks, 5)]]),
+        ("conflicts", 2, conflicts),
+    ]
+
+
 def test_the_columns_that_are_read_are_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("\n".join(["Satz,Label,note", *(f"{row},?" for row in ROWS), ""]))

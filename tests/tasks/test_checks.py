@@ -33,6 +33,7 @@ CASES = {
     "texts, other vectors": (VECTORS, "model", {"word_dim": 300}, "and the vectors in a.txt have 4 dimensions: set"),
     "texts, no heads for them": (VECTORS, "model", ODD_HEADS, "num_heads 3 does not divide word_dim 4: choose"),
     "texts, bad vectors": (VECTORS, "preprocess", {"embeddings": "data/vectors/b.txt"}, "b.txt, line 1: expected"),
+    "texts, empty vectors": (VECTORS, "preprocess", {"embeddings": "data/vectors/0.txt"}, "have 0 dimensions, and 1"),
     "texts, no such column": (TEXTS, "preprocess", {"text_column": "Satz"}, "no column Satz; its columns are: text,"),
     "texts, no such labels": (TEXTS, "preprocess", {"label_column": "Art"}, "no column Art; its columns are: text,"),
     "neither": (IMAGES, "data", {"source": "notes"}, ".tiff), but 1 text file; texts must be .txt files"),
@@ -53,6 +54,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "data/vectors").mkdir(parents=True)
     (tmp_path / "data/vectors/a.txt").write_text("a 1 2 3 4\nb 5 6 7 8\n")
     (tmp_path / "data/vectors/b.txt").write_text("words and no numbers\n")
+    (tmp_path / "data/vectors/0.txt").write_text("2 0\na\nb\n")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/a.md").write_text("a note")
     for name in ("cats", "dogs"):

@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple, Protocol
 
 from cct.data.arrays import DataError
-from cct.data.images.decoding import MAX_FILE_BYTES, ImageError, require_file_size
+from cct.data.images.decoding import MAX_FILE_BYTES
 from cct.data.params import DESCRIPTOR_SUFFIXES
+from cct.data.plain_files import FileError, read_plain_file, require_file_size
 from cct.data.tables import READERS
 from cct.errors import one_line
 
@@ -43,7 +44,23 @@ class File(NamedTuple):
     """A file: its name in the container, and its bytes, its path, or why it cannot be read."""
 
     name: str
-    content: bytes | Path | ImageError
+    content: bytes | Path | FileError
+
+    def read(self, *, most: int) -> bytes:
+        """Its bytes.
+
+        Args:
+            most: the largest size that is read, in bytes.
+
+        Raises:
+            FileError: it is larger, of another kind than a plain file, or cannot be read.
+        """
+        if isinstance(self.content, FileError):
+            raise self.content
+        if isinstance(self.content, Path):
+            return read_plain_file(self.content, most=most)
+        require_file_size(len(self.content), most)
+        return self.content
 
 
 class Container(Protocol):
@@ -208,15 +225,15 @@ class Zip(Archive):
         _require_bounded(self.path, unpacked, _limit(self.path))
         return members
 
-    def _read(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | ImageError:
+    def _read(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | FileError:
         try:
-            require_file_size(member.file_size)
+            require_file_size(member.file_size, MAX_FILE_BYTES)
             with archive.open(member) as file:
                 return file.read(MAX_FILE_BYTES)
-        except ImageError as error:
+        except FileError as error:
             return error
         except DAMAGED_MEMBER as error:
-            return ImageError(f"damaged in the archive: {one_line(error)}")
+            return FileError(f"damaged in the archive: {one_line(error)}")
 
 
 class Tar(Archive):
@@ -248,7 +265,7 @@ class Tar(Archive):
             if name in wanted:
                 yield File(name, read())
 
-    def _members(self) -> Iterator[tuple[str, Callable[[], bytes | ImageError]]]:
+    def _members(self) -> Iterator[tuple[str, Callable[[], bytes | FileError]]]:
         count = 0
         try:
             with self.opener(self.path) as unpacked:
@@ -299,10 +316,10 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | ImageError:
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | FileError:
     try:
-        require_file_size(member.size)
-    except ImageError as error:
+        require_file_size(member.size, MAX_FILE_BYTES)
+    except FileError as error:
         return error
     return archive.extractfile(member).read()
 

@@ -159,7 +159,7 @@ def is_text(name: str) -> bool:
 
 
 def _counts(parts: Sequence[str], ignored: Counter[str], kind: Kind) -> bool:
-    """Whether a file is of a kind. If not, what it is is counted."""
+    """Whether a file is of a kind. If not, its kind is counted."""
     suffix = os.path.splitext(parts[-1])[1].lower()
     if not SYSTEM_FILES.isdisjoint(part.lower() for part in parts):
         ignored["files of an operating system"] += 1

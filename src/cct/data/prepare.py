@@ -41,6 +41,7 @@ class Prepared(NamedTuple):
         texts: the text of each example of each split; None if they are no texts.
         digests: hexadecimal digests of what else identifies the data, by name.
         arrays: more arrays to write, by the name of the file.
+        misplaced: of texts, the first one of each group of equal ones in several splits (leaks) or classes (conflicts).
     """
 
     name: str
@@ -51,6 +52,7 @@ class Prepared(NamedTuple):
     texts: Mapping[str, Sequence[str]] | None = None
     digests: Mapping[str, str] = {}
     arrays: Mapping[str, np.ndarray] = {}
+    misplaced: Mapping[str, Sequence[str]] = {}
 
 
 def prepare_arrays(source: Source, arrays: Arrays, preprocess: PreprocessParams) -> Prepared:

@@ -1,16 +1,13 @@
 """The choice of the training, validation and test examples."""
 
-import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from cct.data.arrays import DataError
 from cct.data.params import PreprocessParams
-
-log = logging.getLogger(__name__)
 
 # Splits. UNSTATED: the source does not say it. UNUSED: preprocess.train_fraction leaves it out.
 UNSTATED, TRAIN, VAL, TEST, UNUSED = -1, 0, 1, 2, 3
@@ -189,33 +186,3 @@ def assign_splits(
     if not (split_n == VAL).any():
         choose("validation_fraction", VAL)
     return split_n
-
-
-def misplaced_groups(
-    groups: Sequence[Sequence[int]],
-    items: Sequence[Labelled],
-    split_n: np.ndarray,
-    *,
-    what: str,
-    shown: Callable[[Sequence[int]], str],
-) -> tuple[list[Sequence[int]], list[Sequence[int]]]:
-    """Groups of equal items in more than one split, as a source has them, and those in more than one class.
-
-    Both are warned of. With the second, no model can be right on all of a group.
-
-    Args:
-        groups: places of items.
-        items: all items.
-        split_n: the split of each.
-        what: what they are, in the plural.
-        shown: a text for a group, as an example.
-    """
-    leaks = [group for group in groups if len({int(split_n[place]) for place in group} - {UNUSED}) > 1]
-    conflicts = [group for group in groups if len({items[place].label for place in group}) > 1]
-    for found, where in (
-        (leaks, "in more than one split, as the source has them, so that scores on them are too high"),
-        (conflicts, "in more than one class"),
-    ):
-        if found:
-            log.warning("groups of %s %s: %s (%s)", what, where, f"{len(found):,}", shown(found[0]))
-    return leaks, conflicts

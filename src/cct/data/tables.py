@@ -122,8 +122,12 @@ def _torn_line(source: Path | IO[str]) -> str:
 
 def _read_parquet(path: Path) -> "DataFrame":
     import pandas
+    import pyarrow
 
-    return pandas.read_parquet(path, engine="pyarrow")
+    try:
+        return pandas.read_parquet(path, engine="pyarrow")
+    except pyarrow.ArrowException as error:  # some are a RuntimeError or a MemoryError
+        raise ValueError(one_line(error)) from error
 
 
 # To add a kind of table, write its function and an entry.
@@ -155,7 +159,7 @@ def read_table(path: Path, text: str | None = None) -> "DataFrame":
         if not path.is_file():
             raise DataError(f"{path}: not a plain file")
         return READERS[path.suffix.lower()](path if text is None else io.StringIO(text))
-    except (ValueError, OSError, TypeError, KeyError, ArithmeticError, Warning) as error:  # pyarrow's are among these
+    except (ValueError, OSError, TypeError, KeyError, ArithmeticError, Warning) as error:
         raise DataError(f"{path}: not a {path.suffix.lower()} table: {one_line(error)}") from error
 
 
@@ -228,10 +232,12 @@ def rows_of(
     require_columns(table, path, names, required, kind=kind, parameters=parameters or {})
     found, columns = columns_of(table, names), {}
     for column in names:
-        values = table[found[column]] if column in found else [""] * len(table)
-        columns[column] = [
-            _text(value, f"{path}, row {row:,}: the {column}", remedy) for row, value in enumerate(values, 1)
-        ]
+        cells = columns[column] = []
+        try:
+            for value in table[found[column]] if column in found else [""] * len(table):
+                cells.append(_text(value, f"{path}, row {len(cells) + 1:,}: the {column}", remedy))
+        except UnicodeDecodeError as error:  # the texts of a Parquet file are decoded here, one by one
+            raise DataError(f"{path}, row {len(cells) + 1:,}: the {column} is not UTF-8: write it in UTF-8") from error
     if not len(table):
         raise DataError(f"{path}: no rows")
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]

@@ -1,1 +1,1 @@
-"""What `cct inspect` finds in the images of a data source before anything is trained."""
+"""Facts and problems of a data source, images or texts, for `cct inspect` before anything is trained."""

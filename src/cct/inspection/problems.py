@@ -1,4 +1,4 @@
-"""What is wrong, or worth a look, with the images of a data source.
+"""Problems of the images of a data source, and facts that are worth a look.
 
 To add a check, write it and name it in `CHECKS`.
 """

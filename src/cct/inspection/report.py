@@ -15,7 +15,7 @@ from cct.inspection.suggestion import FIRST, Suggestion, suggest, suggest_size
 
 
 class Report(NamedTuple):
-    """What was found.
+    """The facts and problems of a source.
 
     Attributes:
         facts: JSON values.

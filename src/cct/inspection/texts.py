@@ -16,7 +16,7 @@ from cct.data.texts.items import Text, Texts
 from cct.data.texts.prepare import prepare_texts
 from cct.data.texts.source import columns_read, read_texts
 from cct.data.texts.tokens import TOKENS
-from cct.inspection.problems import many
+from cct.inspection.problems import SHOWN, many
 from cct.inspection.report import printable
 from cct.inspection.suggestion import FIRST, MAX_IMBALANCE, train_command
 from cct.overrides import hydra_text, hydra_word
@@ -122,7 +122,7 @@ def _lengths(items: Sequence[Text], preprocess: PreprocessParams) -> dict[str, i
 
 
 def _numbered(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What preprocess would make of them."""
+    """The vocabulary, the counts of words and the duplicates that preprocess would find."""
     return {
         "vocabulary": facts["vocabulary_size"],
         "most_frequent": facts["vocabulary"][:20],
@@ -143,19 +143,15 @@ def _examples(texts: Texts) -> dict[str, list[str]]:
 
 
 def _problems(prepared: Prepared | None, refused: str) -> list[dict[str, Any]]:
-    """What preprocess refuses, and what is worth a look."""
+    """Reasons why preprocess refuses the texts; otherwise facts that are worth a look."""
     if prepared is None:
         return [{"kind": "splits", "title": printable(refused), "count": 1, "examples": [], "refused": True}]
-    duplicates, problems = prepared.facts["duplicates"], []
-    for kind, where, name in (
-        ("leaks", "several splits: scores on them are too high", "groups_in_several_splits"),
-        ("conflicts", "several classes", "groups_in_several_classes"),
-    ):
-        if count := duplicates[name]:
-            title = f"{many(count, 'group')} of equal texts in {where}"
-            problems.append({"kind": kind, "title": title, "count": count, "examples": [], "refused": False})
-    if problems:
-        problems[0]["examples"] = [printable(text[:LONGEST]) for text in duplicates["examples"][:5]]
+    problems = []
+    for kind, where in (("leaks", "several splits: scores on them are too high"), ("conflicts", "several classes")):
+        if texts := prepared.misplaced[kind]:
+            title = f"{many(len(texts), 'group')} of equal texts in {where}"
+            examples = [printable(text[:LONGEST]) for text in texts[:SHOWN]]
+            problems.append({"kind": kind, "title": title, "count": len(texts), "examples": examples, "refused": False})
     return problems
 
 

@@ -19,8 +19,8 @@ from sources import preprocess_params
 
 from cct.data import containers
 from cct.data.arrays import DataError
-from cct.data.images import decoding
 from cct.data.images.source import list_images
+from cct.data.plain_files import FileError
 from cct.data.sources import open_source
 
 PNG = encoded(smooth())
@@ -284,7 +284,7 @@ def test_an_archive_larger_than_all_images_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_file_larger_than_any_image_is_a_bad_image(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(containers, "MAX_FILE_BYTES", 1000)
     files = {"a/1.png": bytes(2000), "b/1.png": PNG[:900]}
     for path in (write_zip(tmp_path / "a.zip", files), write_tar(tmp_path / "a.tar", files)):
         found = {file.name: file.content for file in containers.open_container(path).files(list(files))}
@@ -300,7 +300,7 @@ def test_any_damage_of_a_zip_is_refused_or_a_bad_image(tmp_path):
         try:
             container = containers.open_container(path)
             for file in container.files(container.names()):
-                assert isinstance(file.content, bytes | decoding.ImageError)
+                assert isinstance(file.content, bytes | FileError)
         except DataError as error:
             assert "\n" not in str(error)
 

@@ -214,10 +214,12 @@ def test_bad_paths_are_refused(tmp_path):
         file.truncate(1 << 30)  # with no block on the disk
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "broken.jpg").symlink_to(tmp_path / "nothing")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
     (tmp_path / "folder.jpg").mkdir()
     for name, sentence in [
         ("pipe.jpg", "not a plain file"),
         ("broken.jpg", "a broken link"),
+        ("device.jpg", "not a plain file"),
         ("folder.jpg", "not a plain file"),
         ("absent.jpg", "absent"),
         ("large.jpg", "1,073,741,824 bytes, more than 536,870,912"),

@@ -1,14 +1,18 @@
 """Formats and encodings of texts: what is read, and one sentence that names the line where it is wrong."""
 
+import base64
 import json
+import os
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pandas
+import pyarrow
 import pytest
 from clones import ROOT
 from PIL import Image
+from pyarrow import parquet
 from sources import preprocess_params
 
 from cct.data.arrays import DataError
@@ -280,7 +284,53 @@ def trec(line: str):
     return make
 
 
+def odd_file(make, name: str = "x/2.txt"):
+    """A folder of texts with a file that is no plain one, or is not whole."""
+
+    def made(path: Path) -> Path:
+        write_files(path / "a", {"x/1.txt": b"a", "y/1.txt": b"b"})
+        make(path / "a" / name)
+        return path / "a"
+
+    return made
+
+
+def odd_trec(make):
+    def made(path: Path) -> Path:
+        (path / "a.label").write_text(TREC, encoding="latin-1")
+        make(path / "b.label")
+        return path
+
+    return made
+
+
+def broken_link(path: Path) -> None:
+    path.symlink_to("nothing")
+
+
+def link_to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def large_file(path: Path) -> None:
+    path.touch()
+    os.truncate(path, (1 << 26) + 1)  # with no block on the disk
+
+
+def pipe_of_rows(path: Path) -> Path:
+    os.mkfifo(path / "a.csv")
+    return path / "a.csv"
+
+
 CASES = {
+    "a pipe": (odd_file(os.mkfifo), r"a: x/2\.txt cannot be used \(not a plain file\): mend or remove it"),
+    "a broken link": (odd_file(broken_link), r"a: x/2\.txt cannot be used \(a broken link\): mend or remove it"),
+    "a link to a device": (odd_file(link_to_a_device), r"a: x/2\.txt cannot be used \(not a plain file\): mend"),
+    "a large file": (odd_file(large_file), r"x/2\.txt cannot be used \(67,108,865 bytes, more than 67,108,864\): mend"),
+    "a pipe of questions": (odd_trec(os.mkfifo), r"b\.label: not a plain file: mend it, or give another file"),
+    "no questions": (odd_trec(broken_link), r"b\.label: a broken link: mend it, or give another file"),
+    "a device of questions": (odd_trec(link_to_a_device), r"b\.label: not a plain file: mend it, or give another"),
+    "a pipe of rows": (pipe_of_rows, r"a\.csv: not a plain file: mend it, or give another file"),
     "no text": (table("text,label\na,x\n,y\n"), r"a\.csv, row 2: no text"),
     "no label": (table("text,label\na,\nb,y\n"), r"a\.csv, row 1: no label"),
     "one class": (table("text,label\na,x\nb,x\n"), r"all texts are of one class \(x\): a classifier needs two or more"),
@@ -319,6 +369,11 @@ def test_mistakes_are_one_sentence(case, tmp_path):
     ("form", "text", "said"),
     [
         ("ag-news-csv", '"3","a"\n', r"line 1: expected the number of a class, 1 to 2, and a text, found '3,a'"),
+        (
+            "ag-news-csv",
+            f'"{"1" * 5000}","a"\n',
+            r"line 1: expected the number of a class, 1 to 2, and a text, found '11",
+        ),
         ("ag-news-csv", '"1",""\n', r"line 1: expected the number of a class, 1 to 2, and a text, found '1,'"),
         ("ag-news-csv", '"1","a"\n"2","b\n', r"line 2: not a CSV file: unexpected end of data"),
         ("ag-news-csv", '"1","a"\n', r"train\.csv: all texts are of one class \(x\)"),
@@ -353,3 +408,66 @@ def test_blank_lines_and_long_fields_of_ag_news_are_read(tmp_path):
     (tmp_path / "test.csv").write_text('"1","b"\n"2","c"\n')
     found = described("ag-news-csv", ["x", "y"], train=tmp_path / "train.csv", test=tmp_path / "test.csv")
     assert [item.label for item in found.items] == ["y", "x", "x", "y"] and len(found.items[1].text) == 199_999
+
+
+@pytest.mark.parametrize("number", ["2", "x", "1" * 5000], ids=["another", "a letter", "many digits"])
+def test_mistakes_of_sst2(number, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("train.tsv", f"sentence\tlabel\nfine\t{number}\n")
+        archive.writestr("dev.tsv", "sentence\tlabel\nfine\t1\n")
+    with pytest.raises(DataError, match=r"train\.tsv, line 2: expected a text, a tab and a class, 0 to 1, found 'fine"):
+        described("sst2", ["x", "y"], archive=tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_a_text_is_as_large_in_an_archive_as_in_a_folder(kind, tmp_path, monkeypatch):
+    """With a low limit: a text of the real one takes seconds to pack."""
+    monkeypatch.setattr("cct.data.texts.formats.MAX_TEXT_BYTES", 10)
+    path = write_files(tmp_path / "a", {"x/1.txt": b"a" * 10, "y/1.txt": b"b" * 11})
+    if kind == "zip":
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in ("x/1.txt", "y/1.txt"):
+                archive.write(tmp_path / "a" / name, name)
+    elif kind == "tar":
+        path = tmp_path / "a.tar"
+        with tarfile.open(path, "w") as archive:
+            archive.add(tmp_path / "a", "")
+    with pytest.raises(DataError, match=r"y/1\.txt cannot be used \(11 bytes, more than 10\): mend or remove it"):
+        local(path)
+    monkeypatch.setattr("cct.data.texts.formats.MAX_TEXT_BYTES", 11)
+    assert [item.text for item in local(path).items] == ["a" * 10, "b" * 11]
+
+
+@pytest.mark.parametrize("encoding", ["auto", "utf-8"])
+def test_a_table_larger_than_the_limit_is_refused(encoding, tmp_path, monkeypatch):
+    path = write(tmp_path / "a.csv", ROWS)
+    monkeypatch.setattr("cct.data.texts.encodings.MAX_WHOLE_BYTES", path.stat().st_size)
+    assert len(local(path, encoding=encoding).items) == 3
+    monkeypatch.setattr("cct.data.texts.encodings.MAX_WHOLE_BYTES", path.stat().st_size - 1)
+    with pytest.raises(DataError, match=r"a\.csv: \d+ bytes, more than \d+: mend it, or give another file"):
+        local(path, encoding=encoding)
+
+
+def test_what_arrow_does_not_implement_is_one_sentence(tmp_path):
+    """A column of integers of 128 bits. Arrow's error is no error of a value, nor of the system."""
+    path, schemas = tmp_path / "a.parquet", []
+    for kind in (pyarrow.int32(), pyarrow.int64()):
+        parquet.write_table(pyarrow.table({"text": ["a", "b"], "label": pyarrow.array([1, 2], kind)}), path)
+        schemas.append(parquet.read_metadata(path).metadata[b"ARROW:schema"])
+    narrow, wide = map(base64.b64decode, schemas)
+    (place,) = (place for place, pair in enumerate(zip(narrow, wide, strict=True)) if pair == (32, 64))
+    wider = base64.b64encode(wide[:place] + bytes([128]) + wide[place + 1 :])
+    path.write_bytes(path.read_bytes().replace(schemas[1], wider))
+    with pytest.raises(pyarrow.ArrowNotImplementedError):
+        parquet.read_table(path)
+    with pytest.raises(DataError, match=r"a\.parquet: not a \.parquet table: Integers with more than 64 bits not impl"):
+        local(path)
+
+
+def test_a_parquet_file_in_another_encoding_names_its_row(tmp_path):
+    path = tmp_path / "a.parquet"
+    texts = pyarrow.array([b"fine", b"sch\xf6n"]).view(pyarrow.string())
+    parquet.write_table(pyarrow.table({"text": texts, "label": ["x", "y"]}), path)
+    with pytest.raises(DataError, match=r"a\.parquet, row 2: the text is not UTF-8: write it in UTF-8"):
+        local(path)

@@ -52,6 +52,10 @@ def test_the_first_words_that_no_text_has_come_behind(tmp_path):
     [
         (b"", "line 1: expected a word and its numbers, as GloVe's files have them"),
         (b"the moon is far\n", "line 1: expected a word and its numbers"),
+        (b"5 0\nthe\n", "line 1: the header says that vectors have 0 dimensions, and 1 to 524,288 are possible"),
+        (b"5 524289\nthe 1\n", "line 1: the header says that vectors have 524289 dimensions, and 1 to 524,288"),
+        (b"5 " + b"9" * 5000 + b"\nthe 1\n", f"that vectors have {'9' * 40} dimensions, .*: correct or remove this"),
+        (b"9" * 5000 + b" 2\nthe 1\n", "line 2: expected a word and 2 numbers"),
         (b"a 1 2\nthe 1 x\n", r"line 2: expected a word and 2 numbers, found 'the 1 x\\n'"),
         (b"a 1 2\nthe 1\n", "line 2: expected a word and 2 numbers"),
         (b"a 1 2\nthe 1 nan\n", "line 2: expected a word and 2 numbers"),

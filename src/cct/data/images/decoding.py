@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from cct.data.arrays import DataError
+from cct.data.plain_files import FileError, read_plain_file
 from cct.errors import one_line
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ORIENTATION, QUARTER_TURNS = 0x0112, (5, 6, 7, 8)  # the field of EXIF, and its 
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 
 
-class ImageError(DataError):
+class ImageError(FileError):
     """A file is not an image that can be used. The message is a predicate without the file's name."""
 
 
@@ -193,28 +193,12 @@ def _opened(content: bytes | Path) -> Iterator["Image"]:
 def _bytes(content: bytes | Path) -> bytes:
     if isinstance(content, Path):
         try:
-            if not content.is_file():  # a pipe or a device may have no end
-                absent = (
-                    "a broken link" if content.is_symlink() else "not a plain file" if content.exists() else "absent"
-                )
-                raise ImageError(absent)
-            require_file_size(content.stat().st_size)
-            content = content.read_bytes()
-        except OSError as error:
-            raise ImageError(f"cannot be read: {error.strerror}") from error
+            content = read_plain_file(content, most=MAX_FILE_BYTES)
+        except FileError as error:
+            raise ImageError(str(error)) from error
     if not content:
         raise ImageError("empty")
     return content
-
-
-def require_file_size(size: int) -> None:
-    """Refuse a file that is larger than an image.
-
-    Raises:
-        ImageError: it has more than `MAX_FILE_BYTES`.
-    """
-    if size > MAX_FILE_BYTES:
-        raise ImageError(f"{size:,} bytes, more than {MAX_FILE_BYTES:,}")
 
 
 def _is_turned(image: "Image") -> bool:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from cct.data.groups import connected_groups, groups_of_several, merge_named
 from cct.data.images.decoded import Decoded
 
 MAX_BITS = 3  # different bits of two perceptual hashes, of 64, that make the pixels of two images be compared
@@ -31,19 +30,11 @@ class Duplicates(NamedTuple):
 
     def groups(self) -> list[np.ndarray]:
         """The images of each group of two or more, in their order."""
-        in_group = np.flatnonzero(np.bincount(self.group_n)[self.group_n] > 1)
-        order = in_group[np.argsort(self.group_n[in_group], kind="stable")]
-        parts = np.split(order, np.flatnonzero(np.diff(self.group_n[order])) + 1)
-        return sorted((part for part in parts if len(part)), key=lambda part: part[0])
+        return groups_of_several(self.group_n)
 
     def merged(self, names: Sequence[str | None]) -> np.ndarray:
         """The number of each image's group (n,) where images with one name also belong together."""
-        if not any(names):
-            return self.group_n
-        first: dict[str, int] = {}
-        named = [(row, first.setdefault(name, row)) for row, name in enumerate(names) if name]
-        together = np.stack([np.arange(len(self.group_n)), np.unique(self.group_n, return_index=True)[1][self.group_n]])
-        return _groups(np.concatenate([together, np.array(named, np.int64).T], axis=1), len(names))[1]
+        return merge_named(self.group_n, names)
 
 
 def find_duplicates(decoded: Decoded) -> Duplicates:
@@ -61,16 +52,9 @@ def find_duplicates(decoded: Decoded) -> Duplicates:
     for pairs in _similar(facts_n["hash"][unique]):
         near.append(unique[pairs][:, _nearly_equal(decoded, unique[pairs])])
     near_pairs = np.concatenate(near, axis=1)
-    exact_count, _ = _groups(exact_pairs, len(facts_n))
-    count, group_n = _groups(np.concatenate([exact_pairs, near_pairs], axis=1), len(facts_n))
+    exact_count, _ = connected_groups(exact_pairs, len(facts_n))
+    count, group_n = connected_groups(np.concatenate([exact_pairs, near_pairs], axis=1), len(facts_n))
     return Duplicates(group_n, exact=len(facts_n) - exact_count, near=exact_count - count)
-
-
-def _groups(pairs: np.ndarray, count: int) -> tuple[int, np.ndarray]:
-    """The number of connected groups of `count` images, and the group of each."""
-    ones = np.ones(pairs.shape[1], np.int8)
-    groups, group_n = connected_components(coo_array((ones, tuple(pairs)), shape=(count, count)), directed=False)
-    return groups, group_n
 
 
 def _similar(hash_n: np.ndarray) -> Iterator[np.ndarray]:

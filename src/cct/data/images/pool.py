@@ -16,7 +16,8 @@ import numpy as np
 
 from cct.data.arrays import DataError
 from cct.data.containers import File
-from cct.data.images.decoding import ImageError, ImageOptions, decode_image
+from cct.data.images.decoding import ImageOptions, decode_image
+from cct.data.plain_files import FileError
 from cct.runtime.machine import cpu_cores
 
 CHUNK_BYTES, MAX_CHUNK = 1 << 24, 256  # pixels and files of a chunk, which one process decodes at a time
@@ -107,10 +108,10 @@ def _decode_chunk(files: list[File], options: ImageOptions) -> Chunk:
     facts_n = np.zeros(len(files), FACTS)
     for row, file in enumerate(files):
         try:
-            if isinstance(file.content, ImageError):
+            if isinstance(file.content, FileError):
                 raise file.content
             image = decode_image(file.content, options)
-        except ImageError as error:
+        except FileError as error:
             facts_n[row]["error"] = str(error).encode()[: FACTS["error"].itemsize].decode(errors="ignore").encode()
             continue
         pixels = pixels_nhwc[row] = image.pixels_hwc

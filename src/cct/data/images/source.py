@@ -11,21 +11,23 @@ import numpy as np
 
 from cct.data.arrays import DataError
 from cct.data.containers import Container, FilesOfManifest, Folder, open_container
+from cct.data.groups import misplaced_groups
 from cct.data.images.decoded import Decoded, OtherSize, decoded_folder, decoded_images
 from cct.data.images.decoding import ImageError, ImageOptions, colour_of, decode_image
 from cct.data.images.duplicates import Duplicates, find_duplicates
 from cct.data.images.manifest import manifest_in, read_manifest
 from cct.data.listing import NOT_READ, ClassFolder, Item, Listing, describe_ignored, is_image, list_class_folders
 from cct.data.params import MAX_SIZE, MIN_SIZE, PreprocessParams
+from cct.data.plain_files import FileError
 from cct.data.prepare import Prepared, Split
-from cct.data.splits import SPLIT_CODES, UNSTATED, Labels, assign_splits, label_items, misplaced_groups
+from cct.data.splits import SPLIT_CODES, UNSTATED, Labels, assign_splits, label_items
 from cct.data.store import SPLITS
 from cct.data.tables import is_table
 
 log = logging.getLogger(__name__)
 
 MIXED_SIZE = 64  # side of the arrays of images of several sizes, if the parameters do not say one
-MAX_LISTED, MAX_EXAMPLES = 100, 20  # bad images in a message; groups of duplicates in meta.json
+MAX_LISTED = 100  # bad images in a message
 
 
 class ImageFiles(NamedTuple):
@@ -206,7 +208,7 @@ def _decoded(
 def _first_size(container: Container, names: Sequence[str]) -> tuple[int, int] | None:
     """Height and width of the first good image."""
     for file in container.files(names):
-        if not isinstance(file.content, ImageError):
+        if not isinstance(file.content, FileError):
             try:
                 return decode_image(file.content, None)[1:3]
             except ImageError:
@@ -243,14 +245,12 @@ def _bad_images(
 
 def _describe_duplicates(items: Sequence[Item], duplicates: Duplicates, split_n: np.ndarray) -> dict[str, Any]:
     """Facts for meta.json. Duplicates in several splits of the source, or in several classes, are warned of."""
-    leaks, conflicts = misplaced_groups(
+    misplaced = misplaced_groups(
         duplicates.groups(), items, split_n, what="equal or nearly equal images",
         shown=lambda group: ", ".join(items[n].name for n in group[:3]),
     )  # fmt: skip
     return {
         "exact": duplicates.exact,
         "near": duplicates.near,
-        "groups_in_several_splits": len(leaks),
-        "groups_in_several_classes": len(conflicts),
-        "examples": [[items[n].name for n in group[:10]] for group in [*leaks, *conflicts][:MAX_EXAMPLES]],
+        **misplaced.facts(lambda group: [items[n].name for n in group[:10]]),
     }

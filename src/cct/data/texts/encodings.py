@@ -4,8 +4,10 @@ import codecs
 from pathlib import Path
 
 from cct.data.arrays import DataError
+from cct.data.plain_files import FileError, read_plain_file
 
 AUTO = "auto"
+MAX_WHOLE_BYTES = 4 << 30  # of a table or another file of many texts, all of which are in memory at once
 # A file that begins with such a mark says its own encoding. UTF-32's begins as UTF-16's.
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -48,6 +50,18 @@ def decode(
         raise DataError(f"{where}: is not {name} ({error}): {remedy}") from error
 
 
+def read_whole(path: Path) -> bytes:
+    """The bytes of a file of many texts.
+
+    Raises:
+        DataError: it is no plain file, too large, or cannot be read.
+    """
+    try:
+        return read_plain_file(path, most=MAX_WHOLE_BYTES)
+    except FileError as error:
+        raise DataError(f"{path}: {error}: mend it, or give another file") from error
+
+
 def decode_file(path: Path, **options: str) -> str:
     """The text of a file.
 
@@ -56,9 +70,6 @@ def decode_file(path: Path, **options: str) -> str:
         options: those of `decode`.
 
     Raises:
-        DataError: it cannot be read; or as `decode`.
+        DataError: as `read_whole` or `decode`.
     """
-    try:
-        return decode(path.read_bytes(), path, **options)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return decode(read_whole(path), path, **options)

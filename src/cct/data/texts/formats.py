@@ -2,17 +2,17 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cct.data.arrays import DataError
 from cct.data.containers import Container, open_container
-from cct.data.images.decoding import ImageError
+from cct.data.images.decoding import MAX_FILE_BYTES
 from cct.data.listing import TEXTS, ClassFolder, list_class_folders, split_of
+from cct.data.plain_files import FileError
 from cct.data.tables import BINARY, read_table, rows_of
-from cct.data.texts.encodings import AUTO, decode, decode_file
+from cct.data.texts.encodings import AUTO, decode, decode_file, read_whole
 from cct.data.texts.items import Text, Texts, make_texts
 
 # The names of columns in any letter case, with those that other tools write.
@@ -24,7 +24,9 @@ COLUMNS = {
 }
 PARAMETERS = {"text": "preprocess.text_column", "label": "preprocess.label_column"}  # each names a column
 LATIN = "iso-8859-1"  # TREC's
-MOST_LETTERS = 1 << 27  # of a field of a CSV file
+MOST_CHARACTERS = 1 << 27  # of a field of a CSV file
+MAX_TEXT_BYTES = 1 << 26  # of a file that is one text, whose words need some ten times as much memory
+MOST_DIGITS = 9  # of the number of a class
 
 
 class Reading(NamedTuple):
@@ -124,7 +126,7 @@ def read_ag_news(paths: Mapping[str, Path], reading: Reading) -> Texts:
     Raises:
         DataError: a row has no text, or no number of a class.
     """
-    contents = {split: (path, path.read_bytes()) for split, path in paths.items()}
+    contents = {split: (path, read_whole(path)) for split, path in paths.items()}
     return _read_numbered(contents, reading)
 
 
@@ -140,12 +142,12 @@ def read_ag_news_archive(paths: Mapping[str, Path], reading: Reading) -> Texts:
 def _read_numbered(contents: Mapping[str, tuple[Any, bytes]], reading: Reading) -> Texts:
     classes = reading.classes or ()
     items = []
-    csv.field_size_limit(MOST_LETTERS)
+    csv.field_size_limit(MOST_CHARACTERS)
     for split, (where, content) in contents.items():
         rows = csv.reader(io.StringIO(decode(content, where, encoding=reading.encoding), newline=""), strict=True)
         try:
             for row in filter(None, rows):  # a blank line is no row
-                place = int(row[0]) - 1 if row and row[0].isdecimal() else -1
+                place = _class_number(row[0]) - 1
                 text = " ".join(part for part in row[1:] if part).replace("\\", " ").strip()
                 if not 0 <= place < len(classes) or not text:
                     raise DataError(
@@ -170,14 +172,20 @@ def read_sst2(paths: Mapping[str, Path], reading: Reading) -> Texts:
         text = decode(content, where, encoding=reading.encoding)
         for number, line in enumerate(text.rstrip("\n").split("\n")[1:], start=2):
             line = line.rstrip("\r")
-            sentence, _, place = line.rpartition("\t")
-            if not sentence.strip() or not place.isdecimal() or int(place) >= len(classes):
+            sentence, _, cell = line.rpartition("\t")
+            place = _class_number(cell)
+            if not sentence.strip() or not 0 <= place < len(classes):
                 raise DataError(
                     f"{where}, line {number:,}: expected a text, a tab and a class, 0 to {len(classes) - 1}, found "
                     f"{line[:80]!r}"
                 )
-            items.append(Text(sentence.strip(), classes[int(place)], split))
+            items.append(Text(sentence.strip(), classes[place], split))
     return make_texts(items, paths["archive"], classes=classes)
+
+
+def _class_number(text: str) -> int:
+    """The number in a cell; -1 if it has none, or more digits than that of any class: `int` refuses thousands."""
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else -1
 
 
 def _members(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, bytes]]:
@@ -186,7 +194,7 @@ def _members(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, bytes
     wanted = {name: key for name in container.iter_names() for key in names if name.split("/")[-1] == names[key]}
     if sorted(wanted.values()) != sorted(names):
         raise DataError(f"{path}: expected one file of each name: {', '.join(names.values())}")
-    for name, content in _contents(container, [*wanted]):
+    for name, content in _contents(container, [*wanted], most=MAX_FILE_BYTES):
         found[wanted[name]] = (f"{path}: {name}", content)
     return {key: found[key] for key in names}
 
@@ -197,7 +205,7 @@ def read_text_folders(paths: Mapping[str, Path], reading: Reading) -> Texts:
     Of a descriptor's archive only the folders of its classes count: that of IMDb has reviews without a class, too.
 
     Raises:
-        DataError: as `list_class_folders`; or a file is empty, or of another encoding.
+        DataError: as `list_class_folders`; or a file is empty, of another encoding, too large, or no plain file.
     """
     path = paths["archive"]
     container = open_container(path)
@@ -208,7 +216,7 @@ def read_text_folders(paths: Mapping[str, Path], reading: Reading) -> Texts:
         names = chosen
     listing = list_class_folders(names, where=path, class_folder=reading.class_folder, kind=TEXTS)
     texts = {}
-    for name, content in _contents(container, [item.name for item in listing.items]):
+    for name, content in _contents(container, [item.name for item in listing.items], most=MAX_TEXT_BYTES):
         texts[name] = decode(content, f"{path}: {name}", encoding=reading.encoding).strip()
         if not texts[name]:
             raise DataError(f"{path}: {name} has no text: remove it")
@@ -216,11 +224,14 @@ def read_text_folders(paths: Mapping[str, Path], reading: Reading) -> Texts:
     return make_texts(items, path, classes=reading.classes, ignored=ignored | listing.ignored)
 
 
-def _contents(container: Container, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def _contents(container: Container, names: Sequence[str], *, most: int) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of files, of at most `most` bytes each."""
     for file in container.files(names):
-        if isinstance(file.content, ImageError):
-            raise DataError(f"{container.where}: {file.name}: {file.content}")
-        yield file.name, file.content.read_bytes() if isinstance(file.content, Path) else file.content
+        try:
+            content = file.read(most=most)
+        except FileError as error:
+            raise DataError(f"{container.where}: {file.name} cannot be used ({error}): mend or remove it") from error
+        yield file.name, content
 
 
 def _lines(path: Path, encoding: str, default: str) -> Iterator[tuple[int, str]]:
@@ -248,5 +259,9 @@ def trec_files(folder: Path) -> dict[str, Path]:
 
     The smaller file is the test split: it has 500 questions, the other 5,452.
     """
-    found = sorted((path for path in folder.glob(f"*{TREC_SUFFIX}")), key=os.path.getsize, reverse=True)
+
+    def size(path: Path) -> int:
+        return path.stat().st_size if path.exists() else 0  # of a broken link, which `read_trec` refuses
+
+    found = sorted(folder.glob(f"*{TREC_SUFFIX}"), key=size, reverse=True)
     return dict(zip(("train", "test"), found, strict=True)) if len(found) == 2 else {}

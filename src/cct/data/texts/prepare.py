@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from cct.data.arrays import DataError
+from cct.data.groups import groups_of_several, merge_named, misplaced_groups
 from cct.data.listing import describe_ignored
 from cct.data.params import PreprocessParams
 from cct.data.prepare import Prepared, Split
-from cct.data.splits import SPLIT_CODES, assign_splits, label_items, misplaced_groups
+from cct.data.splits import SPLIT_CODES, assign_splits, label_items
 from cct.data.store import VECTORS
 from cct.data.texts.items import Text, Texts
 from cct.data.texts.tokens import TOKENS, Numbered, Numbering, build_vocabulary
@@ -23,7 +24,6 @@ from cct.words import FIRST_WORD
 
 log = logging.getLogger(__name__)
 
-MAX_EXAMPLES = 20  # groups of duplicates in meta.json
 CAPITALS = 100_000  # words of a file of vectors that are looked at for capitals
 Words = Sequence[str | int]
 
@@ -48,11 +48,12 @@ def prepare_texts(
     tokens = TOKENS[preprocess.tokens]
     words = [tokens.split(item.text) for item in items]
     labels, equal = label_items(items, classes), group_equal(words)
-    groups = join_groups(equal, [item.group for item in items])
+    groups = merge_named(equal, [item.group for item in items])
     try:
         split_n = assign_splits(labels.label_n, labels.stated_n, preprocess, classes=classes, groups=groups)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
+    duplicates, misplaced = describe_duplicates(items, equal, split_n)
     members = {split: np.flatnonzero(split_n == code) for split, code in SPLIT_CODES.items()}
     training = [words[row] for row in members["train"]]
     vectors = read_word_vectors(training, preprocess)
@@ -76,13 +77,14 @@ def prepare_texts(
             "lengths": _lengths([len(words[row]) for row in members["train"]]),
             **_counts(numbered),
             "ignored": dict(ignored),
-            "duplicates": describe_duplicates(items, equal, split_n),
+            "duplicates": duplicates,
             **({"source_sha256": dict(source_sha256)} if source_sha256 else {}),
             "vocabulary": list(numbering.vocabulary),
         },
         texts={split: [items[row].text for row in rows] for split, rows in members.items()},
         digests={"vocabulary": hashlib.sha256(json.dumps([*numbering.vocabulary]).encode()).hexdigest()},
         arrays={VECTORS: vectors.vectors_vd} if vectors else {},
+        misplaced=misplaced,
     )
 
 
@@ -152,37 +154,27 @@ def group_equal(words: Sequence[Words]) -> np.ndarray:
     return np.array([first.setdefault(key, row) for row, key in enumerate(keys)], np.int64)
 
 
-def join_groups(equal_n: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """The group (n,) of each text: equal texts belong together, and so do those of one name that is not empty."""
-    parents = equal_n.tolist()
+def describe_duplicates(
+    items: Sequence[Text], equal_n: np.ndarray, split_n: np.ndarray
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Groups of equal texts in several splits of the source, or in several classes, which are warned of.
 
-    def root(row: int) -> int:
-        while parents[row] != row:
-            parents[row] = parents[parents[row]]
-            row = parents[row]
-        return row
+    Args:
+        items: the texts.
+        equal_n: as `group_equal` returns it.
+        split_n: the split of each.
 
-    first: dict[str, int] = {}
-    for row, name in enumerate(names):
-        if name:
-            parents[root(row)] = root(first.setdefault(name, row))
-    return np.array([root(row) for row in range(len(parents))], np.int64)
-
-
-def describe_duplicates(items: Sequence[Text], group_n: np.ndarray, split_n: np.ndarray) -> dict[str, Any]:
-    """Facts for meta.json. Groups in several splits of the source, or in several classes, are warned of."""
-    order = np.argsort(group_n, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(group_n[order])) + 1)
-    groups = [part for part in parts if len(part) > 1]
-    leaks, conflicts = misplaced_groups(
-        groups, items, split_n, what="equal texts", shown=lambda group: items[group[0]].text[:80]
-    )
-    return {
+    Returns:
+        Facts for meta.json; and `Prepared.misplaced`.
+    """
+    groups = groups_of_several(equal_n)
+    found = misplaced_groups(groups, items, split_n, what="equal texts", shown=lambda group: items[group[0]].text[:80])
+    facts = {
         "exact": sum(len(group) - 1 for group in groups),
-        "groups_in_several_splits": len(leaks),
-        "groups_in_several_classes": len(conflicts),
-        "examples": [items[group[0]].text[:200] for group in [*leaks, *conflicts][:MAX_EXAMPLES]],
+        **found.facts(lambda group: items[group[0]].text[:200]),
     }
+    first = {kind: [items[group[0]].text for group in misplaced] for kind, misplaced in found._asdict().items()}
+    return facts, first
 
 
 def _lengths(lengths: Sequence[int]) -> dict[str, int]:

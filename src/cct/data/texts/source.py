@@ -11,7 +11,7 @@ from cct.data.listing import is_image, is_text, list_class_folders
 from cct.data.params import PreprocessParams
 from cct.data.sources import LocalSource, Source
 from cct.data.tables import BINARY, columns_of, is_table, read_table, require_columns, shown_columns
-from cct.data.texts.encodings import AUTO, MARKS, decode
+from cct.data.texts.encodings import AUTO, MARKS, decode, read_whole
 from cct.data.texts.formats import PARAMETERS, TEXT_READERS, Reading, trec_files
 from cct.data.texts.items import Texts
 
@@ -137,7 +137,7 @@ def _header(path: Path, encoding: str) -> str | None:
     The reader of texts names a later line that is wrong.
 
     Raises:
-        DataError: it is of another encoding; the message names the line.
+        DataError: it cannot be read, or is of another encoding; the message names the line.
     """
     if path.suffix.lower() in BINARY or not path.is_file():
         return None
@@ -146,5 +146,5 @@ def _header(path: Path, encoding: str) -> str | None:
         file.seek(0)
         # Lines of another encoding may end in other bytes, and all of them are tried.
         whole = marked or encoding != AUTO
-        content = file.read() if whole else next((line for line in file if line.strip()), b"")
+        content = read_whole(path) if whole else next((line for line in file if line.strip()), b"")
     return decode(content, path, encoding=encoding).lstrip().partition("\n")[0]

@@ -111,19 +111,19 @@ class Numbering:
             share_l: the share of each of its numbers, as the model sees them.
 
         Returns:
-            Words, each with a space behind it. Of bytes: letters, with the sum of their bytes' shares.
+            Words, each with a space behind it. Of bytes: characters, with the sum of their bytes' shares.
         """
         kept = self.kept(self.split(text))
         if TOKENS[self.tokens].has_vocabulary:
             return [(f"{word} ", float(share)) for word, share in zip(kept, share_l, strict=False)]
-        letters: list[tuple[bytes, float]] = []
+        characters: list[tuple[bytes, float]] = []
         for byte, share in zip(bytes(kept), share_l, strict=False):
-            if letters and byte & 0xC0 == 0x80:  # it continues a letter
-                before, sum_ = letters.pop()
-                letters.append((before + bytes([byte]), sum_ + float(share)))
+            if characters and byte & 0xC0 == 0x80:  # it continues a character
+                before, sum_ = characters.pop()
+                characters.append((before + bytes([byte]), sum_ + float(share)))
             else:
-                letters.append((bytes([byte]), float(share)))
-        return [(letter.decode("utf-8", errors="replace"), share) for letter, share in letters]
+                characters.append((bytes([byte]), float(share)))
+        return [(character.decode("utf-8", errors="replace"), share) for character, share in characters]
 
     def number(self, texts: Iterable[Sequence[str | int]]) -> Numbered:
         """The numbers of texts that are split. A text without words is one unknown word."""

@@ -18,6 +18,7 @@ from cct.data.texts.tokens import split_words
 from cct.errors import one_line
 
 MOST_CHARACTERS = 1 << 20  # of a line: none is longer than a word and some thousand numbers
+MOST_DIMENSIONS = MOST_CHARACTERS // 2  # each number has a space before it
 
 
 class Vectors(NamedTuple):
@@ -82,20 +83,34 @@ def _is_header(words: Sequence[str]) -> bool:
     return len(words) == 2 and all(word.isdecimal() for word in words)
 
 
+def _header_width(number: str, path: Path) -> int:
+    """The dimensions in a header.
+
+    Raises:
+        DataError: there are none, or more than a line can have.
+    """
+    width = int(number) if len(number) <= len(str(MOST_DIMENSIONS)) else 0  # `int` refuses thousands of digits
+    if not 1 <= width <= MOST_DIMENSIONS:
+        raise DataError(
+            f"{path}, line 1: the header says that vectors have {number[:40]} dimensions, and 1 to "
+            f"{MOST_DIMENSIONS:,} are possible: correct or remove this line"
+        )
+    return width
+
+
 def vectors_width(path: Path) -> int:
-    """The dimensions of the vectors in a file.
+    """The dimensions of the vectors in a file, 1 or more.
 
     Raises:
         DataError: the file is absent, damaged, or has no vector in its first line.
     """
     with _lines(path) as lines:
-        for number, line in lines:
-            parts = _parts(line)
-            if number == 1 and _is_header(parts):
-                return int(parts[1])
-            if len(parts) > 1 and _numbers(parts[1:]) is not None:
-                return len(parts) - 1
-            break
+        _, line = next(lines, (1, ""))
+        parts = _parts(line)
+        if _is_header(parts):
+            return _header_width(parts[1], path)
+        if len(parts) > 1 and _numbers(parts[1:]) is not None:
+            return len(parts) - 1
     raise DataError(f"{path}, line 1: expected a word and its numbers, as GloVe's files have them, with spaces between")
 
 

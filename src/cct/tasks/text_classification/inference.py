@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from cct.data.plain_files import FileError, read_plain_file
 from cct.data.texts.encodings import AS_UTF8, decode
+from cct.data.texts.formats import MAX_TEXT_BYTES
 from cct.data.texts.tokens import Numbering, clean_text
 from cct.errors import CCTError
 from cct.params import Section, parse
@@ -69,17 +71,18 @@ class TextReader:
             checked.tokens, checked.vocabulary, length=checked.max_length, truncation=checked.truncation
         )
 
-    def arrays(self, inputs: Sequence[Any]) -> np.ndarray:
+    def arrays(self, inputs: Sequence[Any], *, first: int = 0) -> np.ndarray:
         """Numbers of words (n, length), int32.
 
         Args:
             inputs: each a text, or the path of a text file in UTF-8.
+            first: the place of the first one among all inputs of the user, for messages.
 
         Raises:
             TextError: an input is none of these, or empty; the message names it.
         """
         return self.numbering.number(
-            self.numbering.split(self._text(value, place)) for place, value in enumerate(inputs)
+            self.numbering.split(self._text(value, place)) for place, value in enumerate(inputs, start=first)
         ).words_nl
 
     def warnings(self, arrays: np.ndarray) -> list[str]:
@@ -114,9 +117,9 @@ def read_text(path: Path) -> str:
         DataError: it is not UTF-8; the message names the line.
     """
     try:
-        return decode(path.read_bytes(), path, remedy=AS_UTF8)
-    except OSError as error:
-        raise TextError(f"{path} cannot be read: {error.strerror}") from error
+        return decode(read_plain_file(path, most=MAX_TEXT_BYTES), path, remedy=AS_UTF8)
+    except FileError as error:
+        raise TextError(f"{path}: {error}") from error
 
 
 def from_request(reader: TextReader, values: Any) -> np.ndarray:

@@ -31,7 +31,7 @@ def misfits(model: ModelParams, augment: AugmentParams, preprocess: Any) -> Iter
         if not path:
             resolve_text_architecture(model)
             require_trained_vectors(model)
-        elif width:
+        elif width is not None:
             require_width(resolve_text_architecture(model, word_dim=width), width, Path(path).name)
     except ModelError as error:
         yield error
