@@ -165,7 +165,7 @@ def test_a_model_is_served_without_a_network(clone, tmp_path):
         images = np.load(clone.path / "data/processed/test_inputs.npy")[:20]
         answers = ask(json.dumps({"instances": images.tolist()}).encode())
         for wrong, why in (
-            (images / 255, "must be whole numbers of 0 to 255, but are from 0 to "),
+            (images / 255, "must be whole numbers of 0 to 255, but "),
             (images[0], "have the shape (8, 8, 1), but must be a batch of shape (n, 8, 8, 1)"),
             (images[:, :4], "have the shape (20, 4, 8, 1), but must be a batch of shape (n, 8, 8, 1)"),
         ):

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics as oracle
 
 from cct.evaluation.metrics import (
@@ -107,6 +108,13 @@ def test_top_k_counts_nan_as_a_miss():
 )
 def test_wilson_interval_is_the_published_one(correct, total, confidence, low, high):
     assert wilson_interval(correct, total, confidence=confidence) == pytest.approx((low, high), abs=6e-5)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.9999])
+def test_wilson_interval_is_that_of_scipy(confidence):
+    for correct, total in ((0, 1), (1, 1), (7, 31), (9_123, 10_000), (10_000, 10_000)):
+        expected = binomtest(correct, total).proportion_ci(confidence, method="wilson")
+        assert wilson_interval(correct, total, confidence=confidence) == pytest.approx((expected.low, expected.high))
 
 
 def test_wilson_bounds_solve_their_equation():

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from brightness import CLASSES, FACTS
 
@@ -14,7 +15,9 @@ from cct.inference.exported import ExportFacts
 from cct.inference.exporters.base import ExportJob
 from cct.inference.exporters.graph import probability_model
 from cct.inference.exporters.registry import EXPORTERS
+from cct.inference.exporters.replacing import replacing
 from cct.models.metadata import model_metadata
+from cct.models.saving import save_model
 
 DIGEST = FACTS["data"]["digest"]
 
@@ -27,8 +30,23 @@ def export(keras_file: Path, format_name: str, *, out: Path | None = None, preci
         model=metadata, model_sha256=sha256_of_file(keras_file), precision=precision, version=cct.__version__
     )
     model = probability_model(keras_file, metadata)
-    EXPORTERS[format_name].write(ExportJob(model, facts, samples, out))
+    with replacing(out) as new:
+        EXPORTERS[format_name].write(ExportJob(model, facts, samples, new))
     return out
+
+
+def overflowing_model(path: Path) -> Path:
+    """A model of images (8, 6, 3) that float16 cannot hold: pixels times 1000 are above its 65,504.
+
+    ONNX Runtime computes single operators in float32. It moves the values of several in a row as float16.
+    """
+    images = keras.Input((8, 6, 3), dtype="uint8")
+    moved = keras.layers.Reshape((48, 3))(keras.layers.Permute((2, 1, 3))(keras.layers.Rescaling(1000.0)(images)))
+    head = keras.layers.Dense(2)
+    model = keras.Model(images, head(keras.layers.GlobalAveragePooling1D()(moved)))
+    head.set_weights([np.array([[0.0, 1e-6]] * 3), np.array([0.0, -0.3])])
+    save_model(model, path, facts=FACTS)
+    return path
 
 
 def images_of(means: Any) -> np.ndarray:

@@ -26,17 +26,30 @@ def test_an_empty_batch_is_one():
     assert as_batch(images(0, count=0), **TAKES).shape == (0, 2, 3, 1)
 
 
+def one_wrong(value: int) -> np.ndarray:
+    """Images of which one pixel has another value."""
+    batch = images(7, dtype=np.int64)
+    batch[1, 1, 2, 0] = value
+    return batch
+
+
 SHAPE = r"must be a batch of shape \(n, 2, 3, 1\)$"
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (images(0.5, dtype=np.float32), "whole numbers of 0 to 255, but are from 0.5 to 0.5 .*not scaled ones$"),
-        (images(256, dtype=np.int64), "are from 256 to 256"),
-        (images(-1, dtype=np.int64), "are from -1 to -1"),
-        (images(np.nan, dtype=np.float64), "are from nan to nan"),
-        (images(np.inf, dtype=np.float64), "are from inf to inf"),
+        (
+            images(0.5, dtype=np.float32),
+            "numbers of 0 to 255, but 0.5 is not a whole number: give raw .*not scaled ones$",
+        ),
+        (images(255.0000001, dtype=np.float64), "but 255.0000001 is above 255: give raw values"),
+        (images(256, dtype=np.int64), "but 256 is above 255: give raw values"),
+        (images(-1, dtype=np.int64), "but -1 is below 0: give raw values"),
+        (images(-0.5, dtype=np.float32), "but -0.5 is below 0: give raw values"),
+        (images(np.nan, dtype=np.float64), "but nan is not a whole number: give raw values"),
+        (images(np.inf, dtype=np.float64), "but inf is above 255: give raw values"),
+        (one_wrong(300), "but 300 is above 255: give raw values"),
         (images(7)[0], rf"have the shape \(2, 3, 1\), but {SHAPE}"),
         (images(7)[:, :1], rf"have the shape \(2, 1, 3, 1\), but {SHAPE}"),
         (np.zeros((1, 2, 3, 3), np.uint8), rf"have the shape \(1, 2, 3, 3\), but {SHAPE}"),

@@ -9,6 +9,7 @@ import pytest
 from brightness import CLASSES, FACTS, bright_probability, brightness_model
 from clones import ROOT
 from PIL import Image
+from text_models import counting_model
 
 import cct
 from cct.data.images.decoding import decode_image
@@ -28,6 +29,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(folder):
     return cct.load(folder / "model.keras")
+
+
+@pytest.fixture(scope="module")
+def text_classifier(tmp_path_factory):
+    return cct.load(counting_model(tmp_path_factory.mktemp("text") / "model.keras"))
 
 
 def test_every_kind_of_input_has_the_same_answer(model, folder):
@@ -68,6 +74,32 @@ def test_a_batch_is_more_than_one_call_of_the_model(model):
     assert found.labels == ["dark"] * 290 + ["bright"] * 10
     assert model.predict(iter([images[0], images[299]])).labels == ["dark", "bright"]
     assert model.predict([]).probabilities.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(b"text", "image 290: not an image"), (3, "image 290: int: give a path, bytes")]
+)
+def test_a_wrong_image_is_named_by_its_place_among_all(model, wrong, said):
+    """Images are read 256 at a time."""
+    inputs = [np.zeros((8, 6, 3), np.uint8)] * 300
+    inputs[290] = wrong
+    with pytest.raises(CCTError, match=said):
+        model.predict(inputs)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (7, "text 290 is a int: give a text"),
+        ("  ", "text 290 is empty"),
+        (b"\xe4", "text 290, line 1: the byte 0xe4 is not utf-8"),
+    ],
+)
+def test_a_wrong_text_is_named_by_its_place_among_all(text_classifier, wrong, said):
+    inputs = ["a good film"] * 300
+    inputs[290] = wrong
+    with pytest.raises(CCTError, match=said):
+        text_classifier.predict(inputs)
 
 
 def test_the_top_classes_come_in_their_order(model, folder):
@@ -115,8 +147,12 @@ def test_what_is_no_trained_model_is_refused(tmp_path):
     for name, value in (("shape", [8, 6]), ("resize", "fold"), ("background", "no colour")):
         with pytest.raises(CCTError, match=name):
             cct.load(brightness_model(tmp_path / "crafted.keras", input=FACTS["input"] | {name: value}))
-    with pytest.raises(CCTError, match="names the task 'sound'"):
+    with pytest.raises(CCTError) as caught:
         cct.load(brightness_model(tmp_path / "sound.keras", task="sound"))
+    assert str(caught.value) == (
+        f"{tmp_path / 'sound.keras'} names the task 'sound'; valid: image_classification, text_classification. It was "
+        "made by another version of this project, so train it again"
+    )
 
 
 def test_it_loads_in_any_folder_without_a_word(folder, tmp_path):

@@ -10,17 +10,18 @@ from pathlib import Path
 import keras
 import mlflow
 import numpy as np
+import onnx
 import pytest
 from brightness import CLASSES, FACTS, bright_probability, brightness_model
-from exports import export, images_of, write_data
+from exports import export, images_of, overflowing_model, write_data
 
 import cct
 from cct.cli import main
 from cct.errors import CCTError
 from cct.files import sha256_of_file
 from cct.inference.exported import ExportFacts
-from cct.inference.exporters.base import ExportJob
-from cct.inference.exporters.comparison import Reference, compare
+from cct.inference.exporters.base import ExportError, ExportJob
+from cct.inference.exporters.comparison import Reference, compare, repeated, require_batches
 from cct.inference.exporters.graph import in_float32, probability_model
 from cct.inference.exporters.registry import EXPORTERS, require_precision
 from cct.inference.exporters.report import write_report
@@ -141,6 +142,9 @@ def test_other_data_are_said_or_refused(here, capsys):
     assert "has the data 'other', and the model was trained on 'made-up'" in capsys.readouterr().out
     assert main(["export", "--format", "saved_model", "--data", "data/processed"]) == 1
     assert "or on another version of them: give --data the folder of its own data" in capsys.readouterr().err
+    write_data(here / "empty", test=GREYS[:0], labels=TRUE[:0])
+    assert main(["export", "--format", "saved_model", "--data", "empty"]) == 1
+    assert "empty: its test split is empty, so nothing can be compared" in capsys.readouterr().err
     assert main(["export", "--format", "saved_model", "--data", "none"]) == 1
     assert "--data none: it has no meta.json, so it is no folder as data/processed" in capsys.readouterr().err
 
@@ -161,7 +165,7 @@ def test_it_works_in_any_folder_whatever_backend_is_asked_for(repository, tmp_pa
     ("words", "said"),
     [
         (["--format", "saved_model", "--precision", "int8"], "saved_model has no precision int8: it has float32"),
-        (["--format", "onnx", "litert", "--out", "a.onnx"], "--out a.onnx is one file, and 2 are to be written"),
+        (["--format", "onnx", "litert", "--out", "a.onnx"], "a.onnx is one file, and 2 are to be written: omit it"),
         (["--format", "onnx", "--out", "a.tflite"], "the name of a file of onnx must end in .onnx"),
         (["--format", "onnx", "--model", "none.keras"], "none.keras is not there"),
         (["--format", "onnx", "--model", "dvc.yaml"], "dvc.yaml is not a model of this project"),
@@ -169,11 +173,17 @@ def test_it_works_in_any_folder_whatever_backend_is_asked_for(repository, tmp_pa
         (["--format", "onnx", "--model", "http://x/y.keras"], "http://x/y.keras is an address, and a model is a file"),
         (["--format", "onnx", "--data", "."], "--data .: it has no meta.json, so it is no folder as data/processed"),
         (["--format", "onnx", "--model", "models:/x@champion"], "is in MLflow, and there is no store at"),
-        (["--format", "saved_model", "--out", "data"], "data is there, and no SavedModel: move it away"),
+        (["--format", "saved_model", "--out", "data"], "data is there, and is no earlier export in the format saved_m"),
+        (["--format", "saved_model", "--out", "a.onnx"], "a.onnx is there, and is no earlier export in the format sav"),
+        (
+            ["--format", "onnx", "--out", "folder.onnx"],
+            "folder.onnx is there, and is no earlier export in the format o",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(words, said, here, capsys):
     (here / "a.onnx").write_bytes(b"an exported file")
+    (here / "folder.onnx").mkdir()
     assert main(["export", *words]) == 1
     assert said in capsys.readouterr().err
 
@@ -225,15 +235,82 @@ def test_a_float32_file_that_answers_otherwise_is_refused(exported, tmp_path):
     assert row["ties"] == row["labels_differ"] == len(GREYS)
 
 
-def test_a_wrong_file_is_removed(here, monkeypatch, capsys):
-    """So that nobody serves it. The tolerance is so small here that rounding is a mistake."""
+@pytest.mark.parametrize("format_name", ["onnx", "saved_model"])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_wrong_file_is_not_kept_and_an_earlier_one_stays(earlier, format_name, here, monkeypatch, capsys):
+    """The tolerance is so small here that rounding is a mistake."""
+    out = EXPORTERS[format_name].path(here / "models/model.keras", "float32")
+    if earlier:
+        export(here / "models/model.keras", format_name)
+    before = files_of(here / "models")
     monkeypatch.setattr("cct.inference.exporters.comparison.LARGEST_DIFFERENCE", -1.0)
     monkeypatch.setattr("cct.inference.exporters.comparison.require_batches", lambda *given: None)
-    for name in ("onnx", "saved_model"):
-        assert main(["export", "--format", name]) == 1
-        assert "does not compute what Keras does: 0 of 52 labels differ" in capsys.readouterr().err
-    assert [path.name for path in (here / "models").iterdir()] == ["model.keras"]
+    assert main(["export", "--format", format_name]) == 1
+    said = f"models/{out.name} does not compute what Keras does: 0 of 52 labels differ"
+    assert said in capsys.readouterr().err
+    assert files_of(here / "models") == before and out.exists() == earlier
     assert not (here / "reports").exists()
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The content of each file in a folder and in those in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_float16_file_that_overflows_is_not_kept_and_an_earlier_one_stays(here, capsys):
+    words = ["export", "--format", "onnx", "--precision", "float16"]
+    assert main(words) == 0
+    overflowing_model(here / "models/model.keras")
+    before = files_of(here / "models")
+    assert {*before} == {"model.keras", "model.float16.onnx"}
+    capsys.readouterr()
+    assert main(words) == 1
+    assert re.search(
+        r"models/model\.float16\.onnx in float16 gives infinite or undefined outputs for \d+ of 129 inputs: export the "
+        r"\.keras file in float32$",
+        capsys.readouterr().err.strip(),
+    )
+    assert files_of(here / "models") == before
+    assert main(["export", "--format", "onnx"]) == 0  # the remedy
+
+
+@pytest.mark.parametrize(("shape", "most"), [((8, 6, 1), 128), ((1024, 1024, 1), 1)])
+def test_an_export_that_takes_one_input_at_a_time_is_refused(shape, most, tmp_path):
+    """Also where images are so large that `predict` gives one at a time."""
+    images = keras.Input(shape, dtype="uint8")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(images))
+    facts = FACTS | {"input": FACTS["input"] | {"shape": list(shape)}}
+    save_model(keras.Model(images, keras.layers.Dense(2)(pooled)), tmp_path / "model.keras", facts=facts)
+    path = export(tmp_path / "model.keras", "onnx")
+    inputs = np.zeros((1, *shape), np.uint8)
+    require_batches(open_model(path), inputs)
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(
+        CCTError, match=rf"model\.onnx takes no batch of {max(most, 3)} inputs \(.*\)\. The new file is removed: "
+    ):
+        require_batches(open_model(path), inputs)
+
+
+def test_an_export_whose_answers_depend_on_the_batch_is_refused(tmp_path):
+    path = export(brightness_model(tmp_path / "model.keras"), "onnx")
+    model = onnx.load(path)
+    (softmax,) = (node for node in model.graph.node if node.op_type == "Softmax")
+    del softmax.attribute[:]
+    softmax.attribute.append(onnx.helper.make_attribute("axis", 0))  # over the images
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(
+        CCTError, match=r"model\.onnx gives other probabilities in a batch of 1 inputs\. The new file is"
+    ):
+        require_batches(open_model(path), images_of(GREYS))
+
+
+def test_only_the_inputs_that_are_needed_are_read():
+    """A copy of this array would take 144 TB."""
+    inputs = np.broadcast_to(np.uint8(7), (10**12, 8, 6, 3))
+    assert repeated(inputs, 3).tolist() == np.full((3, 8, 6, 3), 7).tolist()
+    np.testing.assert_array_equal(repeated(np.arange(3), 8), [0, 1, 2, 0, 1, 2, 0, 1])
 
 
 class Unknown(keras.layers.Layer):
@@ -246,17 +323,48 @@ class Unknown(keras.layers.Layer):
         return input_shape
 
 
-def unknown_model(exported: Path) -> tuple[keras.Model, ExportFacts]:
+def model_with(exported: Path, layer: keras.layers.Layer) -> tuple[keras.Model, ExportFacts]:
+    """A model with this layer."""
     images = keras.Input((8, 6, 3), dtype="uint8")
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1.0)(images))
-    model = keras.Model(images, keras.layers.Softmax()(Unknown()(keras.layers.Dense(2)(pooled))))
+    model = keras.Model(images, keras.layers.Softmax()(layer(keras.layers.Dense(2)(pooled))))
     metadata = model_metadata(exported / "model.keras")
     return model, ExportFacts(model=metadata, model_sha256="0" * 64, precision="float32", version="0")
 
 
+class Failing(keras.layers.Layer):
+    """A layer that no converter can trace."""
+
+    def call(self, logits_bk):
+        raise ZeroDivisionError("the layer\nfailed")
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+LIBRARIES = {"onnx": "tf2onnx with ONNX Runtime", "litert": "TensorFlow", "saved_model": "TensorFlow"}
+
+
+@pytest.mark.parametrize("format_name", EXPORTERS)
+def test_a_failure_of_a_converter_is_one_sentence(format_name, exported, tmp_path):
+    model, facts = model_with(exported, Failing())
+    out = EXPORTERS[format_name].path(tmp_path / "model.keras", "float32")
+    with pytest.raises(ExportError) as caught:
+        EXPORTERS[format_name].write(ExportJob(model, facts, images_of([]), out))
+    said = rf"{LIBRARIES[format_name]} cannot convert this model to {format_name}: .+"
+    assert re.fullmatch(said, str(caught.value))
+
+
+def test_a_path_that_cannot_be_written_is_no_failure_of_a_converter(exported, tmp_path):
+    model, facts = model_with(exported, keras.layers.Activation("linear"))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        EXPORTERS["onnx"].write(ExportJob(model, facts, images_of([]), tmp_path / "file/model.onnx"))
+
+
 @pytest.mark.parametrize(("format_name", "suffix"), [("onnx", ".onnx"), ("litert", ".tflite")])
 def test_an_operator_that_a_format_lacks_is_named(format_name, suffix, exported, tmp_path):
-    model, facts = unknown_model(exported)
+    model, facts = model_with(exported, Unknown())
     out = tmp_path / f"model{suffix}"
     with pytest.raises(CCTError) as caught:
         EXPORTERS[format_name].write(ExportJob(model, facts, images_of([]), out))
@@ -269,7 +377,7 @@ def test_an_operator_that_a_format_lacks_is_named(format_name, suffix, exported,
 
 def test_an_operator_that_no_model_of_ours_has_is_named_in_a_saved_model(exported, tmp_path):
     """TensorFlow could compute it. The check that no program of others runs refuses it."""
-    model, facts = unknown_model(exported)
+    model, facts = model_with(exported, Unknown())
     out = tmp_path / "model.savedmodel"
     EXPORTERS["saved_model"].write(ExportJob(model, facts, images_of([]), out))
     with pytest.raises(CCTError, match=r"has operators that no model of this project has \(Erfinv, .*Tanh\)"):

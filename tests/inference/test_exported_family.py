@@ -12,7 +12,7 @@ from clones import ROOT
 from exports import export
 
 import cct
-from cct.inference.exporters.comparison import BATCHES
+from cct.inference.exporters.comparison import batch_sizes
 from cct.inference.exporters.registry import EXPORTERS
 from cct.models.architectures import ModelParams, resolve_architecture, resolve_text_architecture
 from cct.models.build_text import build_text_model
@@ -76,11 +76,12 @@ def text_network(**params) -> keras.Model:
 
 def require_same_answers(keras_file: Path, path: Path) -> None:
     model = cct.load(path)
-    inputs = model.reader.random(max(BATCHES))
+    sizes = batch_sizes(model.reader.shape)
+    inputs = model.reader.random(max(sizes))
     logits = predict_logits(load_model(keras_file), inputs, batch_size=64)
     exp = np.exp(2 * (logits - logits.max(axis=1, keepdims=True)).astype(np.float64))
-    for size in BATCHES:
-        found = model.predict_arrays(inputs[:size]).probabilities
+    for size in sizes:
+        found = model.runtime.in_batches(inputs[:size], size=size)
         np.testing.assert_allclose(found, (exp / exp.sum(axis=1, keepdims=True))[:size], atol=1e-5)
 
 

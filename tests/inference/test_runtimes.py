@@ -15,15 +15,17 @@ import onnx
 import pytest
 import tensorflow as tf
 from brightness import CLASSES, FACTS, bright_probability, brightness_model
-from exports import digest_of, export, images_of
+from exports import digest_of, export, images_of, overflowing_model
 from PIL import Image
 
 import cct
 from cct.cli import main
 from cct.errors import CCTError
+from cct.evaluation.softmax import MetricsError
 from cct.files import sha256_of_file
 from cct.inference.runtimes.onnx_model import onnx_beside
 from cct.models.metadata import model_metadata
+from cct.models.saving import load_model, save_model
 
 EXPORTS = ("model.onnx", "model.tflite", "model.savedmodel")
 
@@ -37,6 +39,36 @@ def test_an_export_has_the_answers_of_the_model(exported, name, count):
     expected = [bright_probability(image.mean()) for image in images]
     np.testing.assert_allclose(found.probabilities[:, 1], expected, atol=1e-6)
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("size", [1, 3, 257])
+def test_an_export_takes_a_batch_of_any_size_at_once(exported, name, size):
+    """As other programs give it: `predict_arrays` splits a large one."""
+    runtime, images = cct.load(exported / name).runtime, images_of(range(256))[np.arange(size) % 256]
+    batch = runtime.compute(images)
+    assert batch.shape == (size, 2)
+    np.testing.assert_allclose(batch[:, 1], [bright_probability(image.mean()) for image in images], atol=1e-6)
+    np.testing.assert_allclose(runtime.in_batches(images, size=size)[:, 1], batch[:, 1], atol=1e-6)
+
+
+def test_undefined_outputs_name_the_file_its_precision_and_the_remedy(tmp_path):
+    path = export(overflowing_model(tmp_path / "model.keras"), "onnx", precision="float16")
+    with pytest.raises(MetricsError) as caught:
+        cct.load(path).predict_arrays(images_of([0, 10, 100, 255]))
+    assert str(caught.value) == (
+        f"{path} in float16 gives infinite or undefined outputs for 2 of 4 inputs: export the .keras file in float32"
+    )
+    model = load_model(brightness_model(tmp_path / "model.keras"))
+    model.layers[-1].set_weights([np.full((3, 2), np.nan), np.zeros(2)])
+    save_model(model, tmp_path / "model.keras", facts=FACTS)
+    path = export(tmp_path / "model.keras", "onnx")
+    with pytest.raises(MetricsError) as caught:
+        cct.load(path).predict_arrays(images_of([0, 255]))
+    assert str(caught.value) == (
+        f"{path} in float32 gives infinite or undefined outputs for 2 of 2 inputs: train the model again with a lower "
+        "learning rate"
+    )
 
 
 @pytest.mark.parametrize("name", EXPORTS)
@@ -180,9 +212,15 @@ HOSTILE_ONNX = [
     (lambda path: edit(path, facts(model=FACTS | {"classes": ["a"]})), r"its model maps \(8, 6, 3\) to \(2,\)"),
     (lambda path: edit(path, external), "names other files for its weights"),
     (lambda path: edit(path, external_in_a_branch), "names other files for its weights"),
-    (lambda path: edit(path, foreign_operators), "has operators of evil.example, which are not ONNX's own"),
-    (lambda path: edit(path, lambda model: model.graph.node.pop()), "cannot be computed by ONNX Runtime"),
-    (lambda path: edit(path, lambda model: model.graph.ClearField("output")), "cannot be computed by ONNX Runtime"),
+    (
+        lambda path: edit(path, foreign_operators),
+        "of evil.example, which are not ONNX's own: export the .keras file again$",
+    ),
+    (
+        lambda path: edit(path, lambda model: model.graph.node.pop()),
+        "be computed by ONNX Runtime, so export the .keras",
+    ),
+    (lambda path: edit(path, lambda model: model.graph.ClearField("output")), "cannot be computed by ONNX Runtime, so"),
     (
         lambda path: brightness_model(path.with_suffix(".keras")).replace(path),
         "is a zip archive, as .keras",
@@ -231,7 +269,7 @@ HOSTILE_LITERT = [
     (lambda path: repack(path, "{}"), "was made by another version of this project"),
     (lambda path: repack(path, "[" * 10_000), "was made by another version of this project"),
     (lambda path: repack(path, " " * (1 << 25)), "its cct.json unpacks to more than 16,777,216 bytes"),
-    (foreign_flatbuffer, "cannot be computed by LiteRT"),
+    (foreign_flatbuffer, "cannot be computed by LiteRT, so export the .keras file again: "),
 ]
 
 
@@ -314,7 +352,7 @@ def test_a_saved_model_without_its_weights_is_one_sentence(exported, tmp_path):
     path = tmp_path / "model.savedmodel"
     shutil.copytree(exported / "model.savedmodel", path)
     shutil.rmtree(path / "variables")
-    refused(path, "cannot be computed by TensorFlow")
+    refused(path, "cannot be computed by TensorFlow, so export the .keras file again: ")
 
 
 def test_other_files_are_refused_with_the_suffixes(tmp_path):

@@ -9,7 +9,6 @@ from cct.commands.arguments import add_model, model_name
 from cct.errors import CCTError
 from cct.inference.exporters.base import PRECISIONS, ExportError
 from cct.inference.exporters.registry import EXPORTERS, require_precision
-from cct.inference.runtimes.registry import RUNTIMES
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +74,9 @@ def _files(arguments: argparse.Namespace, beside: Path) -> list[tuple[str, str, 
     if arguments.out is None:
         return wanted
     if len(wanted) > 1:
-        raise ExportError(f"--out {arguments.out} is one file, and {len(wanted)} are to be written: leave it away")
+        raise ExportError(f"--out {arguments.out} is one file, and {len(wanted)} are to be written: omit it")
     ((format_name, precision, usual),) = wanted
-    if usual.suffix in RUNTIMES and arguments.out.suffix != usual.suffix:  # a folder may have any name
+    if not EXPORTERS[format_name].is_folder and arguments.out.suffix != usual.suffix:
         raise ExportError(f"--out {arguments.out}: the name of a file of {format_name} must end in {usual.suffix}")
     return [(format_name, precision, arguments.out)]
 

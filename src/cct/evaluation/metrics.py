@@ -1,6 +1,9 @@
 """The metrics of a trained classifier, from its logits and the true labels.
 
 Names: n examples, k classes. Labels are class indices. Every sum is in float64, for any input type.
+
+`wilson_interval` gives the numbers of `scipy.stats.binomtest`. The stage `evaluate` needs nothing else of
+`scipy.stats`, whose import takes 0.7 s of processor time (SciPy 1.17.1, AMD EPYC).
 """
 
 import math

@@ -37,10 +37,19 @@ def as_batch(values: Any, *, dtype: str, shape: Sequence[int]) -> np.ndarray:
     if given.shape[1:] != tuple(shape) or given.ndim != len(shape) + 1:
         raise InputError(f"the inputs have the shape {given.shape}, but must be a batch of shape {expected}")
     highest = np.iinfo(dtype).max
-    if not ((given >= 0) & (given <= highest) & (given == np.floor(given))).all():
-        low, high = (f"{value:g}" for value in (given.min(), given.max()))
+    wrong = given[~((given >= 0) & (given <= highest) & (given == np.floor(given)))]
+    if wrong.size:
         raise InputError(
-            f"the inputs must be whole numbers of 0 to {highest}, but are from {low} to {high} with fractions or "
-            "beyond these bounds: give raw values, not scaled ones"
+            f"the inputs must be whole numbers of 0 to {highest}, but {_mistake(wrong[0], highest)}: give raw values, "
+            "not scaled ones"
         )
     return given.astype(dtype)
+
+
+def _mistake(value: np.number, highest: int) -> str:
+    """The reason why a number is refused."""
+    if value < 0:
+        return f"{value} is below 0"
+    if value > highest:
+        return f"{value} is above {highest}"
+    return f"{value} is not a whole number"  # also of NaN

@@ -72,7 +72,7 @@ class Predictions(NamedTuple):
 
 
 class Explanations(NamedTuple):
-    """What the model looked at in n inputs.
+    """The parts of n inputs that the model looked at.
 
     Attributes:
         predictions: labels and probabilities.
@@ -104,7 +104,7 @@ class Classifier:
         """
         self.runtime = open_model(path)
         self.metadata: ModelMetadata = self.runtime.metadata
-        self.task = task_of({"task": self.metadata.task}, INFERENCE_TASKS)
+        self.task = task_of({"task": self.metadata.task}, INFERENCE_TASKS, where=path)
         self.reader = self.task.reader(self.metadata.input, path)
         shapes = self.runtime.input_shape, (self.runtime.outputs,)
         if shapes != (self.reader.shape, (len(self.classes),)):
@@ -144,7 +144,9 @@ class Classifier:
             CCTError: an input cannot be used; the message names it.
         """
         items = _as_sequence(inputs, dimensions=len(self.reader.shape))
-        parts = [self.predict_arrays(self.reader.arrays(items[i : i + BATCH])) for i in range(0, len(items), BATCH)]
+        parts = [
+            self.predict_arrays(self.reader.arrays(items[i : i + BATCH], first=i)) for i in range(0, len(items), BATCH)
+        ]
         empty = np.zeros((0, len(self.classes)))
         probabilities_nk = np.concatenate([empty, *(part.probabilities for part in parts)])
         warnings = [warning for part in parts for warning in part.warnings]
@@ -160,7 +162,7 @@ class Classifier:
         return Predictions(self.classes, probabilities_nk, self.metadata.set_thresholds, self.reader.warnings(arrays))
 
     def explain(self, inputs: Any) -> Explanations:
-        """What the model looked at, in the inputs of `predict`. The model is a `.keras` file."""
+        """The parts that the model looked at, in inputs as `predict` takes them. The model is a `.keras` file."""
         if not len(items := _as_sequence(inputs, dimensions=len(self.reader.shape))):
             raise CCTError("there is nothing to explain: give at least one input")
         return self.explain_arrays(self.reader.arrays(items))

@@ -1,4 +1,4 @@
-"""What an exported file says of its model. Reading it needs neither Keras nor the format's own library."""
+"""The facts in an exported file about its model. Reading them needs neither Keras nor the format's own library."""
 
 import json
 from pathlib import Path

@@ -28,8 +28,12 @@ class InputReader(Protocol):
 
     shape: tuple[int, ...]
 
-    def arrays(self, inputs: Sequence[Any]) -> np.ndarray:
+    def arrays(self, inputs: Sequence[Any], *, first: int = 0) -> np.ndarray:
         """The inputs of the model, (n, ...).
+
+        Args:
+            inputs: those of a user.
+            first: the place of the first one among all inputs of the user, for messages.
 
         Raises:
             CCTError: an input is not one of this task.

@@ -1,4 +1,4 @@
-"""What an exporter gets and raises."""
+"""The job of an exporter, and its error."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from cct.errors import CCTError
 from cct.inference.exported import ExportFacts
 
 PRECISIONS = ("float32", "float16", "int8")
-CALIBRATION_IMAGES = 256  # of the train split, which give the ranges of int8
+CALIBRATION_INPUTS = 256  # of the train split, which give the ranges of int8
 
 
 class ExportError(CCTError):
@@ -23,7 +23,7 @@ class ExportJob(NamedTuple):
         model: the Keras model from inputs to probabilities, which computes in float32.
         facts: what the file says of itself; they name the precision.
         samples: inputs of the train split (n, ...), from which int8 gets its ranges. Empty for other precisions.
-        out: the file or folder to write.
+        out: the file or folder to write; nothing is there.
     """
 
     model: Any

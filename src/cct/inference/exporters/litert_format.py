@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from cct.errors import one_line
 from cct.files import write_atomically
 from cct.inference.exported import FACTS, LABELS
-from cct.inference.exporters.base import ExportError, ExportJob, lacks_operators
+from cct.inference.exporters.base import ExportJob, lacks_operators
 from cct.runtime.backend import quiet_library
 
 
@@ -35,7 +34,7 @@ def export_litert(job: ExportJob) -> None:
             lacking = {*re.findall(r"'tf\.(\w+)' op is neither", str(error))}
             if lacking:
                 raise lacks_operators("litert", lacking) from error
-            raise ExportError(f"TensorFlow cannot convert this model to litert: {one_line(error)}") from error
+            raise error
         content = path.read_bytes()
     write_atomically(job.out, with_files(content, job))
 

@@ -3,7 +3,6 @@
 import logging
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -16,17 +15,10 @@ import cct
 from cct.data.store import META, read_meta, read_split
 from cct.files import sha256_of_file
 from cct.inference.exported import ExportFacts
-from cct.inference.exporters.base import CALIBRATION_IMAGES, ExportError, ExportJob
-from cct.inference.exporters.comparison import (
-    BATCHES,
-    ComparisonError,
-    Reference,
-    accuracy,
-    compare,
-    latencies,
-    size_of,
-)
-from cct.inference.exporters.registry import EXPORTERS
+from cct.inference.exporters.base import CALIBRATION_INPUTS, ExportError, ExportJob
+from cct.inference.exporters.comparison import Reference, accuracy, compare, latencies, size_of
+from cct.inference.exporters.registry import EXPORTERS, require_replaceable
+from cct.inference.exporters.replacing import replacing
 from cct.models.metadata import ModelMetadata, model_metadata
 from cct.runtime.backend import import_keras
 from cct.runtime.machine import cpu_cores, cpu_info
@@ -36,6 +28,7 @@ from cct.tasks.lookup import task_of
 log = logging.getLogger(__name__)
 
 RANDOM = "the export is compared with Keras on random inputs only, unless --data names the model's processed arrays"
+RANDOM_INPUTS = 256
 LIBRARIES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert")
 
 
@@ -112,15 +105,18 @@ def export_model(
         The report: model, data, machine, versions, and rows by name: keras, onnx_float32 and so on.
 
     Raises:
-        CCTError: a format cannot hold the model, or in float32 a file gives other labels than Keras.
+        CCTError: a format cannot hold the model, in float32 a file gives other labels than Keras, or something else
+            than an earlier export is in its place. An earlier export stays as it was.
     """
+    for format_name, _, out in wanted:
+        require_replaceable(format_name, out)
     metadata, sha256 = model_metadata(path), sha256_of_file(path)
     use_tensorflow()
     from cct.inference.exporters.graph import probability_model
     from cct.inference.runtimes.keras_model import KerasModel
 
     model = probability_model(path, metadata)
-    reader = task_of({"task": metadata.task}, INFERENCE_TASKS).reader(metadata.input, path)
+    reader = task_of({"task": metadata.task}, INFERENCE_TASKS, where=path).reader(metadata.input, path)
     reference = _reference(model, data, reader)
     trained = KerasModel(path)
     answers_nk = trained.probabilities(reference.inputs)
@@ -137,12 +133,9 @@ def export_model(
         facts = ExportFacts(model=metadata, model_sha256=sha256, precision=precision, version=cct.__version__)
         samples = _samples(data, format_name) if precision == "int8" else reference.inputs[:0]
         name = f"{format_name}_{precision}"
-        try:
-            EXPORTERS[format_name].write(ExportJob(model, facts, samples, out))
-            rows[name] = compare(out, reference, precision=precision)
-        except ComparisonError:
-            remove(out)  # so that nobody serves it
-            raise
+        with replacing(out) as new:  # so that nobody serves a wrong file
+            EXPORTERS[format_name].write(ExportJob(model, facts, samples, new))
+            rows[name] = compare(new, reference, precision=precision)
         done(name, rows[name])
     return {
         "model": {"file": path.name, "sha256": sha256, "trained_on": metadata.trained_on[-1]},
@@ -155,22 +148,20 @@ def export_model(
     }
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
 def _reference(model: Any, data: Data | None, reader: InputReader) -> Reference:
-    """The answers of the Keras model in float32."""
+    """The probabilities of the Keras model in float32.
+
+    Raises:
+        ExportError: the test split has no example.
+    """
     from cct.models.saving import predict_logits
 
     if data:
         inputs, labels = read_split(data.folder, "test")
+        if not len(inputs):
+            raise ExportError(f"{data.folder}: its test split is empty, so nothing can be compared: check the archive")
     else:
-        inputs, labels = reader.random(max(BATCHES)), None
+        inputs, labels = reader.random(RANDOM_INPUTS), None
     # `predict_logits` returns the outputs of any model; of this one they are probabilities.
     return Reference(inputs, labels, predict_logits(model, inputs, batch_size=128).astype(np.float64))
 
@@ -183,7 +174,7 @@ def _samples(data: Data | None, format_name: str) -> np.ndarray:
             "repro preprocess, or give --data"
         )
     inputs, _ = read_split(data.folder, "train")
-    places = np.linspace(0, len(inputs) - 1, min(len(inputs), CALIBRATION_IMAGES)).astype(int)
+    places = np.linspace(0, len(inputs) - 1, min(len(inputs), CALIBRATION_INPUTS)).astype(int)
     return np.asarray(inputs[places])
 
 

@@ -1,1 +1,1 @@
-"""What computes a model: Keras, ONNX Runtime, LiteRT or TensorFlow."""
+"""The libraries that compute a model: Keras, ONNX Runtime, LiteRT or TensorFlow."""

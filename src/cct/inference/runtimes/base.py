@@ -1,14 +1,14 @@
-"""The interface between a classifier and what computes it."""
+"""The interface between a classifier and the library that computes it."""
 
 import importlib
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from cct.errors import CCTError
-from cct.evaluation.softmax import softmax
+from cct.evaluation.softmax import MetricsError, softmax
 from cct.inference.exported import ExportFacts
 from cct.models.cost import inputs_at_once
 from cct.models.metadata import ModelMetadata
@@ -22,9 +22,9 @@ class Runtime(Protocol):
     """An opened model.
 
     Attributes:
-        title: the name of what computes it, for people.
-        metadata: what its file says of it.
-        facts: what an exported file says of its export; None for a `.keras` file.
+        title: the name of the library that computes it, for people.
+        metadata: the facts in its file about the model.
+        facts: the facts in an exported file about its export; None for a `.keras` file.
         input_shape: the shape of one input, without the batch.
         outputs: the number of outputs, k.
         model: the Keras model, from arrays to logits; None for an exported file.
@@ -42,22 +42,51 @@ class Runtime(Protocol):
         """Calibrated probabilities (n, k), float64, for the model's inputs (n, ...). Several threads may call it."""
 
 
-def in_batches(run: Callable[[np.ndarray], np.ndarray], arrays: np.ndarray, *, outputs: int) -> np.ndarray:
-    """The probabilities that an exported model gives, (n, k), float64: each row sums to one.
+class ExportedModel(ABC):
+    """A file that `cct export` made, opened by the library of its format. Each format has a subclass.
 
-    Args:
-        run: from inputs (b, ...) to probabilities (b, k), float32.
-        arrays: inputs (n, ...).
-        outputs: k.
-
-    Raises:
-        MetricsError: a probability is not a number.
+    Attributes: as `Runtime`, and
+        path: the file, which messages name.
     """
-    size = inputs_at_once(arrays.shape[1:], most=BATCH)
-    parts = [run(np.ascontiguousarray(arrays[i : i + size])) for i in range(0, len(arrays), size)]
-    given_nk = np.concatenate([np.zeros((0, outputs), np.float32), *parts]).astype(np.float64)
-    # The softmax of logarithms divides by the sum, which is one only as far as float32 goes.
-    return softmax(np.log(np.maximum(given_nk, np.finfo(np.float64).tiny)))
+
+    title: str
+    model = None
+    input_shape: tuple[int, ...]
+    outputs: int
+
+    def __init__(self, path: Path, facts: ExportFacts) -> None:
+        self.path, self.facts, self.metadata = path, facts, facts.model
+
+    @abstractmethod
+    def compute(self, batch: np.ndarray) -> np.ndarray:
+        """Probabilities (b, k), float32, for inputs (b, ...), all at once. Several threads may call it."""
+
+    def probabilities(self, arrays: np.ndarray) -> np.ndarray:
+        """As `Runtime.probabilities`."""
+        return self.in_batches(arrays, size=inputs_at_once(arrays.shape[1:], most=BATCH))
+
+    def in_batches(self, arrays: np.ndarray, *, size: int) -> np.ndarray:
+        """As `probabilities`, of `size` inputs at a time.
+
+        Raises:
+            MetricsError: a probability is not a number.
+        """
+        parts = [self.compute(np.ascontiguousarray(arrays[i : i + size])) for i in range(0, len(arrays), size)]
+        given_nk = np.concatenate([np.zeros((0, self.outputs), np.float32), *parts]).astype(np.float64)
+        if bad := int((~np.isfinite(given_nk)).any(axis=1).sum()):
+            precision = self.facts.precision
+            # `cct export` compares a float32 file with Keras, so the model itself has such outputs.
+            remedy = (
+                "train the model again with a lower learning rate"
+                if precision == "float32"
+                else "export the .keras file in float32"
+            )
+            raise MetricsError(
+                f"{self.path} in {precision} gives infinite or undefined outputs for {bad} of {len(given_nk)} inputs: "
+                f"{remedy}"
+            )
+        # The softmax of logarithms divides by the sum, which is one only as far as float32 goes.
+        return softmax(np.log(np.maximum(given_nk, np.finfo(np.float64).tiny)))
 
 
 def require_package(module: str, package: str, path: Path) -> Any:

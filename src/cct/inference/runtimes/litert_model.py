@@ -11,20 +11,15 @@ import numpy as np
 
 from cct.errors import CCTError, one_line
 from cct.inference.exported import FACTS, MAX_FACTS, ExportFacts, read_facts
-from cct.inference.runtimes.base import in_batches, read_model_file, require_package
+from cct.inference.runtimes.base import ExportedModel, read_model_file, require_package
 from cct.runtime.backend import quiet_library
 from cct.runtime.machine import cpu_cores
 
 
-class LiteRTModel:
-    """A model in LiteRT, on the processor.
-
-    Attributes:
-        facts: what the file says of its export.
-    """
+class LiteRTModel(ExportedModel):
+    """A model in LiteRT, on the processor."""
 
     title = "LiteRT"
-    model = None
 
     def __init__(self, path: Path) -> None:
         """Load a `.tflite` file.
@@ -32,8 +27,8 @@ class LiteRTModel:
         Raises:
             CCTError: it is no file that `cct export` wrote, or LiteRT is not installed.
         """
-        content, self.facts = read_litert(path)
-        self.metadata = self.facts.model
+        content, facts = read_litert(path)
+        super().__init__(path, facts)
         litert = require_package("ai_edge_litert.interpreter", "LiteRT", path)
         try:
             with quiet_library():
@@ -41,23 +36,22 @@ class LiteRTModel:
                 self.interpreter.allocate_tensors()
             (taken,), (given,) = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         except Exception as error:  # LiteRT raises ValueError, RuntimeError and its converter's own errors
-            raise CCTError(f"{path} cannot be computed by LiteRT: {one_line(error)}") from error
+            raise CCTError(
+                f"{path} cannot be computed by LiteRT, so export the .keras file again: {one_line(error)}"
+            ) from error
         self.input, self.output = taken["index"], given["index"]
         self.input_shape, self.outputs = tuple(map(int, taken["shape_signature"][1:])), int(given["shape"][-1])
         self.lock = threading.Lock()  # an interpreter holds the tensors of one call
 
-    def probabilities(self, arrays: np.ndarray) -> np.ndarray:
-        """As `Runtime.probabilities`."""
+    def compute(self, batch: np.ndarray) -> np.ndarray:
+        """As `ExportedModel.compute`."""
         with self.lock:
-            return in_batches(self._run, arrays, outputs=self.outputs)
-
-    def _run(self, batch: np.ndarray) -> np.ndarray:
-        if tuple(self.interpreter.get_input_details()[0]["shape"]) != batch.shape:
-            self.interpreter.resize_tensor_input(self.input, batch.shape)
-        self.interpreter.allocate_tensors()
-        self.interpreter.set_tensor(self.input, batch)
-        self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.output)
+            if tuple(self.interpreter.get_input_details()[0]["shape"]) != batch.shape:
+                self.interpreter.resize_tensor_input(self.input, batch.shape)
+            self.interpreter.allocate_tensors()
+            self.interpreter.set_tensor(self.input, batch)
+            self.interpreter.invoke()
+            return self.interpreter.get_tensor(self.output)
 
 
 def read_litert(path: Path) -> tuple[bytes, ExportFacts]:

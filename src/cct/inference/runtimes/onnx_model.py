@@ -10,7 +10,7 @@ import numpy as np
 from cct.errors import CCTError, one_line
 from cct.files import sha256_of_file
 from cct.inference.exported import KEY, ExportFacts, read_facts
-from cct.inference.runtimes.base import in_batches, read_model_file, require_package
+from cct.inference.runtimes.base import ExportedModel, read_model_file, require_package
 from cct.runtime.machine import cpu_cores
 
 log = logging.getLogger(__name__)
@@ -19,15 +19,10 @@ UNUSED = "the ONNX file beside the model is not used: %s"
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # whose operators ONNX Runtime itself computes
 
 
-class OnnxModel:
-    """A model in ONNX Runtime, on the processor.
-
-    Attributes:
-        facts: what the file says of its export.
-    """
+class OnnxModel(ExportedModel):
+    """A model in ONNX Runtime, on the processor."""
 
     title = "ONNX Runtime"
-    model = None
 
     def __init__(self, path: Path) -> None:
         """Load an `.onnx` file.
@@ -35,8 +30,8 @@ class OnnxModel:
         Raises:
             CCTError: it is no file that `cct export` wrote, or ONNX Runtime is not installed.
         """
-        content, self.facts = read_onnx(path)
-        self.metadata = self.facts.model
+        content, facts = read_onnx(path)
+        super().__init__(path, facts)
         runtime = require_package("onnxruntime", "ONNX Runtime", path)
         options = runtime.SessionOptions()
         options.log_severity_level = 4
@@ -47,12 +42,14 @@ class OnnxModel:
             self.session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             (taken,), (given,) = self.session.get_inputs(), self.session.get_outputs()
         except Exception as error:  # ONNX Runtime has an exception of its own for each status
-            raise CCTError(f"{path} cannot be computed by ONNX Runtime: {one_line(error)}") from error
+            raise CCTError(
+                f"{path} cannot be computed by ONNX Runtime, so export the .keras file again: {one_line(error)}"
+            ) from error
         self.input, self.input_shape, self.outputs = taken.name, tuple(taken.shape[1:]), given.shape[-1]
 
-    def probabilities(self, arrays: np.ndarray) -> np.ndarray:
-        """As `Runtime.probabilities`."""
-        return in_batches(lambda batch: self.session.run(None, {self.input: batch})[0], arrays, outputs=self.outputs)
+    def compute(self, batch: np.ndarray) -> np.ndarray:
+        """As `ExportedModel.compute`."""
+        return self.session.run(None, {self.input: batch})[0]
 
 
 def read_onnx(path: Path) -> tuple[bytes, ExportFacts]:
@@ -72,7 +69,10 @@ def read_onnx(path: Path) -> tuple[bytes, ExportFacts]:
         raise CCTError(f"{path} names other files for its weights, which cct export never does: export it again")
     foreign = sorted({name.domain for name in model.opset_import} - {*DOMAINS})
     if foreign:
-        raise CCTError(f"{path} has operators of {one_line(ValueError(', '.join(foreign)))}, which are not ONNX's own")
+        raise CCTError(
+            f"{path} has operators of {one_line(ValueError(', '.join(foreign)))}, which are not ONNX's own: export the "
+            ".keras file again"
+        )
     return content, facts
 
 

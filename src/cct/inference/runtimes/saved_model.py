@@ -7,7 +7,7 @@ import numpy as np
 
 from cct.errors import CCTError, one_line
 from cct.inference.exported import FACTS, MAX_FACTS, read_facts
-from cct.inference.runtimes.base import LARGEST, in_batches, require_package
+from cct.inference.runtimes.base import LARGEST, ExportedModel, require_package
 from cct.runtime.backend import quiet_library
 
 GRAPH, EXTRA = "saved_model.pb", "assets.extra"
@@ -23,15 +23,10 @@ OPERATORS = {
 SAVERS = ("__inference__traced_save", "__inference__traced_restore")
 
 
-class SavedModel:
-    """A model in TensorFlow.
-
-    Attributes:
-        facts: what the folder says of its export.
-    """
+class SavedModel(ExportedModel):
+    """A model in TensorFlow."""
 
     title = "TensorFlow"
-    model = None
 
     def __init__(self, path: Path) -> None:
         """Load a SavedModel.
@@ -43,8 +38,7 @@ class SavedModel:
         if not (path / GRAPH).is_file():
             raise CCTError(f"{path} is a folder without {GRAPH}, so it is no SavedModel: check the path")
         text = facts.read_bytes() if facts.is_file() and facts.stat().st_size <= MAX_FACTS else None
-        self.facts = read_facts(text, path)
-        self.metadata = self.facts.model
+        super().__init__(path, read_facts(text, path))
         with quiet_library():
             tf = require_package("tensorflow", "TensorFlow", path)
         _require_known_operators(path)
@@ -56,13 +50,12 @@ class SavedModel:
             ((self.output, given),) = self.function.structured_outputs.items()
             self.input_shape, self.outputs = tuple(taken.shape[1:]), given.shape[-1]
         except Exception as error:  # any error that a crafted folder causes in TensorFlow
-            raise CCTError(f"{path} cannot be computed by TensorFlow: {one_line(error)}") from error
+            raise CCTError(
+                f"{path} cannot be computed by TensorFlow, so export the .keras file again: {one_line(error)}"
+            ) from error
 
-    def probabilities(self, arrays: np.ndarray) -> np.ndarray:
-        """As `Runtime.probabilities`."""
-        return in_batches(self._run, arrays, outputs=self.outputs)
-
-    def _run(self, batch: np.ndarray) -> np.ndarray:
+    def compute(self, batch: np.ndarray) -> np.ndarray:
+        """As `ExportedModel.compute`."""
         import tensorflow as tf
 
         return self.function(**{self.input: tf.constant(batch)})[self.output].numpy()

@@ -74,12 +74,13 @@ class ImageReader:
         self.shape = height, width, channels = tuple(checked.shape)
         self.options = ImageOptions(height, width, channels, checked.resize, colour_of(checked.background))
 
-    def arrays(self, inputs: Sequence[Any]) -> np.ndarray:
+    def arrays(self, inputs: Sequence[Any], *, first: int = 0) -> np.ndarray:
         """The images (n, height, width, channels), uint8.
 
         Args:
             inputs: each a path, the bytes of an image file, an image of Pillow, or an array of uint8 (height, width) or
                 (height, width, 1 or 3) with raw pixels.
+            first: the place of the first one among all inputs of the user, for messages.
 
         Raises:
             ImageError: an input is none of these, or damaged; the message names it.
@@ -90,7 +91,7 @@ class ImageReader:
             try:
                 pixels_nhwc[place] = self._pixels(image)
             except ImageError as error:
-                name = os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {place}"
+                name = os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {first + place}"
                 raise ImageError(f"{name}: {error}") from error
         return pixels_nhwc
 
