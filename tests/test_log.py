@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from cct.errors import one_line
 from cct.log import ROOT, log_to_file
 
 log = logging.getLogger("cct.test")
@@ -41,3 +42,17 @@ def test_a_file_that_cannot_be_written_costs_nothing(tmp_path, capsys):
     log_to_file(tmp_path / "logs", "name")
     log.info("one")
     assert capsys.readouterr() == ("one\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("one\n  two", "one two"),
+        ("\x1b[1mwrong\x1b[0m shape", "wrong shape"),  # as Keras writes the errors of layers
+        ("", "ValueError"),
+        ("\x07", "ValueError"),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_the_error_of_a_library_is_one_printable_line(text, line):
+    assert one_line(ValueError(text)) == line
