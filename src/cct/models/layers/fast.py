@@ -3,7 +3,7 @@
 TensorFlow computes a gradient operator by operator, and on a CPU most of these wait for memory. Most functions here
 have gradients written by hand, in few passes, some of which XLA compiles. JAX does so with all it computes, and PyTorch
 has kernels for these layers, so on these backends they are Keras's. So they are outside of training: exported files
-have Keras's operators only. docs/speed.md has what most of them save.
+have Keras's operators only. docs/speed.md has what each saves.
 """
 
 import functools
