@@ -58,12 +58,13 @@ def main(arguments: argparse.Namespace) -> None:
     git(repository_root(), "add", "--", pointer, str(FOLDER / ".gitignore"))
     if not git(repository_root(), "ls-files", "--", pointer):
         raise CCTError(f"git cannot add {pointer}, so experiments would not have {target}: see git status")
-    shape, section = "x".join(map(str, stored.input_shape)), stored.section()
-    settings = {f"model.{field}": value for field, value in stored.section_after(present).items()}
+    shape, section = "x".join(map(str, stored.input_shape)), stored.section_after(present)
+    settings = {f"model.{field}": value for field, value in section.items()}
     if isinstance(given := facts.get("input"), dict):  # how the texts of the new training have to become numbers
         settings |= {f"preprocess.{name}": given[name] for name in ("tokens", "max_length") if name in given}
     settings["train.init_from"] = str(target)
-    model = section.get("name", "a model") + " with other fields" * (len(section) > 1)
+    changed = any(value is not None for field, value in section.items() if field != "name")
+    model = section.get("name", "a model") + " with other fields" * changed
     print(f"{target}: {model} for inputs of {shape}, {stored.classes} classes, sha256 {sha256}")
     print(f"train: dvc exp run {shlex.join(overrides.arguments(settings))}")
 

@@ -21,12 +21,12 @@ def task_of(meta: Mapping[str, Any], table: Mapping[str, Entry], *, where: Path 
         CCTError: the table has no such task.
     """
     name = meta.get("task")
-    if name not in table and where is not None:
-        raise CCTError(
-            f"{where} names the task {name!r}; valid: {', '.join(table)}. It was made by another version of this "
-            "project, so train it again"
-        )
     if name not in table:
+        if where is not None:
+            raise CCTError(
+                f"{where} names the task {name!r}; valid: {', '.join(table)}. It was made by another version of this "
+                "project, so train it again"
+            )
         raise CCTError(
             f"data/processed/meta.json names the task {name!r}; valid: {', '.join(table)}. Run dvc repro preprocess"
         )
