@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from image_files import two_classes, write_files, write_tar, write_zip
 
-from cct.data.containers import ARCHIVE_SUFFIXES, open_container
+from cct.data.archives import ARCHIVE_SUFFIXES
+from cct.data.containers import open_container
 
 FILES = two_classes(3) | {"Äpfel/ä b.png": b"x", "notes.txt": b"hi"}
 

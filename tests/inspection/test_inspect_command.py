@@ -8,7 +8,7 @@ from inspected import make_folder, noise
 from PIL import Image
 
 from cct import cli
-from cct.data.containers import ARCHIVE_SUFFIXES
+from cct.data.archives import ARCHIVE_SUFFIXES
 from cct.data.params import DESCRIPTOR_SUFFIXES
 from cct.data.tables import READERS
 

@@ -25,6 +25,7 @@ EDITS = {
     "cli.py": "",
     "commands/*.py": "",
     "data/arrays.py": ALL,
+    "data/archives.py": "preprocess",
     "data/containers.py": "preprocess",
     "data/download.py": "download",
     "data/formats/*.py": "download preprocess",

@@ -17,7 +17,7 @@ import pytest
 from image_files import encoded, prepare, smooth, two_classes, write_files, write_tar, write_zip
 from sources import preprocess_params
 
-from cct.data import containers
+from cct.data import archives, containers
 from cct.data.arrays import DataError
 from cct.data.images.source import list_images
 from cct.data.plain_files import FileError
@@ -275,8 +275,8 @@ def test_there_are_sixty_and_more():
 
 def test_an_archive_larger_than_all_images_is_refused(tmp_path, monkeypatch):
     """Zip and tar, with low limits: real bombs take minutes to write."""
-    monkeypatch.setattr(containers, "ALWAYS_ALLOWED", 100_000)
-    monkeypatch.setattr(containers, "LARGEST_RATIO", 10)
+    monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 100_000)
+    monkeypatch.setattr(archives, "LARGEST_RATIO", 10)
     files = {"a/1.bmp": bytes(200_000), "b/1.bmp": bytes(10)}
     for path in (write_zip(tmp_path / "a.zip", files), write_tar(tmp_path / "a.tar.gz", files, "w:gz")):
         with pytest.raises(DataError, match=r"unpacks to more than 100,000 bytes, 10 times its size: no archive of"):
@@ -284,7 +284,7 @@ def test_an_archive_larger_than_all_images_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_file_larger_than_any_image_is_a_bad_image(tmp_path, monkeypatch):
-    monkeypatch.setattr(containers, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 1000)
     files = {"a/1.png": bytes(2000), "b/1.png": PNG[:900]}
     for path in (write_zip(tmp_path / "a.zip", files), write_tar(tmp_path / "a.tar", files)):
         found = {file.name: file.content for file in containers.open_container(path).files(list(files))}

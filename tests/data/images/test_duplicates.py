@@ -5,11 +5,11 @@ import pytest
 from image_files import encoded, smooth
 from PIL import Image
 
-from cct.data.containers import File
 from cct.data.images.decoded import Decoded
 from cct.data.images.decoding import ImageOptions
 from cct.data.images.duplicates import find_duplicates
 from cct.data.images.pool import decode_files
+from cct.data.plain_files import File
 
 
 def decoded(*contents, size=32):

@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cct.data.arrays import DataError
-from cct.data.containers import File
 from cct.data.images.decoding import ImageOptions, decode_image
-from cct.data.plain_files import FileError
+from cct.data.plain_files import File, FileError
 from cct.runtime.machine import cpu_cores
 
 CHUNK_BYTES, MAX_CHUNK = 1 << 24, 256  # pixels and files of a chunk, which one process decodes at a time

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cct.data.containers import ARCHIVE_SUFFIXES, File, open_container
+from cct.data.archives import ARCHIVE_SUFFIXES
+from cct.data.containers import open_container
 from cct.data.images.decoding import MAX_FILE_BYTES, SUFFIXES
 from cct.data.images.pool import decode_files
 from cct.data.listing import is_image
+from cct.data.plain_files import File
 from cct.errors import CCTError
 from cct.tasks.image_classification.inference import ImageReader
 from cct.tasks.named import Chunk, Named, fitting_paths

@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cct.data.containers import ARCHIVE_SUFFIXES, Container, File, open_container
+from cct.data.archives import ARCHIVE_SUFFIXES
+from cct.data.containers import Container, open_container
 from cct.data.images.decoding import SUFFIXES
 from cct.data.listing import is_image, is_text
+from cct.data.plain_files import File
 from cct.data.tables import BINARY, READERS, is_table, read_table, rows_of
 from cct.data.texts.encodings import AS_UTF8, decode, decode_file
 from cct.data.texts.formats import COLUMNS, MAX_TEXT_BYTES
