@@ -102,6 +102,9 @@ def test_the_command_explains_a_parameter(capsys, monkeypatch):
     assert cli.main(["params", "train.schedule"]) == cli.main(["params", "schedule"]) == 0
     one, two = capsys.readouterr().out.split("train.schedule = ")[1:]
     assert one == two and ALL["train.schedule"].meaning in " ".join(one.split())
+    assert cli.main(["params", "train.init_from", "runtime.deterministic"]) == 0
+    said = capsys.readouterr().out  # values as people write them in YAML
+    assert "train.init_from = null\n" in said and "runtime.deterministic = true\n" in said
     assert cli.main(["params", "plot"]) == 0
     assert capsys.readouterr().out.startswith(f"plot: {section_docs()['plot']}\nplot.dpi = ")
     assert cli.main(["params"]) == 0

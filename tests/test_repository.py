@@ -1,18 +1,20 @@
 """Commands in a folder of a clone, outside a clone, and in a clone without history."""
 
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from clones import DEFAULTS, ROOT, Clone
 
 from cct import cli
 from cct.dvc import require_up_to_date
 from cct.errors import CCTError
+from cct.experiments.settings import merged
 from cct.experiments.workspace import clone_work_tree
+from cct.params import read_yaml
 from cct.repository import require_own_repository
 
 
@@ -63,30 +65,69 @@ def test_a_subfolder_of_another_repository_is_refused_before_any_work(tmp_path, 
     require_own_repository(tmp_path)
 
 
-def test_a_clone_has_the_changes_and_what_parameters_name(tmp_path):
-    """Also what git does not know: a folder of images, and vectors that DVC has."""
-    top, clone = tmp_path / "project", tmp_path / "clone"
-    for name in ("photos/a/1.png", "data/vectors/v.txt", "kept", "removed"):
-        (top / name).parent.mkdir(parents=True, exist_ok=True)
-        (top / name).write_text("before")
-    shutil.copy(ROOT / "dvc.yaml", top / "dvc.yaml")
-    text = re.sub("(?m)^  source: .*", "  source: photos/", DEFAULTS.read_text(), count=1)
-    (top / "params.yaml").write_text(re.sub("(?m)^  embeddings: .*", "  embeddings: data/vectors/v.txt", text, count=1))
-    (top / ".dvc").mkdir()
+def project(top: Path, values: dict[str, str]) -> None:
+    """A pipeline, and parameters with some values."""
+    (top / ".dvc").mkdir(parents=True)
     (top / ".dvc/config").touch()
-    (top / ".gitignore").write_text("/data/vectors/v.txt\n/photos/a/2.png\n")
+    shutil.copy(ROOT / "dvc.yaml", top / "dvc.yaml")
+    content = merged(read_yaml(DEFAULTS), values)
+    (top / "params.yaml").write_text(yaml.safe_dump(content))
+
+
+def commit(top: Path) -> None:
     identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
     for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "start"]):
         subprocess.run(["git", "-C", str(top), *words], check=True)
+
+
+def test_a_clone_has_the_changes_and_what_parameters_name(tmp_path):
+    """Also what git does not know: a folder of images, and vectors that DVC has."""
+    top = tmp_path / "project"
+    for name in ("photos/a/1.png", "data/vectors/v.txt", "kept", "removed"):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text("before")
+    project(top, {"data.source": "photos/", "preprocess.embeddings": "data/vectors/v.txt"})
+    (top / ".gitignore").write_text("/data/vectors/v.txt\n/photos/a/2.png\n")
+    commit(top)
     (top / "photos/a/1.png").write_text("after")
     (top / "photos/a/2.png").write_text("ignored")
     (top / "removed").unlink()
     latin_1 = os.fsencode(top) + b"/caf\xe9"
     Path(os.fsdecode(latin_1)).write_text("new")
-    clone_work_tree(top, clone)
+    clone = clone_work_tree(top, tmp_path / "clone")
     assert (clone / "photos/a/1.png").read_text() == "after" and (clone / "photos/a/2.png").read_text() == "ignored"
     assert (clone / "data/vectors/v.txt").read_text() == "before" and (clone / "kept").read_text() == "before"
     assert not (clone / "removed").exists() and os.path.exists(os.fsencode(clone) + b"/caf\xe9")
+
+
+def test_a_clone_has_its_data_above_it_too_and_nothing_outside_of_its_folder(tmp_path):
+    top, folder = tmp_path / "a/project", tmp_path / "b/c/clones"
+    project(top, {"data.source": "../../photos/train"})
+    (tmp_path / "photos/train/a").mkdir(parents=True)
+    (tmp_path / "photos/train/a/1.png").write_text("one")
+    commit(top)
+    clone = clone_work_tree(top, folder)
+    photos = Path(os.path.normpath(clone / "../../photos/train"))
+    assert photos.is_relative_to(folder) and (photos / "a/1.png").read_text() == "one"
+    assert [path.name for path in (tmp_path / "b/c").iterdir()] == ["clones"]
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["c"]
+
+
+def test_a_clone_has_every_file_that_dvc_has_where_stages_read(tmp_path):
+    """Also a model that no parameter names, and the rest of a folder of which they name a part: DVC looks for them."""
+    top = tmp_path / "project"
+    project(top, {"data.source": "photos/train"})
+    in_dvc = ("pretrained/a.keras", "pretrained/b.keras", "data/vectors/v.txt")
+    files = (*in_dvc, "photos/train/1.png", "photos/test/2.png")
+    for name in files:
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text(name)
+    for name in (*in_dvc, "photos"):
+        (top / f"{name}.dvc").write_text("outs:\n")
+    (top / ".gitignore").write_text("*.keras\n/data/vectors/v.txt\n/photos\n")
+    commit(top)
+    clone = clone_work_tree(top, tmp_path / "clones")
+    assert all((clone / name).read_text() == name for name in files)
 
 
 def test_a_mistake_in_params_yaml_is_said_before_the_demo_starts(tmp_path, monkeypatch, capsys):

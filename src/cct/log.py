@@ -65,16 +65,13 @@ class RunLog(logging.FileHandler):
         """Ignore it."""
 
 
-def configure_logging(level: str | None = None) -> None:
-    """Send this package's log records to the console.
-
-    Args:
-        level: a key of `LEVELS`; None takes CCT_LOG_LEVEL, or else "info".
+def configure_logging() -> None:
+    """Send this package's log records to the console, from the level in CCT_LOG_LEVEL, or else "info".
 
     Raises:
         LogLevelError: CCT_LOG_LEVEL is not the name of a level.
     """
-    level = level or os.environ.get(VARIABLE) or "info"
+    level = os.environ.get(VARIABLE) or "info"
     logger = logging.getLogger(ROOT)
     if not any(isinstance(handler, Console) for handler in logger.handlers):
         console = Console()

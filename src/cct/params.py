@@ -89,7 +89,7 @@ def parse_yaml(text: str, *, where: str) -> dict[str, Any]:
     return content
 
 
-def describe(schema: type[Section], content: Any, error: ValidationError, prefix: str = "") -> list[str]:
+def describe(schema: type[Section], error: ValidationError, prefix: str = "") -> list[str]:
     """One line for each mistake: the path of the value, the value, the allowed values, the nearest valid name."""
     return [_mistake(schema, problem, prefix) for problem in error.errors(include_url=False)]
 
@@ -167,7 +167,7 @@ def parse(schema: type[SectionT], content: Any, *, where: Path) -> SectionT:
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        raise ParamsError(_report(where, describe(schema, content, error))) from None
+        raise ParamsError(mistakes_message(where, describe(schema, error))) from None
 
 
 def schemas() -> dict[str, type[Section]]:
@@ -224,9 +224,9 @@ def check(content: dict[str, Any], *, where: Path, besides: Iterable[str] = ()) 
             try:
                 sections[name] = schema.model_validate(content[name])
             except ValidationError as error:
-                mistakes += describe(schema, content[name], error, prefix=name)
+                mistakes += describe(schema, error, prefix=name)
     if mistakes:
-        raise ParamsError(_report(where, [*mistakes, *besides]))
+        raise ParamsError(mistakes_message(where, [*mistakes, *besides]))
     return sections
 
 
@@ -238,6 +238,7 @@ def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _report(where: Path, mistakes: list[str]) -> str:
+def mistakes_message(where: Path | str, mistakes: list[str]) -> str:
+    """The message about the mistakes in a file: their number, and a line for each."""
     count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
     return "\n  ".join([f"{where} has {count}:", *mistakes])

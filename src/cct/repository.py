@@ -50,8 +50,12 @@ def keep_out_of_git(path: Path) -> bool:
     if not exclude or git(root, "check-ignore", "--", name):
         return False
     Path(exclude).parent.mkdir(exist_ok=True)
-    with Path(exclude).open("a", encoding="utf-8", errors="surrogateescape") as file:
-        file.write("/" + re.sub(r"([\\*?\[\] #!])", r"\\\1", name) + "\n")
+    line = "/" + re.sub(r"([\\*?\[\] #!])", r"\\\1", name) + "\n"
+    with Path(exclude).open("a+b") as file:
+        size = file.tell()
+        file.seek(max(0, size - 1))
+        unfinished = file.read(1) not in (b"", b"\n")  # an editor may leave the last line without an end
+        file.write(("\n" * unfinished + line).encode("utf-8", "surrogateescape"))
     return True
 
 

@@ -15,6 +15,7 @@ from cct.models.architectures import resolve_architecture
 from cct.models.build import build_model
 from cct.models.saving import save_model
 from cct.params import ParamsError, flatten, load
+from cct.runtime.machine import installed_packages
 
 COMMIT = ("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "a commit")
 
@@ -71,9 +72,27 @@ def test_a_folder_of_images_is_a_source(repository):
         plan("data.source=photo/")
 
 
+def test_a_folder_may_have_the_name_of_a_section(repository):
+    """The section still decides the names."""
+    write_photos(Path("train"), count=3)
+    names = [set(plan("data.source=train/", f"train.epochs={epochs}").experiments()) for epochs in (4, 5)]
+    assert not names[0] & names[1]
+
+
+def test_another_version_of_a_package_makes_other_experiments(repository, monkeypatch):
+    installed = installed_packages()
+    before = set(plan().experiments())
+    for name in ("tensorflow", "keras", "numpy"):
+        monkeypatch.setattr("cct.experiments.ablation.plan.installed_packages", lambda n=name: installed | {n: "0.1"})
+        assert not set(plan().experiments()) & before
+    monkeypatch.setattr("cct.experiments.ablation.plan.installed_packages", lambda: installed | {"jax": "0.1"})
+    assert set(plan().experiments()) == before
+
+
 def test_a_folder_that_dvc_has_is_one_that_experiments_find(repository):
     """Written with a slash at its end, as a shell completes it."""
     write_photos(Path("photos"), count=3)
+    write_photos(Path("photos/inner"), count=3)
     Path(".gitignore").write_text("/photos\n")
     git("init", "-q")
     commit_all()
@@ -83,6 +102,7 @@ def test_a_folder_that_dvc_has_is_one_that_experiments_find(repository):
     Path("photos.dvc").touch()
     commit_all()
     require_fit(contents)
+    require_fit(plan("data.source=photos/inner").experiments().values())
 
 
 def test_a_name_stays_as_long_as_the_result_is_valid(repository):

@@ -5,13 +5,17 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import mlflow
 import pytest
 from patience import HUNG_S
 from runs import SEED_SHIFT, SETTINGS
 
+from cct.errors import CCTError
 from cct.experiments.ablation.reports import FOLDER
+from cct.experiments.ablation.run import run_ablation
+from cct.experiments.dvc_queue import Queue
 
 SECTIONS = {section: {} for section in ("data", "model", "train", "runtime")}
 
@@ -49,6 +53,24 @@ def test_an_ablation_runs_what_is_missing_and_makes_its_table(make_clone, undist
     summary = json.loads((clone.path / FOLDER / "queued.json").read_text())
     assert [row["name"] for row in summary["changes"]] == ["without-dropout"] and not summary["missing"]
     _tracked(clone, summary)
+
+
+def test_an_edit_while_the_queue_fills_is_found_before_anything_runs(make_clone, monkeypatch):
+    """Each task would have another work tree."""
+    clone = make_clone()
+    (clone.path / "queued.yaml").write_text(QUEUED)
+    monkeypatch.chdir(clone.path)
+    put = Queue._put
+
+    def put_and_edit(queue, experiments):
+        put(queue, experiments)
+        path = clone.path / "params.yaml"
+        path.write_text(path.read_text().replace("label_smoothing: 0.1", "label_smoothing: 0.2"))
+
+    monkeypatch.setattr(Queue, "_put", put_and_edit)
+    with pytest.raises(CCTError, match="changed while the experiments were put into the queue"):
+        run_ablation(Path("queued.yaml"), settings=[], seeds=[], only=[], jobs=1)
+    assert not {"Queued", "Running"} & set(clone.run("dvc", "queue", "status").split()) and not experiments(clone)
 
 
 @pytest.mark.attack

@@ -99,6 +99,14 @@ def test_a_model_of_two_machines_excuses_nothing_by_name(folders):
         machine_differences(*(folder / "model.keras" for folder in folders))
 
 
+def test_a_missing_model_says_nothing_about_the_machines(folders):
+    (folders[1] / "model.keras").unlink()
+    differences = machine_differences(*(folder / "model.keras" for folder in folders))
+    assert summarize_findings([compare(folders, "model.keras")], differences, 1e-3) == (
+        "0 of 1 files are identical, 0 differ within the tolerance of 0.001, 1 beyond it"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content", "text", "verdict"),
     [

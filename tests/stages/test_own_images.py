@@ -104,6 +104,20 @@ def test_data_that_git_does_not_know_stay_out_of_it(name, tmp_path, monkeypatch)
         assert not keep_out_of_git(Path(path))
 
 
+def test_a_last_line_without_an_end_stays_a_line(tmp_path, monkeypatch):
+    """Git's list of what it ignores, after an editor."""
+    monkeypatch.chdir(tmp_path)
+    git(tmp_path, "init")
+    for path in (".dvc", "photos"):
+        Path(path).mkdir()
+    for path in (Path("photos/1.png"), Path("x.log")):
+        path.write_bytes(b"x")
+    excluded = Path(".git/info/exclude")
+    excluded.write_text("*.log")
+    assert keep_out_of_git(Path("photos"))
+    assert git(tmp_path, "status", "--porcelain") == "" and excluded.read_text() == "*.log\n/photos\n"
+
+
 def test_a_changed_image_runs_the_pipeline_again(clone):
     """It is the only change: the stages before `preprocess` run too, as the source is theirs."""
     preprocess(clone, "photos/")

@@ -6,7 +6,7 @@ import textwrap
 
 from cct.errors import CCTError
 from cct.param_docs import parameters, section_docs
-from cct.params import flatten, read_yaml
+from cct.params import flatten, in_yaml, read_yaml
 from cct.paths import PARAMS
 
 
@@ -29,5 +29,5 @@ def main(arguments: argparse.Namespace) -> None:
                 near = difflib.get_close_matches(name, [*known, *by_field, *groups], n=1, cutoff=0.5)
                 hint = f"did you mean {near[0]}?" if near else "cct params lists all"
                 raise CCTError(f"no parameter {name!r}; {hint}")
-            print(f"{parameter.name} = {values.get(parameter.name, 'missing')}")
+            print(f"{parameter.name} = {in_yaml(values[parameter.name]) if parameter.name in values else 'missing'}")
             print(textwrap.fill(parameter.sentence, 100, initial_indent="    ", subsequent_indent="    "))

@@ -34,15 +34,14 @@ def main(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="cct-verify-") as folder:
         first, second = top, Path(folder, "second")
         if arguments.quick:
-            first = Path(folder, "first")
+            first, second = (clone_work_tree(top, Path(folder, name)) for name in ("first", "second"))
             for clone in (first, second):
-                clone_work_tree(top, clone)
                 run_dvc("exp", "run", *preset_arguments("demo"), folder=clone)
         elif arguments.against is not None:
             fetch_files(top, arguments.against, names, second)
         else:
             require_up_to_date(top)
-            clone_work_tree(top, second)
+            second = clone_work_tree(top, second)
             run_dvc("repro", folder=second)
         findings = compare_outputs(first, second, names, tolerance=arguments.tolerance)
         differences = machine_differences(first / paths.MODEL, second / paths.MODEL)

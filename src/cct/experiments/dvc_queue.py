@@ -65,22 +65,31 @@ class Queue:
         found = [LOG.format(done.entry.stash_rev) for done in self._queue.iter_failed() if done.entry.name == name]
         return next((Path(path) for path in reversed(found) if Path(path).is_file()), None)
 
-    def work(self, experiments: Mapping[str, Sequence[str]], *, jobs: int, ended: Callable[[str], None]) -> None:
+    def work(
+        self,
+        experiments: Mapping[str, Sequence[str]],
+        *,
+        jobs: int,
+        queued: Callable[[], None],
+        ended: Callable[[str], None],
+    ) -> None:
         """Run experiments in their order, `jobs` at a time, and wait for them.
 
         Args:
             experiments: parameters, each as `train.epochs=3`, by name. A queued task of that name is waited for; a
                 failed task of that name is removed.
             jobs: number of workers.
+            queued: called when all experiments are in the queue, before a worker starts.
             ended: called with the name of each experiment that has ended, successful or not.
 
         Raises:
-            CCTError, KeyboardInterrupt: DVC refused an experiment, `ended` raised an error, or Ctrl-C. Running tasks
-                were interrupted, and waiting tasks were removed from the queue.
+            CCTError, KeyboardInterrupt: DVC refused an experiment, `queued` or `ended` raised an error, or Ctrl-C.
+                Running tasks were interrupted, and waiting tasks were removed from the queue.
         """
         pending, asked, silent = set(experiments), -math.inf, False
         try:
             self._put(experiments)
+            queued()
             while pending:
                 waiting, running = self.waiting(), self.running()  # in this order, so that a starting task is in one
                 for name in sorted(pending - waiting.keys() - running.keys()):

@@ -61,8 +61,8 @@ def compare_outputs(expected: Path, found: Path, names: list[str], *, tolerance:
     return [f._replace(verdict=Verdict.DIFFERENT) if plain and f.verdict is Verdict.WITHIN else f for f in findings]
 
 
-def summarize_findings(findings: list[Finding], differences: list[str], tolerance: float) -> str:
-    """A summary of the findings, and whether the machines excuse the differences."""
+def summarize_findings(findings: list[Finding], differences: list[str] | None, tolerance: float) -> str:
+    """A summary of the findings, and whether the machines, by `machine_differences`, excuse the differences."""
     count = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in Verdict}
     if count[Verdict.IDENTICAL] == len(findings):
         return f"all {len(findings)} files are identical"
@@ -70,15 +70,21 @@ def summarize_findings(findings: list[Finding], differences: list[str], toleranc
         f"{count[Verdict.IDENTICAL]} of {len(findings)} files are identical, {count[Verdict.WITHIN]} differ within the "
         f"tolerance of {tolerance:g}, {count[Verdict.DIFFERENT]} beyond it"
     )
+    if differences is None:
+        return text
     if differences:
         return "\n  ".join([f"{text}\nthe machines differ, which excuses other bits:", *differences])
     return f"{text}\nthe machines are of the same kind: equal bits were to be expected"
 
 
-def machine_differences(expected: Path, found: Path) -> list[str]:
-    """The differences between the machines that trained two models, a line each; empty if bits must be equal."""
+def machine_differences(expected: Path, found: Path) -> list[str] | None:
+    """The differences between the machines that trained two models, a line each.
+
+    Returns:
+        An empty list if bits must be equal; None if one of the models is missing.
+    """
     if not (expected.is_file() and found.is_file()):
-        return []
+        return None
     one, other = (trained_on(path) for path in (expected, found))
     if len(one) != 1 or len(other) != 1:
         return ["at least one of the models was trained on more than one kind of machine, or does not say on which"]

@@ -1,8 +1,8 @@
 """The experiments that an ablation needs.
 
-An experiment's name ends in a digest of everything that decides its result. That is its whole set of parameters, the
-data source, and the source files that the stages up to `evaluate` depend on. So a finished experiment with the same
-name is not run again, whatever its commit.
+An experiment's name ends in a digest of everything that decides its result besides the machine. That is its whole set
+of parameters, the data source, the source files that the stages up to `evaluate` depend on, and the versions of the
+packages that compute. So a finished experiment with the same name is not run again, whatever its commit.
 """
 
 import collections
@@ -20,12 +20,14 @@ from cct.experiments.settings import merged, read_settings
 from cct.experiments.workspace import named_files
 from cct.lockfile import dvc_digest
 from cct.models.workload import workload
-from cct.params import ParamsError, Section, check, flatten, load, parse, read_yaml
+from cct.params import ParamsError, Section, check, flatten, load, mistakes_message, parse, read_yaml
 from cct.paths import PARAMS
 from cct.pipeline import read_stages, stage_code_files
+from cct.runtime.machine import installed_packages
 from cct.tasks.checks import misfits
 from cct.training.checkpoints import run_digest
 
+PACKAGES = ("keras", "numpy")  # they compute besides the backend
 STAGES = ("download", "preprocess", "train", "evaluate")  # they decide the results that are compared
 NAME_PATTERN = r"^[a-z0-9]+([.-][a-z0-9]+)*$"  # a name is also a part of a git reference
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -125,8 +127,7 @@ def make_plan(file: Path, settings: Sequence[str] = (), seeds: Sequence[int] = (
         mistakes.append("changes: there is nothing to compare, none of them changes the base")
     if mistakes:
         where = f"{file} with {' '.join(f'-S {setting}' for setting in settings)}" if settings else file
-        count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
-        raise ParamsError("\n  ".join([f"{where} has {count}:", *mistakes]))
+        raise ParamsError(mistakes_message(where, mistakes))
     return Plan(
         name=f"{file.stem}-{_digest(base)}",
         title=file.stem,
@@ -190,7 +191,8 @@ def _digest(content: Mapping[str, Any]) -> str:
     named = named_files(content)
     parts = {name: section for name, section in content.items() if name != "plot"}
     parts["stages"] = {name: stages[name] for name in STAGES}
-    parts |= {str(path): _folder_digest(path) for path in named if path.is_dir()}
+    parts["folders"] = {str(path): _folder_digest(path) for path in named if path.is_dir()}
+    parts["versions"] = {name: installed_packages().get(name) for name in (content["runtime"]["backend"], *PACKAGES)}
     return run_digest(parts, [*code_files(), *(path for path in named if not path.is_dir())])[:8]
 
 

@@ -1,14 +1,13 @@
 """Runs an ablation through DVC's queue."""
 
 import contextlib
+import functools
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from cct.errors import CCTError
 from cct.experiments.ablation.mlflow import log_parent, tracked_runs
@@ -17,6 +16,7 @@ from cct.experiments.ablation.reports import write_reports
 from cct.experiments.ablation.results import finished_experiments, read_result, summarize
 from cct.experiments.ablation.table import ablation_table
 from cct.experiments.workspace import named_files
+from cct.files import locked_if_free
 from cct.overrides import arguments
 from cct.params import flatten, read_yaml
 from cct.paths import PARAMS
@@ -43,7 +43,8 @@ def run_ablation(file: Path, *, settings: Sequence[str], seeds: Sequence[int], o
         log.info("left out, because the base has them already: %s", ", ".join(plan.idle))
     failed = []
     if missing:
-        failed = _run_missing(plan, missing, jobs=jobs, done=len(wanted) - len(missing))
+        replan = functools.partial(make_plan, file, settings, seeds)
+        failed = _run_missing(plan, missing, jobs=jobs, done=len(wanted) - len(missing), replan=replan)
     results = {name: read_result(experiment) for name, experiment in finished_experiments(plan).items()}
     if not any(name in results for name in plan.base.experiments):
         raise CCTError("the base has no result, so there is nothing to compare with: read the logs named above")
@@ -84,8 +85,18 @@ class _Progress:
         log.log(level, "[%d/%d] %s: %s%s", self.total - len(self.left), self.total, name, text, remaining)
 
 
-def _run_missing(plan: Plan, missing: dict[str, dict[str, Any]], *, jobs: int, done: int) -> list[str]:
-    """Run experiments through DVC's queue, the base first, then the longest. Returns the names of failed ones."""
+def _run_missing(
+    plan: Plan, missing: dict[str, dict[str, Any]], *, jobs: int, done: int, replan: Callable[[], Plan]
+) -> list[str]:
+    """Run experiments through DVC's queue, the base first, then the longest. Returns the names of failed ones.
+
+    Args:
+        plan: the ablation.
+        missing: the experiments to run: parameters by name.
+        jobs: the number of experiments at a time.
+        done: the number of finished experiments.
+        replan: makes the plan again, from the files as they are then.
+    """
     from cct.experiments.dvc_queue import Queue
 
     require_fit(missing.values())
@@ -104,8 +115,17 @@ def _run_missing(plan: Plan, missing: dict[str, dict[str, Any]], *, jobs: int, d
                 "first (dvc queue start, dvc queue status), or take them out (dvc queue remove, dvc queue kill)"
             )
         progress = _Progress(plan, work, done=done, log_of=queue.log)
-        log.info("%d to run, %d at a time; Ctrl-C stops, and the same command resumes", len(missing), jobs)
-        queue.work(settings, jobs=jobs, ended=progress.ended)
+
+        def queued() -> None:
+            if replan().experiments() != plan.experiments():  # DVC copies the work tree anew for each task
+                raise CCTError(
+                    "params.yaml, the code or the data changed while the experiments were put into the queue, so they "
+                    "would differ in more than their parameters: run the command again, and wait for 'to run' before "
+                    "you edit"
+                )
+            log.info("%d to run, %d at a time; Ctrl-C stops, and the same command resumes", len(missing), jobs)
+
+        queue.work(settings, jobs=jobs, queued=queued, ended=progress.ended)
     return progress.failed
 
 
@@ -125,8 +145,12 @@ def require_fit(contents: Sequence[Mapping[str, Any]]) -> None:
             "that one commit names all that was compared"
         )
     wanted = {path for content in contents for path in named_files(content) if not path.is_absolute()}
-    named = [*map(str, code_files()), *sorted(map(str, wanted))]
-    unknown = [name for name in named if not git(top, "ls-files", name, f"{name}.dvc")]
+
+    def known(path: Path) -> str:
+        # DVC may have the file or folder itself, or a folder that it is in.
+        return git(top, "ls-files", str(path), *(f"{place}.dvc" for place in (path, *path.parents) if place.name))
+
+    unknown = [str(path) for path in (*code_files(), *sorted(wanted)) if not known(path)]
     if unknown:
         raise CCTError(
             f"not in git, so experiments would not have them: {', '.join(unknown)}: git add and commit them first, "
@@ -138,8 +162,7 @@ def require_fit(contents: Sequence[Mapping[str, Any]]) -> None:
 def _alone() -> Iterator[None]:
     folder = repository_root() / ".cct"
     folder.mkdir(exist_ok=True)
-    try:
-        with FileLock(folder / "ablation.lock").acquire(timeout=0):
-            yield
-    except Timeout:
-        raise CCTError("another cct ablate runs in this repository: wait for its end") from None
+    with locked_if_free(folder / "ablation.lock") as held:
+        if not held:
+            raise CCTError("another cct ablate runs in this repository: wait for its end")
+        yield
