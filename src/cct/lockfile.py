@@ -60,13 +60,14 @@ def output_digests(stages: Mapping[str, Any]) -> dict[str, str]:
     return {out["path"]: out["md5"] for out in outs if "md5" in out}
 
 
-def require_as_locked(digests: Mapping[Path, str], locked: Mapping[str, str], top: Path = Path()) -> None:
+def require_as_locked(digests: Mapping[Path, str], locked: Mapping[str, str], *, revision: str = "") -> None:
     """Refuse files that differ from the outputs of the stages.
 
     Args:
-        digests: digests by path, relative to `top`. Paths that `locked` does not have are not compared.
+        digests: digests by path, relative to the folder of `dvc.lock`. Paths that `locked` does not have are not
+            compared.
         locked: as `locked_outputs` returns them.
-        top: the folder of `dvc.lock`.
+        revision: the commit or experiment that the files were fetched from; empty if they are in the work tree.
 
     Raises:
         CCTError: a file differs; the message names the first one and the remedy.
@@ -74,9 +75,10 @@ def require_as_locked(digests: Mapping[Path, str], locked: Mapping[str, str], to
     for path, found in digests.items():
         written = locked.get(str(path), found)
         if found != written:
+            name = f"{path} of {revision}" if revision else path
+            remedy = _remedy_in_cache(written) if revision else _remedy(path, written)
             raise CCTError(
-                f"{path} is not what its stage wrote: its md5 is {found}, but {written} in dvc.lock. "
-                f"{_remedy(path, written)}"
+                f"{name} is not what its stage wrote: its md5 is {found}, but {written} in dvc.lock. {remedy}"
             )
 
 
@@ -103,8 +105,8 @@ def cached_file(cache: Path, digest: str) -> Path:
     return cache / "files" / "md5" / digest[:2] / digest[2:]
 
 
-def _remedy(path: Path, digest: str) -> str:
-    """The remedy if `path` should have `digest`. It depends on the content of DVC's cache."""
+def _cached_copies(digest: str) -> tuple[list[Path], list[Path]]:
+    """The files in DVC's cache of an output with this digest: those that it should have, and the damaged ones."""
     cache = cache_folder()
     listing = cached_file(cache, digest)
     copies = {listing: digest.removesuffix(".dir")}
@@ -113,7 +115,23 @@ def _remedy(path: Path, digest: str) -> str:
             copies |= {cached_file(cache, entry["md5"]): entry["md5"] for entry in json.loads(listing.read_bytes())}
     except (OSError, ValueError, KeyError, TypeError):  # the list is absent or damaged
         pass
-    damaged = [copy for copy, md5 in copies.items() if copy.is_file() and dvc_digest(copy) != md5]
+    return list(copies), [copy for copy, md5 in copies.items() if copy.is_file() and dvc_digest(copy) != md5]
+
+
+def _remedy_in_cache(digest: str) -> str:
+    """The remedy for a file that was fetched. The work tree has files of another run, which are not the cause."""
+    _, damaged = _cached_copies(digest)
+    if damaged:
+        return (
+            "DVC's cache is damaged. Run this, then dvc fetch (where there is a remote) or the experiment again: "
+            f"rm -rf {shlex.join(map(str, damaged))}"
+        )
+    return "Its commit, or DVC's remote, has a wrong file: track another commit, or run the experiment again"
+
+
+def _remedy(path: Path, digest: str) -> str:
+    """The remedy if `path` should have `digest`. It depends on the content of DVC's cache."""
+    copies, damaged = _cached_copies(digest)
     whole = not damaged and all(copy.is_file() for copy in copies)
     if whole:
         return f"Run dvc checkout --force {shlex.quote(str(path))} to restore it, or dvc commit to accept the change"

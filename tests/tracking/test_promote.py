@@ -153,3 +153,16 @@ def test_a_promotion_on_another_machine_meanwhile_is_noticed(store, monkeypatch)
     with pytest.raises(CCTError, match=r"got another champion in the meantime \(version 3\): run cct promote again"):
         by(store, mine)
     assert champion(store) == better
+
+
+def test_an_alias_that_somebody_removes_meanwhile_is_noticed(store, monkeypatch):
+    by(store, a_run(store, "a", test__accuracy=0.5))
+    register = promotion._register
+
+    def meanwhile(store, registered, *words):
+        store.client.delete_registered_model_alias(registered, "champion")
+        return register(store, registered, *words)
+
+    monkeypatch.setattr(promotion, "_register", meanwhile)
+    with pytest.raises(CCTError, match=r"^cct-digits-01234567 lost its champion in the meantime: run cct promote"):
+        by(store, a_run(store, "b", test__accuracy=0.9))

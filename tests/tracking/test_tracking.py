@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,10 +13,14 @@ import mlflow
 import pytest
 from mlflow.entities import LoggedModelOutput
 from patience import HUNG_S
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from watched import watched
 
 from cct.errors import CCTError
 from cct.files import sha256_of_file
+from cct.tracking.address import require_sqlite_file
+from cct.tracking.logged_models import usable_model
 from cct.tracking.names import epoch_metrics, result_metrics
 from cct.tracking.provenance import current_provenance
 from cct.tracking.store import Store
@@ -244,21 +249,24 @@ def test_the_load_of_the_machine_is_recorded_unless_the_environment_says_no(here
     assert not recorded(train("9" * 64))
 
 
-def test_an_epoch_costs_training_next_to_nothing(here):
-    """Processor time of the delivery too: on two cores it is taken from training."""
-    rows, here_seconds, there_seconds = 50, [], []
-    with watched("train") as tracker:
-        tracker.log_epoch(row(0, 1.0))  # opens the run
-        tracker.delivery.put(lambda: there_seconds.append(time.thread_time()))
-        for epoch in range(1, rows + 1):
-            start = time.thread_time()
-            tracker.log_epoch(row(epoch, 1.0))
-            here_seconds.append(time.thread_time() - start)
-        tracker.delivery.put(lambda: there_seconds.append(time.thread_time()))
-    delivering = (there_seconds[1] - there_seconds[0]) / rows
-    print(f"{1e6 * max(here_seconds):.0f} µs at most on the training's thread, {1e3 * delivering:.1f} ms on the other")
-    assert max(here_seconds) < 2e-3
-    assert delivering < 0.05  # 1 % of an epoch of five seconds; one of CIFAR-10 takes more than a minute here
+def test_only_the_delivery_asks_the_store(here):
+    """Training waits for no statement. `test_delivery.py` counts those of an epoch."""
+    asking = set()
+
+    def note(*statement: object) -> None:
+        asking.add(threading.get_ident())
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        with watched("train") as tracker:
+            for epoch in range(1, 4):
+                tracker.log_epoch(row(epoch, 1.0))
+            tracker.log_history([row(4, 1.0)])
+            tracker.log_results({"test": {"accuracy": 0.5}})
+            tracker.set_tags({"model_sha256": "8" * 64})
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert asking == {tracker.delivery.thread.ident}
 
 
 def test_epochs_have_the_times_of_those_that_were_watched(here):
@@ -339,13 +347,13 @@ def test_a_model_whose_upload_was_killed_is_none(here, tmp_path):
     run_id = train("b" * 64)
     pending = store.client.create_logged_model(store.experiment, name="model", source_run_id=run_id)
     store.client.log_outputs(run_id, [LoggedModelOutput(pending.model_id, step=0)])
-    assert store.usable_model(store.client.get_run(run_id)) is None
+    assert usable_model(store, store.client.get_run(run_id)) is None
     store.client.finalize_logged_model(pending.model_id, "READY")
-    assert store.usable_model(store.client.get_run(run_id)) is None  # its files are not there
+    assert usable_model(store, store.client.get_run(run_id)) is None  # its files are not there
     folder = Path(url2pathname(urlsplit(pending.artifact_location).path))
     folder.mkdir(parents=True)
     (folder / "MLmodel").touch()
-    assert store.usable_model(store.client.get_run(run_id)) == pending.model_id
+    assert usable_model(store, store.client.get_run(run_id)) == pending.model_id
 
 
 def finished_run(folder: Path) -> Path:
@@ -381,7 +389,7 @@ def test_track_uploads_a_model_again_whose_upload_was_killed(here, tmp_path):
     for _ in range(2):
         assert track_files(store, folder, source, at=1000).endswith(f"is there, checked ({run_id})")
         run = store.client.get_run(run_id)
-        model = store.client.get_logged_model(store.usable_model(run))
+        model = store.client.get_logged_model(usable_model(store, run))
         assert Path(model.artifact_location.removeprefix("file://"), "MLmodel").is_file()
         assert run.info.status == "FINISHED" and len(run.outputs.model_outputs) == 2
 
@@ -404,3 +412,13 @@ def test_a_relative_store_keeps_its_files_in_the_repository(here, monkeypatch):
     store = Store()
     assert (here / "other.db").is_file()
     assert store.client.get_experiment(store.experiment).artifact_location == (here / "mlartifacts").as_uri()
+
+
+def test_an_address_with_a_query_names_the_same_file(here, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///timed.db?timeout=30")
+    store = Store()
+    assert [path.name for path in here.glob("timed.db*")] == ["timed.db"]
+    assert store.client.get_experiment(store.experiment).artifact_location == (here / "mlartifacts").as_uri()
+    (here / "junk.db").write_text("no database" * 100)
+    with pytest.raises(CCTError, match=r"junk\.db cannot be opened as MLflow's store"):
+        require_sqlite_file(f"sqlite:///{here}/junk.db?timeout=30")

@@ -1,4 +1,4 @@
-"""Serve the MLflow UI on this machine only, with every experiment that DVC has."""
+"""Serve the MLflow UI on this machine only. The default store gets every experiment of DVC first."""
 
 import argparse
 

@@ -36,8 +36,8 @@ def tracking_uri() -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store; None of other stores."""
-    found = re.fullmatch(r"sqlite:///([^?]+)", uri)
+    """The file of a SQLite store, without the options after it, as in `?timeout=30`; None of other stores."""
+    found = re.fullmatch(r"sqlite:///([^?]+)(\?.*)?", uri)
     return Path(found[1]) if found else None
 
 

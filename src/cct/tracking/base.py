@@ -9,7 +9,8 @@ from typing import Any
 class Tracker:
     """Receives the progress and the results of one stage, and decides nothing. This class ignores them.
 
-    Other trackers override its methods. A method returns at once and never raises: tracking never makes a stage fail.
+    Other trackers override its methods. A method never raises: tracking never makes a stage fail. All methods except
+    `finish` return at once.
     """
 
     def start(
@@ -64,7 +65,7 @@ class Tracker:
         """Set tags, by which a run can be found."""
 
     def finish(self, status: str) -> None:
-        """Record how the stage ended: "FINISHED", "FAILED" or "KILLED"."""
+        """Record how the stage ended: "FINISHED", "FAILED" or "KILLED". Waits up to 60 s until all is delivered."""
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from cct.errors import CCTError
 log = logging.getLogger(__name__)
 
 TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED", "UNAUTHENTICATED")
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes for a missing thing
 LONGEST_WAIT = 30.0  # seconds between two tries
 UNANSWERED = "MLflow does not answer (%s): what is logged waits for it; cct track delivers what is left at the end"
 UNDELIVERED = "not delivered to MLflow: %s; the files are complete: run cct track when it answers again"

@@ -7,9 +7,9 @@ restored the training from its cache, they make a run from the files.
 """
 
 import os
-import shutil
 import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from cct.paths import PARAMS
 from cct.tracking.base import Tracker
 from cct.tracking.delivery import Delivery, now_ms
+from cct.tracking.logged_models import log_model
 from cct.tracking.names import best_metrics, data_tags, epoch_metrics, result_metrics
 from cct.tracking.provenance import Provenance, current_provenance, logged_parameters
 from cct.tracking.store import Store
@@ -37,7 +38,7 @@ class MlflowTracker(Tracker):
         self.monitor: Any = None
         self.stage = ""
         self.delivery: Delivery | None = None
-        self.started_with = tempfile.TemporaryDirectory(prefix="cct-params-")  # has a copy of params.yaml
+        self.token, self.asked = uuid.uuid4().hex, False  # of the run that this stage makes; whether it was asked for
 
     def start(
         self,
@@ -50,38 +51,42 @@ class MlflowTracker(Tracker):
     ) -> None:
         self.stage, self.delivery = stage, Delivery()
         source = current_provenance()
-        # A copy: params.yaml may be edited for the next run before the server answers.
-        shutil.copy(PARAMS, self.started_with.name)
+        params = PARAMS.read_bytes()  # it may be edited for the next run before the server answers
 
-        self.delivery.put(lambda: self._open(source, meta, model_sha256, run_id, on_start or (lambda run_id: None)))
+        def open_run() -> None:
+            # On the delivery's thread: a full disk for temporary files must not end the stage.
+            with tempfile.TemporaryDirectory(prefix="cct-params-") as folder:
+                (Path(folder) / PARAMS).write_bytes(params)
+                self._open(Path(folder), source, meta, model_sha256, run_id, on_start or (lambda run_id: None))
+
+        self.delivery.put(open_run)
 
     def _open(
         self,
+        started: Path,
         source: Provenance,
         meta: Mapping[str, Any],
         sha256: str | None,
         run_id: str | None,
         on_start: Callable[[str], None],
     ) -> None:
-        self.store, started = self.store or Store(), Path(self.started_with.name)
-        tags, found = data_tags(meta), None
-        if run_id:
-            found = self._interrupted_run(run_id, source, logged_parameters(started))
-        elif sha256:
-            tags["model_sha256"] = sha256
-            trained = self.store.runs(model_sha256=sha256, name=source.name)
-            # If a later stage has other parameters, it makes another run: metrics must match the run's parameters.
-            found = next((run for run in trained if run.data.params == logged_parameters(started)), None)
-            if not found:
-                others = trained or self.store.runs(model_sha256=sha256)
-                tags |= {"training": "restored"} | ({"trained_in": others[0].info.run_id} if others else {})
+        self.store = self.store or Store()
+        if self.asked and not self.created:  # the server may have made the run, and its answer got lost
+            self.created = self.store.find_by_token(self.token)
+        found, tags = None, data_tags(meta)
+        if not self.created:  # else a repetition would take this stage's own run for that of the training
+            if run_id:
+                found = self._interrupted_run(run_id, source, logged_parameters(started))
+            elif sha256:
+                found, restored = self._run_of_training(sha256, source, logged_parameters(started))
+                tags |= restored
         if found:
             self.run_id = found.info.run_id
             on_start(self.run_id)
             self.store.client.update_run(self.run_id, status="RUNNING")
         else:
-            # A failed delivery is repeated. The repetition must not create a second run.
-            self.created = self.created or self.store.create(started, source, tags)
+            self.asked = True
+            self.created = self.created or self.store.create(started, source, tags, token=self.token)
             on_start(self.created)
             self.store.log_parameters(self.created, started)
             self.run_id = self.created
@@ -89,6 +94,19 @@ class MlflowTracker(Tracker):
                 self.store.fill(self.run_id, Path(), meta, at=now_ms())
         if self.stage == "train":
             self._watch_system()
+
+    def _run_of_training(
+        self, sha256: str, source: Provenance, parameters: Mapping[str, str]
+    ) -> tuple[Any, dict[str, str]]:
+        """The run that trained a model with these parameters, or None; and the tags of a run that is made instead.
+
+        If a later stage has other parameters, it makes another run: metrics must match the run's parameters.
+        """
+        trained = self.store.runs(model_sha256=sha256, name=source.name)
+        found = next((run for run in trained if run.data.params == parameters), None)
+        others = trained or self.store.runs(model_sha256=sha256)
+        tags = {"model_sha256": sha256, "training": "restored"}
+        return found, tags | ({"trained_in": others[0].info.run_id} if others else {})
 
     def _interrupted_run(self, run_id: str, source: Provenance, parameters: Mapping[str, str]) -> Any:
         """The run of a training that resumes; None if it is gone, or ended as the run of another experiment.
@@ -160,7 +178,7 @@ class MlflowTracker(Tracker):
         self._put(lambda store, run_id: store.log_once(run_id, values, at))
 
     def log_model(self, path: Path, meta: Mapping[str, Any], backend: str) -> None:
-        self._put(lambda store, run_id: store.log_model(run_id, path, meta, backend=backend))
+        self._put(lambda store, run_id: log_model(store, run_id, path, meta, backend=backend))
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         self._put(lambda store, run_id: store.log_artifact(run_id, path, folder))

@@ -18,12 +18,13 @@ def model_of_run(run_id: str) -> tuple[str, str]:
     Raises:
         CCTError: MLflow has no such run, or the run has no model.
     """
+    from cct.tracking.logged_models import require_model
     from cct.tracking.store import Store, explained_errors
 
     with explained_errors():
         store = Store()
         run = store.get(run_id)
-        return f"models:/{store.require_model(run)}", run.info.run_name
+        return f"models:/{require_model(store, run)}", run.info.run_name
 
 
 def model_path(name: str) -> Path:

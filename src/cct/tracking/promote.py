@@ -7,7 +7,9 @@ from filelock import FileLock
 from cct.errors import CCTError
 from cct.evaluation.metrics import TEST_METRICS
 from cct.repository import repository_root
-from cct.tracking.store import ABSENT, Store
+from cct.tracking.delivery import ABSENT
+from cct.tracking.logged_models import require_model
+from cct.tracking.store import Store
 
 CHAMPION = "champion"
 
@@ -59,7 +61,7 @@ def promote(store: Store, run_id: str, *, metric: str, force: bool) -> str:
         CCTError: the run has no model or no such metric, or is not better.
     """
     run = store.get(run_id)
-    model_id = store.require_model(run)
+    model_id = require_model(store, run)
     allowed = [name for name in comparable_metrics() if name in run.data.metrics]
     if metric not in allowed:
         raise CCTError(f"run {run_id} has no result {metric!r}; it has: {', '.join(allowed)}")
@@ -78,9 +80,10 @@ def _promote(store: Store, run: Any, model_id: str, registered: str, *, metric: 
     # Another machine may have promoted a model since the comparison. A server has no lock for this.
     present = _champion(store, registered)
     if (present.version if present else None) != (champion.version if champion else None):
-        raise CCTError(
-            f"{registered} got another champion in the meantime (version {present.version}): run cct promote again"
-        )
+        change = "lost its champion in the meantime"
+        if present:
+            change = f"got another champion in the meantime (version {present.version})"
+        raise CCTError(f"{registered} {change}: run cct promote again")
     store.client.set_registered_model_alias(registered, CHAMPION, version)
     before = f", in place of version {champion.version} ({bound:.4f} at best)" if bound is not None else ""
     return f"models:/{registered}@{CHAMPION} is version {version}, {metric} = {value:.4f}{before}"

@@ -2,10 +2,11 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from cct import paths
-from cct.dvc import list_experiments, run_dvc
+from cct.dvc import Experiment, list_experiments, run_dvc
 from cct.errors import CCTError
 from cct.repository import git, repository_root
 from cct.tracking.provenance import lock_digest
@@ -34,10 +35,10 @@ def apply_run(store: Store, run_id: str) -> str:
     tags, top = describe_run(store, run_id), repository_root()
     run_id = tags["run"]  # the whole identifier; the user may have given its beginning
     _require_nothing_to_lose(store, top)
-    named = [e for e in list_experiments() if e.name == tags.get("experiment") and e.baseline == tags.get("commit")]
-    if named:
-        run_dvc("exp", "apply", named[0].commit)
-        return f"experiment {named[0].name} is in the work tree"
+    experiment = _experiment(tags, top)
+    if experiment:
+        run_dvc("exp", "apply", experiment.commit)
+        return f"experiment {experiment.name} is in the work tree"
     if git(top, "rev-parse", "HEAD") != tags.get("commit"):
         raise CCTError(f"the run is of commit {tags.get('commit')}: git checkout {tags.get('commit')}, then again")
     # Paths in the work tree by paths in the run. metrics.json is in git, so DVC does not check it out.
@@ -48,9 +49,25 @@ def apply_run(store: Store, run_id: str) -> str:
         downloads = {place: store.client.download_artifacts(run_id, name, folder) for name, place in places.items()}
         for place, path in downloads.items():
             shutil.copyfile(path, top / place)
-    run_dvc("checkout")
+    try:
+        run_dvc("checkout")
+    except CCTError as error:
+        raise CCTError(
+            f"{error}. The run's params.yaml and dvc.lock are in the work tree, but DVC does not have all of its "
+            "outputs: run dvc pull where there is a remote, else dvc repro"
+        ) from error
     aside = "; its code had changes that were never committed" if tags.get("dirty") == "true" else ""
     return f"its params.yaml and dvc.lock are in the work tree, and DVC checked their outputs out{aside}"
+
+
+def _experiment(tags: Mapping[str, str], top: Path) -> Experiment | None:
+    """The experiment that a run is of. One that was removed, and made again by this name, has other results."""
+    for experiment in list_experiments():
+        if experiment.name == tags.get("experiment") and experiment.baseline == tags.get("commit"):
+            lock = git(top, "show", f"{experiment.commit}:{paths.DVC_LOCK}")
+            if lock_digest(lock) == tags.get("lock_digest"):
+                return experiment
+    return None
 
 
 def _require_nothing_to_lose(store: Store, top: Path) -> None:

@@ -9,18 +9,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
 from cct import paths
 from cct.errors import CCTError
 from cct.evaluation.reports import read_metrics
-from cct.files import require_writable, sha256_of_file
+from cct.files import require_writable
 from cct.log import redact
 from cct.repository import repository_root
-from cct.tracking.address import DATABASE, require_sqlite_file, tracking_uri
-from cct.tracking.delivery import error_reason
+from cct.tracking.address import DATABASE, require_sqlite_file, sqlite_file, tracking_uri
+from cct.tracking.delivery import ABSENT, error_reason
+from cct.tracking.logged_models import log_model, usable_model
 from cct.tracking.names import best_metrics, epoch_metrics, result_metrics
 from cct.tracking.provenance import Provenance, logged_parameters, reproduce_command
 from cct.tracking.registry import require_tracking
@@ -29,8 +29,8 @@ from cct.training.history import read_history
 
 log = logging.getLogger(__name__)
 
-ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes for a missing thing
 EXPERIMENT = "cct"
+TOKEN = "cct_token"  # a tag; `cct show` lists all that begin with "cct.", and this one says nothing about a run
 UNFINISHED = "new-store-"  # folders in .cct/ where a SQLite store is made
 # By default, MLflow tries a dead server seven times again, for two minutes each. `Delivery` repeats calls instead.
 SETTINGS = {
@@ -77,7 +77,8 @@ class Store:
 
         top = repository_root()
         # A store in the repository keeps its files there too, also for experiments that DVC runs in temporary folders.
-        own = Path(uri.removeprefix("sqlite:///")) if uri.startswith(f"sqlite:///{top}/") else None
+        file = sqlite_file(uri)
+        own = file if file and file.is_relative_to(top) else None
         artifacts = (top / "mlartifacts").as_uri() if own else None
         require_writable(top / ".cct")
         require_sqlite_file(uri)
@@ -158,10 +159,35 @@ class Store:
             raise CCTError(f"no run {run_id} in {where}: check MLFLOW_TRACKING_URI")
         return found[0]
 
-    def create(self, folder: Path, source: Provenance, tags: Mapping[str, str], start: int | None = None) -> str:
-        """Make a run for the parameters in `folder`. `log_parameters` logs them next. Returns the run's identifier."""
+    def find_by_token(self, token: str) -> str | None:
+        """The identifier of the run that `create` made with this token, or None."""
+        found = self._search(f"tags.{TOKEN} = '{token}'")
+        return found[0].info.run_id if found else None
+
+    def create(
+        self,
+        folder: Path,
+        source: Provenance,
+        tags: Mapping[str, str],
+        *,
+        start: int | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Make a run. `log_parameters` logs its parameters next.
+
+        Args:
+            folder: has its `params.yaml`.
+            source: its provenance.
+            tags: more tags, without the prefix `cct.`.
+            start: when it started, in milliseconds since 1970; None is now.
+            token: any unique text. `find_by_token` then finds the run even if the server's answer gets lost.
+
+        Returns:
+            The run's identifier.
+        """
         own = source._asdict() | {"command": reproduce_command(folder, source)} | dict(tags)
         named = {f"cct.{name}": value for name, value in own.items()} | {"mlflow.runName": source.name}
+        named |= {TOKEN: token} if token else {}
         run_id = self.client.create_run(self.experiment, tags=named, start_time=start).info.run_id
         log.debug("MLflow run %s for %s", run_id, source.name)
         return run_id
@@ -183,7 +209,7 @@ class Store:
         A training that still uploads sets its status again when it ends.
         """
         for run in self.runs(name=name):
-            uploading = run.outputs and run.outputs.model_outputs and not self.usable_model(run)
+            uploading = run.outputs and run.outputs.model_outputs and not usable_model(self, run)
             if run.info.status == "RUNNING" and uploading:
                 self.client.set_terminated(run.info.run_id, status="KILLED")
 
@@ -226,59 +252,6 @@ class Store:
         copy = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
         copy(run_id, str(path), folder)
 
-    def log_model(self, run_id: str, path: Path, meta: Mapping[str, Any], *, backend: str, mend: bool = False) -> None:
-        """Log a model file as the run's model. A model that is stored already is linked, not stored again.
-
-        Args:
-            run_id: the run's identifier.
-            path: a `.keras` file.
-            meta: the content of meta.json.
-            backend: the backend that trained the model.
-            mend: log it also if the run has a model whose upload was killed, or whose files are gone.
-        """
-        from mlflow.entities import LoggedModelOutput
-        from mlflow.models import Model
-
-        from cct.inference import mlflow_model
-
-        run = self.client.get_run(run_id)
-        if run.outputs and run.outputs.model_outputs and not (mend and not self.usable_model(run)):
-            return
-        sha256 = sha256_of_file(path)
-        same = f"tags.`cct.model_sha256` = '{sha256}'"
-        # Two trainings that end at once in equal models would both find none.
-        with FileLock(repository_root() / ".cct" / "model.lock"):
-            stored = [model for model in self.client.search_logged_models([self.experiment], same) if _is_whole(model)]
-            if stored:
-                self.client.log_outputs(run_id, [LoggedModelOutput(stored[0].model_id, step=0)])
-                return
-            info = Model.log(
-                artifact_path=None, name="model", flavor=mlflow_model, run_id=run_id,
-                model_file=path, meta=dict(meta), backend=backend,
-                validate_serving_input=False,
-            )  # fmt: skip
-            self.client.set_logged_model_tags(info.model_id, {"cct.model_sha256": sha256})
-
-    def usable_model(self, run: Any) -> str | None:
-        """The identifier of a run's model, or None. A model counts if its upload ended and its files are there."""
-        from mlflow.exceptions import MlflowException
-
-        for output in run.outputs.model_outputs if run.outputs else []:
-            with contextlib.suppress(MlflowException):  # it is deleted
-                if _is_whole(self.client.get_logged_model(output.model_id)):
-                    return output.model_id
-        return None
-
-    def require_model(self, run: Any) -> str:
-        """The identifier of a run's model, as `usable_model`.
-
-        Raises:
-            CCTError: the run has none.
-        """
-        if model_id := self.usable_model(run):
-            return model_id
-        raise CCTError(f"run {run.info.run_id} has no model: its training did not end, or cct track has not been run")
-
     def fill(self, run_id: str, folder: Path, meta: Mapping[str, Any], *, at: int) -> None:
         """Log the files of training and evaluation in `folder`. Metrics and a model that the run has are skipped."""
         if (folder / paths.HISTORY).is_file():
@@ -288,24 +261,12 @@ class Store:
             self.log_once(run_id, best_metrics(rows), at)
         if (folder / paths.MODEL).is_file():
             backend = logged_parameters(folder).get("runtime.backend", "tensorflow")
-            self.log_model(run_id, folder / paths.MODEL, meta, backend=backend, mend=True)
+            log_model(self, run_id, folder / paths.MODEL, meta, backend=backend)
         if (folder / paths.METRICS).is_file():
             self.log_once(run_id, result_metrics(read_metrics(folder / paths.METRICS)), at)
         for path in (paths.HISTORY, paths.METRICS, paths.PREDICTIONS, paths.PER_CLASS):
             if (folder / path).is_file():
                 self.log_artifact(run_id, folder / path, "reports")
-
-
-def _is_whole(model: Any) -> bool:
-    """Whether the upload of a logged model ended, and its files are there, as far as they are on this machine."""
-    place = _local_path(model.artifact_location)
-    return model.status == "READY" and (place is None or (place / "MLmodel").is_file())
-
-
-def _local_path(location: str) -> Path | None:
-    """The path of a location on this machine; None for another kind of store."""
-    place = urlsplit(location)
-    return Path(unquote(place.path)) if place.scheme in ("", "file") else None
 
 
 @contextlib.contextmanager

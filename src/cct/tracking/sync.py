@@ -93,7 +93,8 @@ def track_files(store: Store, folder: Path, source: Provenance, *, at: int) -> s
         raise CCTError(f"{source.name}: {', '.join(missing)} not there: run dvc checkout, or dvc repro")
     outputs = (*paths.RUN_FILES, paths.FIGURES)
     digests = {path: dvc_digest(folder / path) for path in outputs if (folder / path).exists()}
-    require_as_locked(digests, locked_outputs(folder), folder)
+    fetched = folder != repository_root()
+    require_as_locked(digests, locked_outputs(folder), revision=source.name if fetched else "")
     meta = read_meta(folder / paths.PROCESSED)
     lock = lock_digest((folder / "dvc.lock").read_text(encoding="utf-8"))
     sha256 = sha256_of_file(folder / paths.MODEL)

@@ -16,7 +16,7 @@ from cct.errors import CCTError
 from cct.files import require_writable
 from cct.log import redact
 from cct.repository import repository_root
-from cct.tracking.address import DATABASE, tracking_uri
+from cct.tracking.address import DATABASE, sqlite_file, tracking_uri
 from cct.tracking.registry import require_tracking
 from cct.tracking.store import Store, explained_errors
 from cct.tracking.sync import track_experiment, untracked_experiments
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def serve_ui(port: int) -> int:
-    """Bring every DVC experiment into MLflow, then serve the UI on this machine only, until Ctrl-C.
+    """Serve the UI on this machine only, until Ctrl-C. The default store gets every DVC experiment first.
 
     Returns:
         The exit code of the server.
@@ -40,7 +40,7 @@ def serve_ui(port: int) -> int:
     if uri.startswith(("http://", "https://")):
         raise CCTError(f"MLFLOW_TRACKING_URI names a server: open its own address ({redact(uri)})")
     with _reserved(port):
-        if uri == f"sqlite:///{repository_root() / DATABASE}":
+        if sqlite_file(uri) == repository_root() / DATABASE:  # another store may be shared: cct track --all fills it
             address += view_path(_bring_in_experiments())
         return _serve(uri, address, port)
 
