@@ -8,6 +8,7 @@ vit-pytorch-compiled; vit-pytorch-predict (calls of BATCH images); matmul (GFLOP
 """
 
 import argparse
+import contextlib
 import importlib.util
 import itertools
 import json
@@ -39,29 +40,41 @@ AUGMENTATIONS = {
 
 
 class Memory:
-    """The most memory that this process held at once, in bytes, beyond what it held when this object was made."""
+    """The most memory that this process held at once, in bytes, beyond what it held when this object was made.
+
+    Only Linux tells it: elsewhere `most` is None.
+    """
 
     def __init__(self):
-        Path("/proc/self/clear_refs").write_text("5")  # the highest mark becomes what is held now
-        self.before = self._status("VmRSS")
+        self.before = None
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # the highest mark becomes what is held now
+            self.before = self._status("VmRSS")
 
     def most(self):
-        return self._status("VmHWM") - self.before
+        return None if self.before is None else self._status("VmHWM") - self.before
 
     def _status(self, field):
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(lines[field].split()[0]) * 1024
 
 
-def build(kind, name, precision, size=32, **fields):
-    """A compiled network on the backend at the end of `kind`. The fields change a model of this project."""
-    from cct.runtime.backend import configure_backend, jit_compile
+def configure(backend, precision):
+    """Set up a backend as the stages do, with oneDNN on every CPU. Returns its options."""
+    from cct.runtime.backend import configure_backend
     from cct.runtime.params import RuntimeParams
 
-    backend = kind.split("-")[1]
     options = RuntimeParams(backend=backend, device="auto", precision=precision, deterministic=False, threads=None)
     configure_backend(options, seed=0)
+    return options
+
+
+def build(kind, name, precision, size=32, **fields):
+    """A compiled network on the backend at the end of `kind`. The fields change a model of this project."""
+    options = configure(kind.split("-")[1], precision)
     import keras
+
+    from cct.runtime.backend import jit_compile
 
     if kind.startswith("example"):
         sys.path.insert(0, str(Path(__file__).parent))
@@ -266,6 +279,7 @@ def main():
         print(json.dumps(said | {"calls": torch_predictions(arguments.model, arguments.batch)}))
         return
     if kind == "matmul":
+        configure("tensorflow", arguments.precision)
         size, times = matmul_rate(arguments.precision)
         print(json.dumps(said | {"size": size, "seconds": times}))
         return

@@ -13,6 +13,7 @@ import itertools
 import json
 import logging
 import statistics
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,8 +93,7 @@ class Problem:
     def train(self, variant: Mapping[str, Any], *, images: int, seed: int, rate: float) -> dict[str, float]:
         """Train one model. Returns its accuracies on validation and test split, and seconds."""
         begun, task, few = time.perf_counter(), TRAINING_TASKS[TASK], self.few(images, seed)
-        repeats = BATCH * UPDATES // len(few.labels)
-        examples = Examples(np.concatenate([few.inputs] * repeats), np.concatenate([few.labels] * repeats))
+        examples = repeated(few, BATCH * UPDATES)
         meta = {"task": TASK, "classes": self.classes, **PREPARATION_TASKS[TASK].describe(few.inputs)}
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
@@ -114,6 +114,12 @@ class Problem:
         accuracy = float((predict_logits(model, test.inputs, batch_size=256).argmax(axis=1) == test.labels).mean())
         val = max(row["val_accuracy"] for row in history)
         return {"test_accuracy": accuracy, "val_accuracy": val, "seconds": time.perf_counter() - begun}
+
+
+def repeated(few: Examples, count: int) -> Examples:
+    """So many examples: the given ones over and over, the last time perhaps not all of them."""
+    place_n = np.arange(count) % len(few.labels)
+    return Examples(few.inputs[place_n], few.labels[place_n])
 
 
 def table_folder() -> Path:
@@ -146,6 +152,11 @@ def spread(values: list[float]) -> dict[str, float | None]:
     return {"mean": round(statistics.mean(values), 6), "sd": sd}
 
 
+def complete(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs with all updates. An earlier version of this file made only 160 with 20 images a class."""
+    return [run for run in runs if run.get("updates") == EPOCHS * UPDATES]
+
+
 def choose_rates(problem: Problem) -> list[dict[str, Any]]:
     """The validation accuracy of each variant at each learning rate."""
     found = []
@@ -175,7 +186,7 @@ def main() -> None:
         "pretrained_on": read_metadata(arguments.model).get("data"),
         "images": {name: len(split.labels) for name, split in problem.splits.items()},
         "image_size": SIDE, "epochs": EPOCHS, "updates_per_epoch": UPDATES, "batch_size": BATCH,
-        "rates": before.get("rates") or choose_rates(problem), "runs": before.get("runs", []),
+        "rates": before.get("rates") or choose_rates(problem), "runs": complete(before.get("runs", [])),
     }  # fmt: skip
     best = {row["variant"]: row for row in sorted(report["rates"], key=lambda row: row["val_accuracy"])}
     finished = {(run["images"], run["seed"], run["variant"]) for run in report["runs"]}
@@ -184,7 +195,7 @@ def main() -> None:
             continue
         rate = best[name]["learning_rate"]
         done = problem.train(VARIANTS[name], images=images, seed=seed, rate=rate)
-        row = {"variant": name, "images": images, "seed": seed, "learning_rate": rate}
+        row = {"variant": name, "images": images, "seed": seed, "learning_rate": rate, "updates": EPOCHS * UPDATES}
         report["runs"].append(row | {key: round(value, 6) for key, value in done.items()})
         report["rows"] = summarize(report["runs"])
         arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -192,4 +203,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

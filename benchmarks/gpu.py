@@ -20,19 +20,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import contender
 import numpy as np
 
-from cct import params, strict_yaml
+from cct import params
 from cct.data.store import SPLITS, read_meta, read_split
 from cct.entry import entry_point
 from cct.errors import CCTError
 from cct.evaluation.metrics import compute_metrics
 from cct.experiments.presets import read_preset
+from cct.experiments.settings import merged, read_settings
 from cct.files import write_atomically
 from cct.models.architectures import resolve_architecture
 from cct.repository import repository_root
@@ -41,6 +42,7 @@ from cct.runtime.machine import cpu_cores, cpu_info, installed_packages
 from cct.training.checkpoints import CheckpointStore, run_digest
 
 PRECISIONS, BATCHES, TOLERANCE = ("mixed_bfloat16", "float32"), (128, 1024), 1e-3
+SHAPE, CLASSES = (32, 32, 3), 10  # of the models that contender.py builds
 PIECE = 15 << 20  # bytes: a lent machine does not return files of more than 16 MiB
 RESERVE, PACKED = 20, 60  # seconds: reserved for the end of a training; between two copies of its checkpoint
 SMALL = {
@@ -77,8 +79,14 @@ def check(job: Job) -> None:
     """Train some steps in float32, and compare the logits of test images on GPU and CPU.
 
     Raises:
-        CCTError: the loss does not fall, or the logits differ.
+        CCTError: the data are others than those of the models here; the loss does not fall, or the logits differ.
     """
+    shape, classes = tuple(job.meta["image_shape"]), len(job.meta["classes"])
+    if (shape, classes) != (SHAPE, CLASSES):
+        raise CCTError(
+            f"check is for images of {_by(SHAPE)} in {CLASSES} classes, and {job.options.data} has images of "
+            f"{_by(shape)} in {classes}: give it those of CIFAR-10, or leave check out"
+        )
     network = contender.build("ours-jax", "cct_2_3x2", "float32")
     import jax
 
@@ -88,7 +96,7 @@ def check(job: Job) -> None:
     batch, count = (32, 8) if job.options.rehearse else (128, 80)
     augment, examples = params.load(repository_root() / "params.yaml", "augment"), Examples(*job.splits["train"])
     transform_of = transforms(examples, augment, 0)
-    options = {"batch_size": batch, "classes": 10, "seed": 0, "epochs": range(1000)}
+    options = {"batch_size": batch, "classes": CLASSES, "seed": 0, "epochs": range(1000)}
     stream = train_batches(examples, **options, transform_of=transform_of)
     losses = network.fit(stream, steps_per_epoch=count, epochs=4, verbose=0, shuffle=False).history["loss"]
     images = np.asarray(job.splits["test"][0][:256])
@@ -108,6 +116,10 @@ def check(job: Job) -> None:
     if not losses[-1] < losses[0] or not largest["highest"] < TOLERANCE:
         job.write()
         raise CCTError(f"the loss must fall ({losses}), and logits differ by less than {TOLERANCE:g} ({largest})")
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def steps(job: Job) -> None:
@@ -141,12 +153,8 @@ def sections(recipe: str, *, changes: Sequence[str] = (), small: bool) -> dict[s
     Raises:
         ParamsError: the preset or a value is not valid, or a change names no parameter.
     """
-    content = params.read_yaml(repository_root() / "params.yaml")
     preset = {} if recipe == "params.yaml" else read_preset(recipe)
-    changed = {name: strict_yaml.loads(text) for name, _, text in (change.partition("=") for change in changes)}
-    for name, value in (preset | changed).items():
-        section, _, field = name.partition(".")
-        content.setdefault(section, {})[field] = value
+    content = merged(params.read_yaml(repository_root() / "params.yaml"), preset | read_settings(changes))
     # Kernels are faster if they need not be repeatable. That loses nothing: the same GPU is rarely available again.
     content["runtime"] |= {"backend": "jax", "deterministic": False}
     for section, fields in SMALL.items() if small else ():
@@ -181,11 +189,11 @@ def train(job: Job, preset: str) -> None:
     shape, statistics_of = tuple(job.meta["image_shape"]), {name: job.meta[name] for name in ("mean", "std")}
     network = build_model(architecture, image_shape=shape, classes=len(classes), **statistics_of)
     entry["model_parameters"] = parameters_of(network)
-    begun = packed = time.monotonic()
+    packed = time.monotonic()
 
     def on_epoch(row: dict[str, float]) -> None:
         nonlocal packed
-        entry["epochs"].append(row | {"seconds": round(time.monotonic() - begun, 2)})
+        entry["epochs"].append(row | {"seconds": saved.end_epoch()})
         job.write()
         if time.monotonic() - packed > PACKED:
             pack(top / fingerprint, options.out)
@@ -194,9 +202,9 @@ def train(job: Job, preset: str) -> None:
     timer = threading.Timer(max(job.left() - RESERVE, 1), os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     try:
-        with CheckpointStore(top, fingerprint) as saved:
+        with TimedStore(top, fingerprint) as saved:
             training = Examples(*job.splits["train"])
-            entry["epochs"] += saved.latest.content["history"] if saved.latest else []
+            entry["epochs"] += saved.earlier_epochs()
             history = train_model(
                 network,
                 training,
@@ -228,6 +236,37 @@ def _tested(job: Job, network: Any) -> dict[str, Any]:
     images, labels = job.splits["test"]
     logits = predict_logits(network, images, batch_size=256)
     return compute_metrics(logits, labels, len(job.meta["classes"]), confidence=0.95)
+
+
+class TimedStore(CheckpointStore):
+    """Checkpoints that also carry the seconds of a training, from one call to the next."""
+
+    def __enter__(self) -> "TimedStore":
+        super().__enter__()
+        self.begun = time.monotonic() - self.notes.setdefault("seconds", 0.0)
+        self.notes.setdefault("ends", [])
+        return self
+
+    def end_epoch(self) -> float:
+        """The seconds of the training at the end of an epoch."""
+        self.notes["ends"].append(round(time.monotonic() - self.begun, 2))
+        return self.notes["ends"][-1]
+
+    def earlier_epochs(self) -> list[dict[str, float]]:
+        """The epochs of earlier calls, with the seconds of the training at their ends.
+
+        Raises:
+            CCTError: the checkpoint has no such seconds.
+        """
+        rows, ends = self.latest.content["history"] if self.latest else [], self.notes["ends"]
+        if len(rows) != len(ends):
+            raise CCTError("the checkpoint has no times: it is of an older gpu.py, so train without --resume")
+        return [row | {"seconds": end} for row, end in zip(rows, ends, strict=True)]
+
+    def save(self, content: Mapping[str, Any], arrays: Mapping[str, Sequence[np.ndarray]]) -> None:
+        """As `CheckpointStore.save`. What comes after the last checkpoint is computed, and counted, again."""
+        self.notes["seconds"] = time.monotonic() - self.begun
+        super().save(content, arrays)
 
 
 def pack(folder: Path, out: Path) -> None:

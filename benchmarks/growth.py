@@ -2,7 +2,8 @@
 
 Each contender runs in its own process, in turns, as in `speed.py`. A row has the median of the steps of each turn, and
 of the ratios of turns. Memory is the most that the process held at once during the steps, beyond what it held before
-them. The arithmetic is three times the multiplications of a forward pass, at the rate of a large matrix product.
+them. The arithmetic is three times the multiplications of a forward pass, at the rate of a large matrix product. Each
+series has the commit, the turns and this rate of its own measurement.
 """
 
 import argparse
@@ -53,7 +54,7 @@ def measure(point: Point, *, gflops: float, turns: int, steps: int, contenders: 
         "gflop": round(work, 1),
         "arithmetic": round(work / gflops, 4),
         "seconds": {title: round(statistics.median(one), 4) for title, one in seconds.items()},
-        "memory": {title: max(one["memory"] for one in all_) for title, all_ in found.items()},
+        "memory": {title: most_memory(all_) for title, all_ in found.items()},
     }
     row["ratio"] = {
         title: spread(b / a for a, b in zip(seconds["ours"], seconds[title], strict=True))
@@ -62,11 +63,21 @@ def measure(point: Point, *, gflops: float, turns: int, steps: int, contenders: 
     }
     print(
         f"batch {point.batch}, {point.size} pixels ({cost.tokens} tokens), {point.layers} layers: "
-        + "; ".join(f"{title} {row['seconds'][title]:.3f} s, {row['memory'][title] / 1e9:.2f} GB" for title in found)
+        + "; ".join(f"{title} {row['seconds'][title]:.3f} s, {gigabytes(row['memory'][title])}" for title in found)
         + f"; arithmetic {row['arithmetic']:.3f} s",
         flush=True,
     )
     return row
+
+
+def most_memory(found: list[dict]) -> int | None:
+    """The most of all turns, in bytes; None where the system does not tell."""
+    known = [one["memory"] for one in found if one["memory"] is not None]
+    return max(known, default=None)
+
+
+def gigabytes(memory: int | None) -> str:
+    return "memory unknown" if memory is None else f"{memory / 1e9:.2f} GB"
 
 
 @entry_point
@@ -81,14 +92,16 @@ def main() -> None:
     contenders = CONTENDERS if has_torch(arguments.torch_python) else {"ours": OURS}
     machine, content = here(), read_machines(arguments.out, "growth")
     rate = rates()[PRECISION]
+    facts = {name: machine.pop(name) for name in ("commit", "python")}  # of what is measured now, not of what stays
+    facts |= {"matmul_gflops": rate, "turns": arguments.turns, "steps": arguments.steps}
     report = content["machines"].get(machine["cpu"], {"series": {}}) | machine
-    report |= {"model": MODEL, "precision": PRECISION, "matmul_gflops": rate}
+    report |= {"model": MODEL, "precision": PRECISION}
     content["machines"][machine["cpu"]] = report
     options = {"turns": arguments.turns, "steps": arguments.steps, "python": arguments.torch_python}
     for name, points in SERIES.items():
         if arguments.only in (None, name):
             rows = [measure(point, gflops=rate, contenders=contenders, **options) for point in points]
-            report["series"][name] = rows
+            report["series"][name] = facts | {"rows": rows}
             write(arguments.out, content)  # what is measured stays if the rest is interrupted
 
 

@@ -18,6 +18,8 @@ import contender
 import numpy as np
 from speed import HERE, ask, has_torch, here, spread, write
 
+from cct.entry import entry_point
+from cct.errors import CCTError
 from cct.inference.exporters.run import library_versions
 
 BATCHES = (1, 256)
@@ -102,6 +104,7 @@ def measure(folder: Path, name: str, *, turns: int, torch_python: str | None) ->
     return rows
 
 
+@entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calls", type=Path, help=argparse.SUPPRESS)
@@ -114,6 +117,8 @@ def main() -> None:
     if arguments.calls:
         print(json.dumps(calls(arguments.calls)))
         return
+    if not arguments.trained.is_file():
+        raise CCTError(f"there is no {arguments.trained}: run make demo, or name a .keras file with --trained")
     report = {"kind": "inference"} | here() | {"load_at_start": [round(value, 1) for value in os.getloadavg()]}
     report |= {"versions": library_versions(), "turns": arguments.turns, "note": arguments.note}
     models: dict[str, dict] = {}
@@ -137,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

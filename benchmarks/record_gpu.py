@@ -47,7 +47,7 @@ def trained_run(path: Path, report: dict[str, Any]) -> tuple[Run, Times, str]:
     Raises:
         CCTError: the report does not have exactly one finished training.
     """
-    trained = [entry for entry in report["trained"].values() if "test" in entry]
+    trained = [entry for entry in report.get("trained", {}).values() if "test" in entry]
     if len(trained) != 1:
         raise CCTError(f"{path} must have one finished training, but it has {len(trained)}")
     (entry,), head = trained, git(repository_root(), "rev-parse", "HEAD")
@@ -55,13 +55,13 @@ def trained_run(path: Path, report: dict[str, Any]) -> tuple[Run, Times, str]:
     run = Run(
         experiment=Experiment(path.parent.name, head, head),
         parameters=flatten(read_yaml(repository_root() / "params.yaml") | sections),
-        dependencies={},
+        dependencies={"data": report["data"]["digest"]},
         meta=report["data"] | {"examples": report["data"]["images"]},
         metrics={"test": entry["test"], "model": {"parameters": entry["model_parameters"]}},
         history=entry["epochs"],
         kinds=[entry["machine"]],
     )
-    ends = [row["seconds"] for row in entry["epochs"]]  # the first epoch compiles the model
+    ends = [row["seconds"] for row in entry["epochs"]]  # of all calls; the first epoch compiles the model
     seconds = [after - before for before, after in itertools.pairwise(ends)]
     return run, Times(seconds, ends[-1], report["cpu"], report["cores"]), entry["command"]
 

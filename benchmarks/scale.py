@@ -29,6 +29,8 @@ from cct.data.images.source import list_images, prepare_images
 from cct.data.params import PreprocessParams
 from cct.data.prepare import write_processed
 from cct.data.store import read_split
+from cct.entry import entry_point
+from cct.errors import CCTError
 from cct.tasks.preparation import PREPARATION_TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +136,7 @@ def private_memory(pid: int) -> int:
     return next((int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("RssAnon:")), 0)
 
 
+@entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--most", type=int, default=1_000_000, help="leave out larger numbers of images")
@@ -143,9 +146,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.job:
         job, *paths = arguments.job
-
         print(json.dumps({"preprocess": preprocess, "epoch": epoch}[job](*paths)))
         return
+    if arguments.folder and not arguments.folder.is_dir():
+        raise CCTError(f"--folder {arguments.folder} is no folder: make it, on a disk with 35 GB free")
     rows = []
     for size, counts in SIZES.items():
         for count in counts:
@@ -163,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

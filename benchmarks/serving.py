@@ -32,6 +32,9 @@ import psutil
 from PIL import Image
 from speed import here, spread
 
+from cct.entry import entry_point
+from cct.errors import CCTError
+
 ROOT = Path(__file__).parents[1]
 CLIENTS = (1, 16)
 PACKAGES = ("mlflow", "fastapi", "uvicorn", "keras", "tensorflow", "onnxruntime", "numpy")
@@ -238,6 +241,7 @@ def endure(model: Path, count: int) -> dict[str, Any]:
     }
 
 
+@entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=ROOT / "reports/demo/model.keras")
@@ -248,6 +252,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/serving.json")
     arguments = parser.parse_args()
     model = arguments.model.resolve()
+    if not model.is_file():
+        raise CCTError(f"there is no {arguments.model}: run make demo, or name a .keras file with --model")
     loads = [round(os.getloadavg()[0], 1)]
     report = {"kind": "serving"} | here() | {"versions": {name: version(name) for name in PACKAGES}}
     report["runtime"] = "ONNX Runtime" if model.with_suffix(".onnx").exists() else "Keras"
@@ -259,4 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,8 +7,9 @@ highest). PyTorch runs eagerly, with its images' channels last, and compiled.
 Augmentation is measured twice. First: the processor time to make a batch, alone, as a share of a step. Second: the time
 of `fit` with real batches, made on a thread beside the step, over its time with one repeated batch.
 
-The file has the results of each kind of machine. Those of other kinds stay. What has become slower than the committed
-result of the same kind is named.
+The file has the results of each kind of machine. Those of other kinds stay. Each group of contenders has the commit,
+the turns and the rate of a matrix product of its own measurement. What has become slower than the committed result of
+the same kind is named.
 """
 
 import argparse
@@ -34,6 +35,9 @@ TORCH = {
 }
 
 
+STEPS = 12  # timed steps of a turn
+
+
 class Group(NamedTuple):
     """Contenders that take turns: ours and others, by their titles."""
 
@@ -41,7 +45,7 @@ class Group(NamedTuple):
     precision: str
     others: Mapping[str, str]
     batch: int = 128
-    steps: int = 12
+    steps: int = STEPS
 
 
 GROUPS = [
@@ -122,6 +126,8 @@ def measure(group: Group, *, turns: int, python: str, torch: bool) -> dict[str, 
         "model": group.model,
         "precision": group.precision,
         "batch": group.batch,
+        "turns": turns,
+        "steps": group.steps,
         "parameters": parameters,
         "versions": versions,
         "images_per_second": {title: round(group.batch / statistics.median(s)) for title, s in seconds.items()},
@@ -137,12 +143,12 @@ def measure(group: Group, *, turns: int, python: str, torch: bool) -> dict[str, 
 
 def augmentation(turns: int, batch: int) -> dict:
     """Measure the cost of making batches, as a share of the steps of cct_2_3x2."""
-    report: dict[str, Any] = {"model": "cct_2_3x2", "batch": batch, "rows": []}
+    report: dict[str, Any] = {"model": "cct_2_3x2", "batch": batch, "turns": turns, "steps": STEPS, "rows": []}
     said: dict[str, list[dict]] = {p: [] for p in PRECISIONS}
     for _ in range(turns):
         for precision, results in said.items():
             results.append(
-                ask("augmentation-tensorflow", "cct_2_3x2", precision, batch=batch, steps=12, python=sys.executable)
+                ask("augmentation-tensorflow", "cct_2_3x2", precision, batch=batch, steps=STEPS, python=sys.executable)
             )
     for precision, results in said.items():
         for name, target in TARGETS.items():
@@ -180,6 +186,11 @@ def slower(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def replaced(rows: Iterable[Mapping[str, Any]], measured: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows with those of a new measurement in place of the older ones of the same model and precision."""
+    return [*{(row["model"], row["precision"]): row for row in (*rows, *measured)}.values()]
+
+
 def has_torch(python: str) -> bool:
     """Whether a Python can run vit-pytorch."""
     # vit_pytorch is not imported: it needs torchvision, and `contender.py` does not.
@@ -191,31 +202,37 @@ def has_torch(python: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["steps", "augmentation"], help="leave the other part as it was measured")
-    parser.add_argument("--model", help="only the steps of this model; others stay as they were measured")
+    models = dict.fromkeys(group.model for group in GROUPS)
+    parser.add_argument("--model", choices=models, help="only the steps of this model; others stay as they were")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch, einops and vit-pytorch")
     parser.add_argument("--out", type=Path, default=HERE / "results/speed.json")
     arguments = parser.parse_args()
+    if arguments.model and arguments.only == "augmentation":
+        parser.error("--model chooses steps, and --only augmentation leaves them out: give one of the two")
     machine = here()
+    facts = {name: machine.pop(name) for name in ("commit", "python")}  # of what is measured now, not of what stays
     content = read_machines(arguments.out, "speed")
     before = content["machines"].get(machine["cpu"], {})
     report = before | machine
     print(f"{machine['cpu']}: {', '.join(machine['flags'])}")
     if arguments.only != "augmentation":
-        report["matmul_gflops"] = rates()
-        print(f"a matrix product: {report['matmul_gflops']} GFLOP/s")
+        gflops = rates()
+        print(f"a matrix product: {gflops} GFLOP/s")
         torch = has_torch(arguments.torch_python)
         if not torch:
             print(f"{arguments.torch_python} has no torch with vit-pytorch, so only the Keras example is compared")
-        kept = [row for row in before.get("groups", []) if arguments.model not in (None, row["model"])]
-        report["groups"] = kept + [
+        measured = [
             measure(group, turns=arguments.turns, python=arguments.torch_python, torch=torch)
+            | facts
+            | {"matmul_gflops": gflops[group.precision]}
             for group in GROUPS
             if arguments.model in (None, group.model)
         ]
+        report["groups"] = replaced(before.get("groups", []) if arguments.model else [], measured)
         print("\n".join(slower(report, before)) or "Nothing is slower than the committed result of this kind.")
     if arguments.only != "steps" and not arguments.model:
-        report["augmentation"] = augmentation(arguments.turns, 128)
+        report["augmentation"] = augmentation(arguments.turns, 128) | facts
     content["machines"][machine["cpu"]] = report
     write(arguments.out, content)
 

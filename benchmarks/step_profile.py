@@ -58,14 +58,12 @@ def parts(network: Any) -> Iterator[Part]:
     tokenizer = network.get_layer("tokenizer")
     image, tokens = tuple(network.input_shape[1:]), tuple(network.get_layer("encoder_0").input.shape[1:])
     yield Part("standardization", network.get_layer("standardize"), [image], [], backward=False)
-    if hasattr(tokenizer, "convolutions"):
-        shape = image
-        for number, convolution in enumerate(tokenizer.convolutions, start=1):
-            yield Part(f"convolution {number}", _convolve(convolution), [shape], [convolution], backward=number > 1)
-            yield Part(f"pooling and ReLU {number}", pool_relu, [(*shape[:2], convolution.filters)], [])
-            shape = (*((side + 1) // 2 for side in shape[:2]), convolution.filters)
-    else:
+    if not hasattr(tokenizer, "convolutions"):
         yield Part("patches", tokenizer, [image], [tokenizer], backward=False)
+    elif tokenizer.in_few_passes:
+        yield from _block_parts(tokenizer, image)
+    else:  # Keras's layers with padding between them: the layer itself is the only function with these shapes
+        yield Part("convolutions, pooling and ReLU", _training(tokenizer), [image], [tokenizer], backward=False)
     for layer in network.layers:
         if layer.name == "positional_embedding":
             yield Part("positions", layer, [tokens], [layer])
@@ -77,6 +75,28 @@ def parts(network: Any) -> Iterator[Part]:
             yield Part("pooling of tokens and head", layer, [tokens], [layer])
         elif layer.name == "head":
             yield Part("pooling of tokens and head", layer, [tokens[1:]], [layer])
+
+
+def _block_parts(tokenizer: Any, image: tuple[int, ...]) -> Iterator[Part]:
+    """The operations of `convolve_relu_pool`."""
+    shape = image
+    for number, convolution in enumerate(tokenizer.convolutions, start=1):
+        yield Part(f"convolution {number}", _convolve(convolution), [shape], [convolution], backward=number > 1)
+        shape = (*shape[:2], convolution.filters)
+        if number in tokenizer.pool_after:
+            yield Part(f"pooling and ReLU {number}", pool_relu, [shape], [])
+            shape = (*((side + 1) // 2 for side in shape[:2]), convolution.filters)
+        else:
+            yield Part(f"ReLU {number}", _relu, [shape], [])
+        if tokenizer.norms:
+            norm = tokenizer.norms[number - 1]
+            yield Part(f"batch norm {number}", _training(norm), [shape], [norm])
+
+
+def _relu(x: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.nn.relu(x)
 
 
 def _encoder_parts(block: Any, tokens: tuple[int, ...]) -> Iterator[Part]:
@@ -102,6 +122,8 @@ def _training(layer: Any) -> Callable[[Any], Any]:
 
 
 def _mlp(block: Any) -> Callable[[Any], Any]:
+    if block.mlp_output == "gelu":
+        return lambda x: gelu(block.dense_2(gelu(block.dense_1(x), training=True)), training=True)
     return lambda x: block.dense_2(gelu(block.dense_1(x), training=True))
 
 

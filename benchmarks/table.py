@@ -5,8 +5,9 @@
 `record.py` and `record_gpu.py` write accuracies. Older ones were written by hand, and their notes say so. `speed.py`
 writes `speed.json`, `step_profile.py` writes `profile.json`, `fine_tuning.py` writes `fine_tuning.json`, `serving.py`
 writes `serving.json`, `inference.py` writes `inference.json`, `text.py` writes `trec.json`, `text_steps.py` writes
-`text_steps.json`, and `record_gpu.py` writes `gpu.json`. `ablation.json` is a copy of the file that `make ablate`
-leaves in `reports/ablation/`.
+`text_steps.json`, `growth.py` writes `growth.json`, `startup.py` writes `startup.json`, `scale.py` writes `scale.json`,
+and `record_gpu.py` writes `gpu.json`. `ablation.json` is a copy of the file that `make ablate` leaves in
+`reports/ablation/`.
 """
 
 import argparse
@@ -104,7 +105,7 @@ class Machine(Section):
 
     cpu: str | None
     cores: int | None
-    kind: dict[str, Any] | None = Field(description="as cct.runtime.configure returns it")
+    kind: dict[str, Any] | None = Field(description="as cct.runtime.backend.configure_backend returns it")
 
 
 class Result(Section):
@@ -155,18 +156,18 @@ def markdown(results: Sequence[Result], trec: Mapping[str, Any] | None = None) -
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    escaped = ([cell.replace("|", "\\|") for cell in cells] for cells in rows)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *escaped))
+    """A table in Markdown. A column without any cell is left out."""
+    escaped = [[cell.replace("|", "\\|") for cell in cells] for cells in rows]
+    filled = [place for place in range(len(columns)) if any(cells[place] for cells in escaped)]
+    lines = (columns, ["---"] * len(columns), *escaped)
+    return "\n".join(f"| {' | '.join(cells[place] for place in filled)} |" for cells in lines)
 
 
 def _cells(result: Result) -> list[str]:
     seeds, first = len(result.runs), result.runs[0]
-    if seeds > 1:
-        accuracy = f"{100 * result.accuracy.mean:.2f} ± {100 * result.accuracy.sd:.2f} % ({seeds} seeds)"
-    else:
-        accuracy = f"{first.accuracy:.2%}".replace("%", " %")
-        if first.accuracy_low is not None and first.accuracy_high is not None:
-            accuracy += f" ({100 * first.accuracy_low:.2f} to {100 * first.accuracy_high:.2f})"
+    accuracy = _accuracy(result.accuracy.mean, result.accuracy.sd, seeds=seeds)
+    if seeds == 1 and (interval := _interval(first)):
+        accuracy += f" ({100 * interval[0]:.2f} to {100 * interval[1]:.2f})"
     if result.seconds_per_epoch is not None:
         time = f"{result.seconds_per_epoch:.3g} s"
     elif result.pipeline_seconds is not None:
@@ -185,18 +186,29 @@ def _cells(result: Result) -> list[str]:
     ]
 
 
+def _interval(run: Run) -> tuple[float, float] | None:
+    """The interval of a run's accuracy. Results written by hand may lack it."""
+    known = run.accuracy_low is not None and run.accuracy_high is not None
+    return (run.accuracy_low, run.accuracy_high) if known else None
+
+
+def _accuracy(mean: float, sd: float | None, *, seeds: int) -> str:
+    return f"{100 * mean:.2f} %" if sd is None else f"{100 * mean:.2f} ± {100 * sd:.2f} % ({seeds} seeds)"
+
+
 def _text_cells(case: Mapping[str, Any], trec: Mapping[str, Any]) -> list[str]:
-    seconds = statistics.median(run["seconds"] / trec["epochs"] for run in case["runs"])
+    case = {"epochs": trec["epochs"], "machine": trec["machine"]} | case  # older files have them once, for all cases
+    seconds = statistics.median(run["seconds"] / case["epochs"] for run in case["runs"])
     speed = statistics.median(run["texts_per_second"] for run in case["runs"])
     return [
         "TREC, 6 classes of questions",
         f"`{case['model']}`, recipe `text`{' with GloVe' if case['embeddings'] else ''}",
         f"{case['runs'][0]['parameters']:,}",
-        f"{trec['epochs']}",
-        f"{100 * case['mean']:.2f} ± {100 * case['std']:.2f} % ({len(case['runs'])} seeds)",
+        f"{case['epochs']}",
+        _accuracy(case["mean"], case["std"], seeds=len(case["runs"])),
         f"{seconds:.3g} s",
         f"{speed:,.0f}",
-        trec["machine"],
+        case["machine"],
     ]
 
 
@@ -219,28 +231,39 @@ def steps(speed: Mapping[str, Any]) -> str:
     """A table of training steps against other projects for each kind of machine, from `speed.json`."""
     found = []
     for machine in speed["machines"].values():
-        lines = []
+        lines, rates = [], {}
         for row in machine["groups"]:
+            rates.setdefault(row["precision"], []).append(row["matmul_gflops"])
             for title, (median, low, high) in row["ratio"].items():
                 ours, other = (f"{row['images_per_second'][name]:,}" for name in ("ours", title))
                 ratio = f"{median:.2f} ({low:.2f} to {high:.2f})"
-                lines.append(
-                    [f"`{row['model']}`", f"`{row['precision']}`", str(row["batch"]), ours, title, other, ratio]
-                )
-        table = _table(["model", "precision", "batch", "images/s", "against", "images/s", "ratio"], lines)
+                cells = [f"`{row['model']}`", f"`{row['precision']}`", str(row["batch"]), _turns(row)]
+                lines.append([*cells, ours, title, other, ratio])
+        columns = ["model", "precision", "batch", "turns", "images/s", "against", "images/s", "ratio"]
         versions = {
             name: number
             for row in machine["groups"]
             for own in row["versions"].values()
             for name, number in own.items()
         }
-        rates = " and ".join(f"{rate} in `{precision}`" for precision, rate in machine["matmul_gflops"].items())
+        pythons = " and ".join(dict.fromkeys(row["python"] for row in machine["groups"]))
+        reached = " and ".join(f"{_range(rate)} in `{precision}`" for precision, rate in rates.items())
         found.append(
-            f"Machine: {machine['cpu']} ({', '.join(machine['flags'])}). A matrix product of 2048³ reaches {rates} "
-            f"GFLOP/s.\n\n{table}\n\nVersions: Python {machine['python']}, "
+            f"Machine: {machine['cpu']} ({', '.join(machine['flags'])}). A matrix product of 2048³ reaches {reached} "
+            f"GFLOP/s.\n\n{_table(columns, lines)}\n\nVersions: Python {pythons}, "
             f"{', '.join(f'{name} {number}' for name, number in sorted(versions.items()))}."
         )
     return "\n\n".join(found)
+
+
+def _turns(measured: Mapping[str, Any]) -> str:
+    """How often something was measured. Results before this was stored have nothing."""
+    return f"{measured['turns']} of {measured['steps']} steps" if "turns" in measured else ""
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def profile(measured: Mapping[str, Any]) -> str:
@@ -268,24 +291,33 @@ def growth(measured: Mapping[str, Any]) -> str:
     """A table of how the cost of a step grows, for each kind of machine, from `growth.json`."""
     found = []
     for cpu, machine in measured["machines"].items():
-        others = list(next(iter(machine["series"].values()))[0]["ratio"])
+        series = machine["series"].values()
+        others = list(next(iter(series))["rows"][0]["ratio"])
         titles = ["ours", *others]
-        columns = [*(f"{title}, s" for title in titles), "arithmetic, s", *(f"times {title}" for title in others)]
+        columns = ["batch", "pixels", "tokens", "layers", "turns", *(f"{title}, s" for title in titles)]
+        columns += ["arithmetic, s", *(f"times {title}" for title in others)]
         columns += [f"{title}, GB" for title in titles]
         rows = []
-        for series in machine["series"].values():
-            for row in series:
-                cells = [f"{row['batch']}", f"{row['size']}", f"{row['tokens']:,}", f"{row['layers']}"]
+        for one in series:
+            for row in one["rows"]:
+                cells = [f"{row['batch']}", f"{row['size']}", f"{row['tokens']:,}", f"{row['layers']}", _turns(one)]
                 cells += [f"{row['seconds'][title]:.3g}" for title in titles]
                 cells.append(f"{row['arithmetic']:.3g}")
-                cells += [f"{row['ratio'][title][0]:.2f}" for title in others]
-                rows.append([*cells, *(f"{row['memory'][title] / 1e9:.2g}" for title in titles)])
+                cells += [_ratio(row["ratio"][title]) for title in others]
+                memory = (row["memory"][title] for title in titles)
+                rows.append([*cells, *("" if held is None else f"{held / 1e9:.2g}" for held in memory)])
+        rates = _range([one["matmul_gflops"] for one in series])
         found.append(
-            f"`{machine['model']}` in `{machine['precision']}`, {cpu}. The arithmetic is at {machine['matmul_gflops']} "
-            f"GFLOP/s, the rate of a matrix product.\n\n"
-            + _table(["batch", "pixels", "tokens", "layers", *columns], rows)
+            f"`{machine['model']}` in `{machine['precision']}`, {cpu}. The arithmetic is at {rates} GFLOP/s, the rate "
+            f"of a matrix product.\n\n{_table(columns, rows)}"
         )
     return "\n\n".join(found)
+
+
+def _ratio(spread: Sequence[float]) -> str:
+    """The median, and the range where there was more than one turn."""
+    middle, low, high = spread
+    return f"{middle:.2f}" if low == high else f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def startup(measured: Mapping[str, Any]) -> str:
@@ -300,9 +332,14 @@ def startup(measured: Mapping[str, Any]) -> str:
 def augmentation(speed: Mapping[str, Any]) -> str:
     """A table of augmentation's cost for each kind of machine, from `speed.json`."""
     return "\n\n".join(
-        f"Machine: {machine['cpu']}.\n\n{_augmentation(machine['augmentation']['rows'])}"
+        f"Machine: {machine['cpu']}{_of_turns(machine['augmentation'])}.\n\n"
+        f"{_augmentation(machine['augmentation']['rows'])}"
         for machine in speed["machines"].values()
     )
+
+
+def _of_turns(measured: Mapping[str, Any]) -> str:
+    return f", turns: {turns}" if (turns := _turns(measured)) else ""
 
 
 def _augmentation(measured: Sequence[Mapping[str, Any]]) -> str:
@@ -432,27 +469,39 @@ def texts(measured: Mapping[str, Any]) -> str:
             lines.append([f"`{case['model']}`", vectors, f"{case['runs'][0]['parameters']:,}", _seeds(case)])
     columns = ["model", "vectors of words", "parameters", "test accuracy, %"]
     versions = ", ".join(f"{name} {version}" for name, version in measured["packages"].items())
-    return f"{_table(columns, lines)}\n\nMachine: {measured['machine']}. Versions: {versions}."
+    machines = dict.fromkeys(case.get("machine", measured["machine"]) for case in measured["cases"].values())
+    return f"{_table(columns, lines)}\n\nMachine: {' and '.join(machines)}. Versions: {versions}."
 
 
 def text_ablation(measured: Mapping[str, Any]) -> str:
-    """The table of one change each to a model of texts, from `trec.json`."""
-    lines, bases = [], {}
+    """The table of one change each to a model of texts, from `trec.json`. Seeds are paired with those of the base."""
+    lines = []
+    bases = {_base_of(case): _by_seed(case) for case in measured["cases"].values() if not case["change"]}
     for case in measured["cases"].values():
-        kind = (case["model"], bool(case["embeddings"]))
-        if not case["change"]:
-            bases[kind] = case
+        base, found = bases.get(_base_of(case), {}), _by_seed(case)
+        gains = [100 * (found[seed] - base[seed]) for seed in found if seed in base]
+        if not case["change"] or not gains:
             continue
-        difference = 100 * (case["mean"] - bases[kind]["mean"])
-        found = (100 * case["std"]) ** 2 / len(case["runs"]) + (100 * bases[kind]["std"]) ** 2 / len(
-            bases[kind]["runs"]
-        )
-        lines.append([f"`{case['change']}`", _seeds(case), f"{difference:+.1f} ± {found**0.5:.1f}"])
-    return _table(["change", "test accuracy, %", "difference, points (± its standard error)"], lines)
+        error = f" ± {statistics.stdev(gains) / len(gains) ** 0.5:.1f}" if len(gains) > 1 else ""
+        each = ", ".join(f"{gain:+.1f}" for gain in gains)
+        lines.append([f"`{case['change']}`", _seeds(case), f"{statistics.fmean(gains):+.1f}{error}", each])
+    columns = ["change", "test accuracy, %", "difference, points (± its standard error)", "of each seed"]
+    return _table(columns, lines)
+
+
+def _base_of(case: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The model and the vectors that a case shares with the one without a change."""
+    return case["model"], (case["embeddings"] or {}).get("sha256")
+
+
+def _by_seed(case: Mapping[str, Any]) -> dict[int, float]:
+    return {run["seed"]: run["test_accuracy"] for run in case["runs"]}
 
 
 def _seeds(case: Mapping[str, Any]) -> str:
-    return f"{100 * case['mean']:.1f} ± {100 * case['std']:.1f} ({len(case['runs'])} seeds)"
+    count = len(case["runs"])
+    sd = "" if case["std"] is None else f" ± {100 * case['std']:.1f}"
+    return f"{100 * case['mean']:.1f}{sd} ({count} seed{'s' * (count > 1)})"
 
 
 def text_steps(measured: Mapping[str, Any]) -> str:
@@ -508,8 +557,10 @@ def plot_results(results: Sequence[Result]) -> "Figure":
         first, mean = result.runs[0], 100 * result.accuracy.mean
         if len(result.runs) > 1:
             error = [[100 * result.accuracy.sd], [100 * result.accuracy.sd]]
+        elif interval := _interval(first):
+            error = [[mean - 100 * interval[0]], [100 * interval[1] - mean]]
         else:
-            error = [[mean - 100 * first.accuracy_low], [100 * first.accuracy_high - mean]]
+            error = None
         colour = GREY if result.recipe is None else BLUE
         axes.errorbar(mean, row, xerr=error, fmt="o", color=colour, capsize=3)
         axes.annotate(f"{mean:.2f} %", (mean, row), (0, 6), textcoords="offset points", ha="center", fontsize=9)

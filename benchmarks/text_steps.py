@@ -3,8 +3,8 @@
     python benchmarks/text_steps.py [--model text_cct_2_1] [--turns 5] [--out benchmarks/results/text_steps.json]
 
 The plain one is what people write with Keras's own layers: Embedding, Conv1D, MaxPooling1D, MultiHeadAttention,
-LayerNormalization and Dense, with a mask, compiled and trained by `fit`. Both have the same widths, vectors, optimizer
-and batches. A turn's figure is the median of its steps.
+LayerNormalization and Dense, with a mask, compiled and trained by `train_on_batch`. Both have the same widths, vectors,
+optimizer and batches. A turn's figure is the median of its steps.
 """
 
 import argparse
@@ -17,8 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import contender
 import numpy as np
 from speed import HERE, here, spread, write
+
+from cct.entry import entry_point
+from cct.models.names import CUSTOM, MODELS, TEXTS
 
 BATCH, LENGTH, WORDS, CLASSES, STEPS = 64, 64, 10_000, 6, 30
 
@@ -39,7 +43,7 @@ def plain(a: Any) -> Any:
         attention = layers.MultiHeadAttention(a.num_heads, a.head_dim, dropout=a.attention_dropout, use_bias=False)
         x = x + attention(y, y, attention_mask=valid[:, None, :])
         y = layers.LayerNormalization(epsilon=1e-5)(x)
-        y = layers.Dense(int(a.embed_dim * a.mlp_ratio), activation="gelu")(y)
+        y = layers.Dense(a.hidden_dim, activation="gelu")(y)
         x = x + layers.Dense(a.embed_dim)(y)
     x = layers.LayerNormalization(epsilon=1e-5)(x)
     scores = layers.Dense(1)(x)[:, :, 0] + keras.ops.cast(~valid, "float32") * -1e9
@@ -70,12 +74,15 @@ def stepper(model: Any) -> Callable[[], None]:
     return lambda: model.train_on_batch(words, labels)
 
 
+@entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="text_cct_2_1")
+    names = [name for name in MODELS[TEXTS] if name not in CUSTOM]
+    parser.add_argument("--model", choices=names, metavar="NAME", default="text_cct_2_1")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--out", type=Path, default=HERE / "results/text_steps.json")
     arguments = parser.parse_args()
+    contender.configure("tensorflow", "float32")
     import keras
 
     from cct.models.architectures import ModelParams, resolve_text_architecture

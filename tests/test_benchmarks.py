@@ -1,5 +1,6 @@
 """Recorded results: written from experiments, checked, and shown in the README."""
 
+import itertools
 import json
 import sys
 
@@ -14,17 +15,22 @@ from cct.dvc import Experiment
 from cct.errors import CCTError
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
+from cct.training.batches import Examples
 from cct.training.checkpoints import CheckpointStore
 
 sys.path.append(str(ROOT / "benchmarks"))
+import contender
 import fine_tuning
 import gpu
+import inference
 import record
 import record_gpu
 import scale
+import serving
 import speed
 import step_profile
 import table
+import text
 
 COMMITTED = {"data.source": "cifar10.yaml", "model.name": "cct_2_3x2", "train.epochs": 30, "train.seed": 0}
 PRESETS = {"fast": {"model.name": "cct_4_3x2", "train.epochs": 60}, "slow": {"train.epochs": 300}}
@@ -64,8 +70,8 @@ def test_every_result_is_whole():
 
 
 def test_the_pages_have_the_tables():
-    for path, text in table.pages(table.RESULTS).items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name} is not up to date: run make results"
+    for path, made in table.pages(table.RESULTS).items():
+        assert path.read_text(encoding="utf-8") == made, f"{path.name} is not up to date: run make results"
 
 
 def test_the_figure_has_every_result_with_its_interval():
@@ -81,6 +87,13 @@ def test_the_figure_has_every_result_with_its_interval():
             else (mean - result.accuracy.sd, mean + result.accuracy.sd)
         )
         assert (low, high) == pytest.approx([100 * value for value in spread])
+
+
+def test_a_result_by_hand_without_an_interval_is_a_point():
+    result = next(result for result in table.read(table.RESULTS) if len(result.runs) == 1)
+    bare = result.runs[0].model_copy(update={"accuracy_low": None, "accuracy_high": None})
+    (axes,) = table.plot_results([result.model_copy(update={"runs": [bare]})]).axes
+    assert axes.containers[0].lines[2] == ()
 
 
 def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
@@ -99,14 +112,62 @@ def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
     runs = [{"parameters": 7000, "seconds": seconds, "texts_per_second": 9} for seconds in (40, 60)]
     case = {"model": "text_cct_2_1", "change": "", "embeddings": None, "mean": 0.9, "std": 0.01, "runs": runs}
     trec = {"cases": {"a": case, "b": case | {"change": "model.num_layers=3"}}, "epochs": 20, "machine": "a computer"}
-    *_, text = table.markdown(table.read(tmp_path), trec).splitlines()
-    assert text.endswith(
+    *_, last = table.markdown(table.read(tmp_path), trec).splitlines()
+    assert last.endswith(
         "| `text_cct_2_1`, recipe `text` | 7,000 | 20 | 90.00 ± 1.00 % (2 seeds) | 2.5 s | 9 | a computer |"
     )
     del content["epochs"]
     (tmp_path / "one.json").write_text(json.dumps(content | {"epoch": 30}))
     with pytest.raises(CCTError, match=r"epochs is missing[\s\S]*epoch = 30: unknown name; did you mean epochs"):
         table.read(tmp_path)
+
+
+def text_case(change: str, accuracies: dict[int, float], *, sha256: str | None = None) -> dict:
+    runs = [{"seed": seed, "test_accuracy": accuracy} for seed, accuracy in accuracies.items()]
+    embeddings = None if sha256 is None else {"sha256": sha256}
+    return {"model": "m", "change": change, "embeddings": embeddings, "runs": runs, "mean": 0.8, "std": 0.1}
+
+
+def test_a_change_to_a_model_of_texts_is_compared_seed_by_seed():
+    """0.5 - 0.9 and 0.7 - 0.9 are -40 and -20 points, whatever a third seed of the model without the change does."""
+    base, other = {0: 0.9, 1: 0.9, 2: 0.1}, {0: 0.2, 1: 0.2}
+    cases = {
+        "changed": text_case("a.b=1", {0: 0.5, 1: 0.7, 3: 0.99}),
+        "alone": text_case("a.b=2", {1: 0.95}) | {"std": None},
+        "unpaired": text_case("a.b=3", {4: 0.9}),
+        "with vectors": text_case("a.b=4", {0: 0.3, 1: 0.3}, sha256="f"),
+        "base": text_case("", base),
+        "base with vectors": text_case("", other, sha256="f"),
+    }
+    _, _, *lines = table.text_ablation({"cases": cases}).splitlines()
+    assert lines == [
+        "| `a.b=1` | 80.0 ± 10.0 (3 seeds) | -30.0 ± 10.0 | -40.0, -20.0 |",
+        "| `a.b=2` | 80.0 (1 seed) | +5.0 | +5.0 |",
+        "| `a.b=4` | 80.0 ± 10.0 (2 seeds) | +10.0 ± 0.0 | +10.0, +10.0 |",
+    ]
+
+
+def test_a_table_says_how_often_was_measured_and_has_no_empty_columns():
+    row = {
+        "model": "m",
+        "precision": "float32",
+        "batch": 8,
+        "images_per_second": {"ours": 20, "other": 10},
+        "ratio": {"other": [2.0, 1.5, 2.5]},
+        "versions": {"ours": {"keras": "3"}},
+        "python": "3.11",
+        "matmul_gflops": 100,
+    }
+    others = [row, row | {"turns": 2, "steps": 12, "matmul_gflops": 110}]
+    for groups, turns, rate in ((others, "2 of 12 steps", "100 to 110"), ([row], None, "100")):
+        said = table.steps({"machines": {"a": {"cpu": "A", "flags": ["x"], "groups": groups}}})
+        assert f"reaches {rate} in `float32` GFLOP/s" in said and ("turns" in said) == (turns in said.split(" | "))
+    point = {"batch": 8, "size": 32, "tokens": 64, "layers": 2, "arithmetic": 0.1, "seconds": {"ours": 1, "other": 2}}
+    point |= {"memory": {"ours": 2e9, "other": None}, "ratio": {"other": [2.0, 1.5, 2.5]}}
+    series = {"batch": {"matmul_gflops": 100, "turns": 3, "steps": 4, "rows": [point]}}
+    said = table.growth({"machines": {"A": {"model": "m", "precision": "float32", "series": series}}})
+    assert said.endswith("| 8 | 32 | 64 | 2 | 3 of 4 steps | 1 | 2 | 0.1 | 2.00 (1.50 to 2.50) | 2 |")
+    assert "ours, GB |" in said and "other, GB" not in said
 
 
 @pytest.mark.parametrize(
@@ -217,6 +278,14 @@ def test_a_report_that_is_no_result_is_refused(tmp_path, monkeypatch, capsys):
     ):
         assert record_reports(monkeypatch, path, "--out", tmp_path / "out.json") == 1
         assert said in capsys.readouterr().err
+    trained, steps = report(tmp_path / "c"), tmp_path / "d.json"
+    steps.write_text(json.dumps({"kind": "gpu", "rehearsal": False, "steps": [{"batch": 128}]}))
+    assert record_reports(monkeypatch, trained, steps, "--out", tmp_path / "out.json") == 1
+    assert f"{steps} must have one finished training, but it has 0" in capsys.readouterr().err
+    other = {"name": "made-up", "digest": "e" * 64, "images": {"train": 100, "val": 10, "test": 10}}
+    second = report(tmp_path / "e", seed=1, data=other)
+    assert record_reports(monkeypatch, trained, second, "--out", tmp_path / "out.json") == 1
+    assert "c and e are of different code or data: data" in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
 
 
@@ -252,10 +321,117 @@ def test_a_gain_is_that_over_random_weights_of_the_same_seed():
     assert alone["accuracy"] == {"mean": 0.4, "sd": None} and "40.0 |" in table.fine_tuning({"rows": [alone]})
 
 
-@pytest.mark.parametrize("change", ["train.epoch=3", "epochs=3", "train.epochs=many", "model.name=cct_9"])
-def test_a_misspelt_change_on_a_lent_gpu_is_refused_before_any_work(change):
+@pytest.mark.parametrize("images", fine_tuning.SIZES)
+def test_fine_tuning_makes_equally_many_updates_with_any_number_of_images(images):
+    labels = np.arange(10 * images)
+    repeated = fine_tuning.repeated(Examples(labels[:, None], labels), fine_tuning.BATCH * fine_tuning.UPDATES)
+    counts = np.bincount(repeated.labels)
+    assert len(repeated.labels) == 500 and len(counts) == len(labels) and np.ptp(counts) <= 1
+    np.testing.assert_array_equal(repeated.inputs[:, 0], repeated.labels)
+
+
+def test_a_training_with_fewer_updates_is_made_again():
+    runs = json.loads((table.RESULTS / "fine_tuning.json").read_text())["runs"]
+    assert {run["images"] for run in runs} - {run["images"] for run in fine_tuning.complete(runs)} == {20}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "train.epoch=3", "epochs=3", "train.epochs=many", "model.name=cct_9", "train.epochs=[3", "trian.epochs=3",
+        "train.epochs", "train.name=#",
+    ],
+)  # fmt: skip
+def test_a_misspelt_change_is_refused_before_any_work(change):
     with pytest.raises(CCTError):
         gpu.sections("fast", changes=[change], small=False)
+    with pytest.raises(CCTError):
+        text.sections_of([change])
+
+
+def call(monkeypatch, script, *words) -> int:
+    monkeypatch.setattr(sys, "argv", [f"{script.__name__}.py", *map(str, words)])
+    return script.main()
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "said"),
+    [
+        (inference, ["--trained", "none.keras"], "there is no none.keras: run make demo"),
+        (serving, ["--model", "none.keras"], "there is no none.keras: run make demo"),
+        (scale, ["--folder", "none"], "--folder none is no folder"),
+    ],
+)
+def test_a_missing_file_is_named_before_any_work(script, words, said, monkeypatch, capsys, tmp_path):
+    assert call(monkeypatch, script, *words, "--out", tmp_path / "out.json") == 1
+    assert f"error: {said}" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["--model", "cct_2_3x3"], ["--only", "augmentation", "--model", "cct_2_3x2"]])
+def test_a_model_that_is_not_measured_is_refused(words, monkeypatch, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        call(monkeypatch, speed, *words, "--out", tmp_path / "out.json")
+    assert ended.value.code == 2 and not list(tmp_path.iterdir())
+
+
+def test_a_group_that_is_not_measured_again_stays_as_it_is():
+    rows = [{"model": model, "precision": "float32", "commit": "old"} for model in ("a", "b", "c")]
+    new = [{"model": "b", "precision": precision, "commit": "new"} for precision in ("float32", "mixed_bfloat16")]
+    assert speed.replaced(rows, new) == [rows[0], new[0], rows[2], new[1]]
+
+
+def test_the_check_on_a_gpu_is_refused_for_other_images(tmp_path):
+    options = type("Options", (), {"data": tmp_path})
+    job = type("Job", (), {"options": options, "meta": {"image_shape": [28, 28, 1], "classes": ["a"] * 10}})
+    with pytest.raises(CCTError, match=r"check is for images of 32x32x3 in 10 classes, and .* of 28x28x1 in 10: "):
+        gpu.check(job)
+
+
+def test_memory_is_that_beyond_the_start():
+    memory = contender.Memory()
+    before = memory.most()
+    filled = np.ones(4 << 20)  # 32 MiB
+    assert memory.most() >= before + filled.nbytes // 2
+    memory.before = None  # as where the system does not tell
+    assert memory.most() is None
+
+
+def test_each_file_of_vectors_has_its_own_cases():
+    assert text.key_of("m", None, "", files=0) == "m"
+    assert text.key_of("m", "data/vectors/a.txt", "x.y=1", files=1) == "m, with vectors, x.y=1"
+    assert text.key_of("m", "data/vectors/a.txt", "", files=2) != text.key_of("m", "data/vectors/b.txt", "", files=2)
+
+
+def test_a_command_is_whole_whatever_its_order(tmp_path):
+    words = ["--models", "a", "--machine", "2 cores", str(tmp_path), "-S", "train.epochs=2"]
+    said = "python benchmarks/text.py --models a --machine '2 cores' SOURCE -S train.epochs=2"
+    assert text.command(words, tmp_path) == said
+
+
+def test_trainings_of_other_conditions_are_not_continued(tmp_path):
+    facts = {"commit": "a", "settings": {"train.epochs": 2}}
+    options = {"out": tmp_path / "trec.json"}
+    text.refuse_others("m", {"runs": []}, facts, more=True, **options)
+    text.refuse_others("m", {"runs": [{}]} | facts, facts, more=True, **options)
+    text.refuse_others("m", {"runs": [{}]} | facts | {"commit": "b"}, facts, more=False, **options)
+    for case, differing in (
+        (facts | {"commit": "b"}, "commit"),
+        (facts | {"settings": {}}, "settings"),
+        ({}, "commit, settings"),
+    ):
+        with pytest.raises(CCTError) as refused:
+            text.refuse_others("m", {"runs": [{}]} | case, facts, more=True, **options)
+        assert f"{options['out']} has trainings of 'm' with other or unknown conditions ({differing}): " in str(
+            refused.value
+        )
+
+
+def test_a_committed_file_of_older_cases_is_not_continued(monkeypatch, capsys):
+    before = (table.RESULTS / "trec.json").read_bytes()
+    words = ["none", "--models", "text_cct_2_1", "--seeds", 6, "--out", table.RESULTS / "trec.json"]
+    assert call(monkeypatch, text, *words) == 1
+    assert "has trainings of 'text_cct_2_1' with other or unknown conditions (commit, " in capsys.readouterr().err
+    assert (table.RESULTS / "trec.json").read_bytes() == before
 
 
 @pytest.fixture(scope="module")
@@ -326,13 +502,34 @@ def test_what_became_slower_is_named():
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="make profile measures steps on TensorFlow")
-@pytest.mark.parametrize("name", ["cct_2_3x2", "vit_lite_6_4", "keras_example"])
-def test_the_parts_of_a_profile_are_all_layers(name):
-    model = build_model(resolve_architecture(ModelParams(name=name, num_layers=1)), image_shape=(16, 16, 3), classes=10)
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("cct_2_3x2", {}),
+        ("cct_2_7x2", {}),
+        ("vit_lite_6_4", {}),
+        ("keras_example", {}),
+        ("cct_2_3x2", {"num_conv_layers": 3, "pool_after": [1, 3], "conv_norm": "batch"}),
+    ],
+)
+def test_the_parts_of_a_profile_are_all_layers(name, fields):
+    """All weights are in them, and one after the other they compute the tokens, each from inputs of its shape."""
+    architecture = resolve_architecture(ModelParams(name=name, num_layers=1, **fields))
+    model = build_model(architecture, image_shape=(16, 16, 3), classes=10)
     parts = [*step_profile.parts(model)]
     found = [variable.path for part in parts for layer in part.layers for variable in layer.trainable_variables]
     others = {"class_token/token"}  # a copy of one vector for each image
     assert sorted(found) == sorted({variable.path for variable in model.trainable_variables} - others)
+    _, *before = itertools.takewhile(lambda part: part.title not in ("positions", "layer norms"), parts)
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
+    flipped = before[0].title == "convolution 1"  # as `convolve_relu_pool` has them
+    x = images[:, ::-1, ::-1] if flipped else images
+    for part in before:
+        assert part.shapes == [x.shape[1:]], part.title
+        x = np.asarray(part.function(x))
+    x = x[:, ::-1, ::-1] if flipped else x
+    tokens = np.asarray(model.get_layer("tokenizer")(images, training=True))
+    np.testing.assert_allclose(x.reshape(tokens.shape), tokens, rtol=1e-5, atol=1e-5)
     for part in parts:
         gradients = step_profile.timed_part(part, 2)()
         assert all(np.isfinite(one).all() for one in (gradients if isinstance(gradients, list) else [gradients]))

@@ -12,6 +12,7 @@ import pytest
 from cct.errors import CCTError
 from cct.models.architectures import Architecture, ModelParams, resolve_architecture
 from cct.models.cost import model_cost, token_grid
+from cct.models.fields import hidden_units
 from cct.models.names import IMAGES, MODEL_NAMES, MODELS, SIZES, WORD_FIELDS
 from cct.params import ParamsError, parse
 
@@ -248,6 +249,19 @@ def test_refused(fields, lines):
     found = refusal("cct_2_3x2", **fields)
     assert len(found) == len(lines)
     assert all(one.startswith(line) for one, line in zip(found, lines, strict=True)), found
+
+
+def test_the_ratio_of_hidden_units_to_width_gives_these_hidden_units():
+    for embed_dim in (*range(1, 130), 65_536):
+        for hidden in {1, embed_dim, *range(1, 4 * embed_dim, max(1, embed_dim // 40)), 64 * embed_dim - 1}:
+            assert hidden_units(embed_dim, hidden / embed_dim) == hidden
+    assert hidden_units(100, 1.15) == 115  # 100 * 1.15 is 114.99999999999999
+    assert hidden_units(100, 1.1499) == 114
+
+
+def test_the_smallest_ratio_that_a_refusal_names_is_taken():
+    assert 98 * (1 / 98) < 1
+    assert architecture("cct_2_3x2", embed_dim=98, mlp_ratio=1 / 98).hidden_dim == 1
 
 
 def test_heads_need_not_divide_where_their_width_is_given():

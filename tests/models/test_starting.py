@@ -35,6 +35,8 @@ def test_a_file_names_its_architecture(name, tmp_path):
         {"name": "cct_2_3x2", "embed_dim": 64, "pooling": "mean"},
         {"name": "cvt_2_8", "num_heads": 8, "head_dim": 5},
         {"name": "keras_example", "num_layers": 3},
+        {"name": "cct_2_3x2", "embed_dim": 100, "mlp_ratio": 1.15},  # as floats, 100 * 1.15 is less than 115,
+        {"name": "cct_2_3x2", "embed_dim": 100, "mlp_ratio": 1.14},  # and 100 * 1.14 is less than 114
     ],
 )
 def test_a_file_says_the_shortest_section_that_makes_its_architecture(section, tmp_path):

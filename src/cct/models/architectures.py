@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from cct.errors import CCTError
-from cct.models.fields import CONV_CHANNELS, Architecture, Count, Kernel, Rate, TextArchitecture, Width
+from cct.models.fields import CONV_CHANNELS, Architecture, Count, Kernel, Rate, TextArchitecture, Width, hidden_units
 from cct.models.names import CUSTOM, IMAGES, MODEL_NAMES, MODELS, TEXTS, TOKENIZERS, WORD_FIELDS, task_of_model
 from cct.params import Section, in_words
 
@@ -188,7 +188,7 @@ class ModelParams(Section):
     def _hidden_units(cls, mlp_ratio: float | None, info: ValidationInfo) -> float | None:
         if {"name", "embed_dim"} <= info.data.keys():
             fields = _fields(info.data | {"mlp_ratio": mlp_ratio})
-            if fields["embed_dim"] * fields["mlp_ratio"] < 1:
+            if not hidden_units(fields["embed_dim"], fields["mlp_ratio"]):
                 raise ValueError(
                     f"leaves the MLP no unit at embed_dim {fields['embed_dim']}: at least {1 / fields['embed_dim']}"
                 )

@@ -99,7 +99,7 @@ def _encoder_block(a: Encoder, *, stochastic_depth: float, name: str) -> keras.L
     return EncoderBlock(
         a.num_heads,
         a.head_dim,
-        int(a.embed_dim * a.mlp_ratio),
+        a.hidden_dim,
         norm=a.norm,
         mlp_output=a.mlp_output,
         qkv_bias=a.qkv_bias,

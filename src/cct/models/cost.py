@@ -106,7 +106,7 @@ def _kernel_sizes(a: Architecture, channels: int) -> list[int]:
 def encoder_cost(a: Encoder, places: int, *, classes: int, tokenizer_macs: int) -> Cost:
     """The cost of one example whose tokenizer has made `places` tokens with so many multiply-adds."""
     tokens = places + (a.pooling == "class_token")
-    inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
+    inner, hidden = a.num_heads * a.head_dim, a.hidden_dim
     macs = a.num_layers * tokens * (a.embed_dim * inner * 4 + a.embed_dim * hidden * 2) + a.embed_dim * classes
     if a.pooling == "sequence":
         macs += tokens * a.embed_dim
@@ -178,10 +178,9 @@ def encoder_memory(
         in_parts: as for `training_memory`.
         untrained: parameters before the encoder that are never trained.
     """
-    hidden = int(a.embed_dim * a.mlp_ratio)
     # `Attention` folds the projections of heads that are as wide as a token, and has no parts there.
     queries = QUERIES_AT_ONCE if in_parts and tokens > MANY_TOKENS and a.head_dim < a.embed_dim else tokens
-    layer = a.num_heads * queries * tokens + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + hidden)
+    layer = a.num_heads * queries * tokens + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + a.hidden_dim)
     trained_layers = a.num_layers - max(0, frozen_depths - 1)
     trained = count.rest + trained_layers * count.layer + (0 if frozen_depths else count.stem - untrained)
     passed = max(first, layer)  # the forward pass has each for a while
@@ -218,7 +217,7 @@ def _parameters(a: Architecture, *, height: int, width: int, channels: int, clas
 
 def encoder_parameters(a: Encoder, tokens: int, *, classes: int, tokenizer: int) -> Parameters:
     """All parameters of a model whose tokenizer has so many and makes so many tokens."""
-    inner, hidden = a.num_heads * a.head_dim, int(a.embed_dim * a.mlp_ratio)
+    inner, hidden = a.num_heads * a.head_dim, a.hidden_dim
     stem = tokenizer + (a.embed_dim if a.pooling == "class_token" else 0)
     stem += tokens * a.embed_dim if a.positional_embedding == "learnable" else 0
     attention = a.embed_dim * 3 * inner + a.qkv_bias * 3 * inner + inner * a.embed_dim + a.embed_dim

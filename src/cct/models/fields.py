@@ -1,5 +1,6 @@
 """Everything that defines a model: what all have, and what those of images and of texts have besides."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,14 @@ Count = Annotated[int, Field(ge=1, le=1024)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Kernel = Annotated[int, Field(ge=1, le=63)]
 CONV_CHANNELS = 64  # of every convolution but the last, in the authors' models
+
+
+def hidden_units(embed_dim: int, mlp_ratio: float) -> int:
+    """The hidden units of an MLP. A product just below a whole number is that number: 100 * 1.15 is 114.99999999999999.
+
+    So the ratio of hidden units to width, as a float, gives these hidden units again.
+    """
+    return math.floor(embed_dim * mlp_ratio + 1e-6)
 
 
 class Encoder(BaseModel):
@@ -32,6 +41,11 @@ class Encoder(BaseModel):
     attention_dropout: Rate = 0.1
     stochastic_depth: Rate = 0.1
     layer_norm_epsilon: float = 1e-5
+
+    @property
+    def hidden_dim(self) -> int:
+        """The hidden units of each MLP."""
+        return hidden_units(self.embed_dim, self.mlp_ratio)
 
 
 class Architecture(Encoder):

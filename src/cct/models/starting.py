@@ -236,7 +236,7 @@ def _fields(architecture: Architecture | TextArchitecture) -> dict[str, Any]:
         "num_layers": a.num_layers,
         "num_heads": a.num_heads,
         "head_dim": a.head_dim,
-        "mlp_ratio": int(a.embed_dim * a.mlp_ratio) / a.embed_dim,  # the hidden units are a whole number
+        "mlp_ratio": a.hidden_dim / a.embed_dim,  # the hidden units are a whole number
         "norm": a.norm,
         "mlp_output": a.mlp_output,
         "qkv_bias": a.qkv_bias,

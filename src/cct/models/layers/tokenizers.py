@@ -103,8 +103,13 @@ class ConvTokenizer(CCTLayer):
             norm.build((None, None, None, width))
             self.norms.append(norm)
 
+    @property
+    def in_few_passes(self) -> bool:
+        """Whether `convolve_relu_pool` computes the blocks in training on TensorFlow."""
+        return self.padding == "same" and self.stride == 1 and not self.use_bias
+
     def call(self, images_bhwc, training: bool = False):
-        if fast_path(training) and self.padding == "same" and self.stride == 1 and not self.use_bias:
+        if fast_path(training) and self.in_few_passes:
             kernels = [convolution.kernel for convolution in self.convolutions]
             x = convolve_relu_pool(images_bhwc, kernels, pool_after=self.pool_after, norms=self.norms)
         else:
