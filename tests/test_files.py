@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cct.errors import CCTError
-from cct.files import require_writable, write_atomically
+from cct.files import make_empty_folder, require_writable, write_atomically
 
 
 def test_a_folder_that_cannot_be_written_is_found_out_at_once(tmp_path):
@@ -17,6 +17,19 @@ def test_a_folder_that_cannot_be_written_is_found_out_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CCTError, match=r"cannot write into .*file/: "):
         require_writable(tmp_path / "file")
+
+
+def test_a_folder_elsewhere_is_emptied_too(tmp_path):
+    """It has a link in its place, as on another disk."""
+    place, link = tmp_path / "disk", tmp_path / "raw"
+    (place / "a").mkdir(parents=True)
+    (place / "a/file").write_text("old")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").write_text("another's")
+    (place / "b").symlink_to(tmp_path / "other")
+    link.symlink_to(place)
+    make_empty_folder(link)
+    assert link.is_symlink() and not list(place.iterdir()) and (tmp_path / "other/file").exists()
 
 
 def test_what_was_there_stays_where_the_new_does_not_fit(tmp_path):

@@ -114,7 +114,12 @@ def test_the_command_explains_a_parameter(capsys, monkeypatch):
     assert capsys.readouterr().err == "error: no parameter 'train.scedule'; did you mean train.schedule?\n"
 
 
-@pytest.mark.parametrize("text", ["", BEGIN, f"<!-- end -->\n{BEGIN}", f"{BEGIN}{BEGIN}<!-- end -->"])
+OTHER = "<!-- b: made by x -->\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["", BEGIN, f"<!-- end -->\n{BEGIN}", f"{BEGIN}{BEGIN}<!-- end -->", f"{BEGIN}text\n{OTHER}<!-- end -->\n"]
+)
 def test_markers_that_are_not_there_are_refused(text, tmp_path):
     (tmp_path / "a.md").write_text(text)
     with pytest.raises(CCTError, match=r"a\.md must have the lines <!-- a: made by"):

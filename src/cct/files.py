@@ -38,15 +38,22 @@ def require_file_or_folder(path: Path, name: object = None) -> None:
 
 
 def make_empty_folder(folder: Path) -> None:
-    """Make a folder, or empty it.
+    """Make a folder, or empty it. It may be a link to a folder.
 
     Raises:
-        CCTError: a file has its name.
+        CCTError: a file has its name, or something in it cannot be removed.
     """
     if folder.exists() and not folder.is_dir():
         raise CCTError(f"{folder} is a file, and must be a folder: remove it, or move it away")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        raise CCTError(f"cannot empty {folder}: {error.filename}: {error.strerror}") from error
 
 
 def require_writable(*folders: Path) -> None:

@@ -189,6 +189,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         date = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)  # in whole seconds, so 1 to 2
         self.head(503, Retry_After=email.utils.format_datetime(date, usegmt=True)) if self.nth == 1 else self.honest()
 
+    def busy_until_no_date(self):
+        no_date = "Mon, 01 Jan 2024 00:00:00 +99999999999999"
+        self.head(503, Retry_After=no_date) if self.nth == 1 else self.honest()
+
     def busy_for_an_hour(self):
         self.head(503, Retry_After=3600) if self.nth == 1 else self.honest()
 

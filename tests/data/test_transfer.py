@@ -122,7 +122,7 @@ def test_a_part_that_is_complete_needs_no_request(server, cache):
     assert not server.requests
 
 
-@pytest.mark.parametrize(("behaviour", "least"), [("busy", 1.0), ("busy_until", 0.9)])
+@pytest.mark.parametrize(("behaviour", "least"), [("busy", 1.0), ("busy_until", 0.9), ("busy_until_no_date", 0.0)])
 def test_retry_after_is_honoured(server, behaviour, least):
     fetch_file(source_of(f"{server.url}/{behaviour}"), base=Path())
     (_, _, first), (_, _, second) = server.requests

@@ -100,6 +100,16 @@ def test_a_folder_in_every_other_one_is_rather_a_class(tmp_path):
     assert inspected(groups, tmp_path, chosen="leaf").examined.classes == ["cat", "dog", "oak", "rose"]
 
 
+def test_splits_in_every_class_are_no_classes(tmp_path, caplog):
+    folder = make_folder(
+        tmp_path / "data", {f"{name}/{part}": 4 for name in ("cat", "dog") for part in ("train", "test")}
+    )
+    assert inspected(folder, tmp_path).examined.classes == ["cat", "dog"]
+    assert (
+        "the folders test, train inside of class folders are no splits here, so their images are mixed" in caplog.text
+    )
+
+
 def test_a_leaf_folder_that_is_no_class_leaves_the_top_one(tmp_path):
     folder = make_folder(tmp_path / "data", {"a/x\ny": 5, "b/cat": 5})
     report = inspected(folder, tmp_path)

@@ -31,8 +31,9 @@ def image_size(text: str) -> tuple[int, int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Ends with 0 if dvc exp run -S data.source=SOURCE would accept all images or texts with the parameters in "
-        "params.yaml and of -S, and with 1 otherwise; the last line says what to do."
+        "Ends with 0 if the stage preprocess would accept all images or texts with the parameters in params.yaml and "
+        "of -S, and with 1 otherwise; the last line says what to do. Model and augmentation are not looked at: cct "
+        "check -S data.source=SOURCE does that."
     )
     parser.add_argument(
         "source",

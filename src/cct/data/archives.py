@@ -171,7 +171,10 @@ class _Bounded:
         return chunk
 
 
-_PLAIN_FILES = "an archive of images may have plain files and folders only (tar --dereference and zip follow links)"
+_PLAIN_FILES = (
+    "an archive of images may have plain files and folders only (tar --dereference --hard-dereference and zip follow "
+    "links)"
+)
 
 
 def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | FileError:

@@ -1,14 +1,18 @@
 """Which files of a container are examples (images, or texts), and of which class and split each is."""
 
+import logging
 import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
 
 from cct.data.arrays import DataError, unfit_class_names
 from cct.data.images.decoding import SUFFIXES
+
+log = logging.getLogger(__name__)
 
 # Spellings of the folders of splits, in any letter case and with spaces or hyphens for underscores.
 SPLIT_FOLDERS = {
@@ -119,6 +123,13 @@ def list_class_folders(
             f"{where}: {kind.noun}s in a folder inside a class folder: {len(nested):,} ({_examples(nested)}): set "
             "preprocess.class_folder to top or leaf, whichever folder is the class"
         )
+    below = {folder for name in nested if split_of(folder := name.split("/")[-2])}
+    if below and class_folder == "top":
+        log.warning(
+            "%s: the folders %s inside of class folders are no splits here, so their %ss are mixed: put them above "
+            "the classes, as in train/CLASS",
+            where, _examples(sorted(below)), kind.noun,
+        )  # fmt: skip
     require_class_names({item.label for item in items}, where)
     return make_listing(sorted(items, key=_class_and_name), ignored)
 
@@ -142,6 +153,38 @@ def require_class_names(labels: Iterable[str], where: object) -> None:
     """
     if unfit := unfit_class_names(labels):
         raise DataError(f"{where}: {unfit}")
+
+
+class Grouped(Protocol):
+    """What `require_groups_in_one_split` reads of an item: its split and its group, or None."""
+
+    @property
+    def split(self) -> str | None: ...
+
+    @property
+    def group(self) -> str | None: ...
+
+
+def require_groups_in_one_split(items: Iterable[Grouped], path: Path, *, kind: str) -> None:
+    """Refuse a table whose splits tear a group apart.
+
+    Args:
+        items: the items of the table.
+        path: the table, for the error.
+        kind: a noun for the items, in the plural.
+
+    Raises:
+        DataError: a group is in several splits.
+    """
+    splits: dict[str, set[str]] = {}
+    for item in items:
+        if item.group:
+            splits.setdefault(item.group, set()).add(item.split or "train")
+    torn = [group for group, found in splits.items() if len(found) > 1]
+    if torn:
+        raise DataError(
+            f"{path}: groups in several splits: {len(torn):,} ({_examples(torn)}): give all {kind} of a group one split"
+        )
 
 
 def _class_and_name(item: Item) -> tuple[str, str, str]:

@@ -97,6 +97,7 @@ class PreprocessParams(Section):
         20_000,
         ge=0,
         le=MOST_WORDS - FIRST_WORD,
+        validate_default=True,  # with max_vocabulary there may be too many
         description="texts: words of embeddings, the first ones, that get a number besides those of the training texts",
     )
 

@@ -303,7 +303,7 @@ def _retry_after(response: requests.Response) -> float:
         return float(value)
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return (date - datetime.datetime.now(date.tzinfo)).total_seconds()
 

@@ -19,7 +19,7 @@ from cct.data.images.duplicates import Duplicates, find_duplicates
 from cct.data.images.manifest import manifest_in
 from cct.data.images.pool import FACTS, decode_files
 from cct.data.images.source import ImageFiles, list_images
-from cct.data.listing import ClassFolder, Item, list_class_folders
+from cct.data.listing import ClassFolder, Item, list_class_folders, split_of
 from cct.data.params import PreprocessParams
 from cct.data.sources import LocalSource, open_source
 from cct.data.tables import is_table
@@ -132,14 +132,18 @@ def list_nested(
 
 
 def _likely(items: Mapping[ClassFolder, Sequence[Item]]) -> ClassFolder:
-    """The folder that is more likely the class: the leaf if it repeats in every top folder, as below sites or years."""
+    """The folder that is more likely the class: the leaf if it repeats in every top folder, as below sites or years.
+
+    Splits also repeat in every class, and they are no classes.
+    """
     if len(items) < 2:
         return next(iter(items), "top")
     tops: dict[str, set[str]] = {}
     for top, leaf in zip(*(sorted(items[kind], key=lambda item: item.name) for kind in ("top", "leaf")), strict=True):
         tops.setdefault(leaf.label, set()).add(top.label)
     count = len({item.label for item in items["top"]})
-    return "leaf" if all(len(found) == count for found in tops.values()) else "top"
+    repeats = all(len(found) == count for found in tops.values())
+    return "leaf" if repeats and not all(map(split_of, tops)) else "top"
 
 
 def decode_thumbnails(

@@ -202,7 +202,7 @@ CASES = {
     "one name twice in a zip": (zip_member(times=2), "'a/1.png' is in the archive twice"),
     "an absolute name in a tar": (tar_member("/etc/1.png"), "'/etc/1.png' is a name outside of"),
     "an upward name in a tar": (tar_member("a/../../1.png"), "'a/../../1.png' is a name outside of"),
-    "a symbolic link in a tar": (tar_member(type=tarfile.SYMTYPE, linkname="/etc/passwd"), "'a/1.png' is a link or a device: .* (tar --dereference and zip follow links)"),
+    "a symbolic link in a tar": (tar_member(type=tarfile.SYMTYPE, linkname="/etc/passwd"), "'a/1.png' is a link or a device: .* (tar --dereference --hard-dereference and zip follow links)"),
     "a hard link in a tar": (tar_member(type=tarfile.LNKTYPE, linkname="x"), "'a/1.png' is a link or a device: "),
     "a device in a tar": (tar_member(type=tarfile.CHRTYPE), "'a/1.png' is a link or a device: "),
     "a pipe in a tar": (tar_member(type=tarfile.FIFOTYPE), "'a/1.png' is a link or a device: "),
@@ -267,10 +267,6 @@ def test_errors_about_the_images_of_a_table_name_the_table(name, tmp_path):
     path = table(text)(tmp_path)
     with pytest.raises(DataError, match=f"^{re.escape(str(path))}: {sentence}"):
         prepare(list_images(path), preprocess_params(), name="photos", folder=tmp_path / "decoded", made_by=[])
-
-
-def test_there_are_sixty_and_more():
-    assert len(CASES) >= 60
 
 
 def test_an_archive_larger_than_all_images_is_refused(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from sources import preprocess_params
 
 from cct.data.arrays import DataError
 from cct.data.images import decoded, pool
+from cct.data.images.decoding import ImageError
 from cct.data.images.source import list_images, prepare_images
 from cct.data.prepare import write_processed
 from cct.data.store import read_split
@@ -278,6 +279,38 @@ def test_an_interrupted_call_resumes_where_the_images_have_several_sizes(tmp_pat
     caplog.set_level("INFO")
     assert process(path, tmp_path)[0]["image_shape"] == [64, 64, 3]
     assert "resuming after 6 of 21 images" in caplog.text
+
+
+@pytest.mark.parametrize("sizes", ["one", "several"])
+def test_images_of_another_size_resume_nothing(sizes, tmp_path):
+    """An interrupted call with a size of its own leaves images that no later call takes for its own."""
+    files = two_classes(10) | {"cats/bad.png": b""}
+    if sizes == "several":
+        files |= {"dogs/large.png": encoded(smooth(77, height=40, width=40))}
+    path = write_files(tmp_path / "photos", files)
+    expected = process(path, tmp_path / "whole", on_bad_image="skip")[0]["digest"]
+    for size in ([24, 32], [64, 64]):
+        with pytest.raises(DataError, match="empty"):
+            prepare_source(path, tmp_path, image_size=size)
+    assert process(path, tmp_path, on_bad_image="skip")[0]["digest"] == expected
+
+
+def test_a_file_that_could_not_be_read_is_read_again(tmp_path, monkeypatch):
+    """The file is the same: the disk or the memory was at fault."""
+    path = write_files(tmp_path / "photos", two_classes(10))
+    expected = process(path, tmp_path / "whole")[0]["digest"]
+    decode_image = pool.decode_image
+
+    def failing(content, options):
+        if options and getattr(content, "name", "") in ("03.png", "07.png"):
+            raise ImageError("cannot be read: Input/output error")
+        return decode_image(content, options)
+
+    monkeypatch.setattr(pool, "decode_image", failing)
+    with pytest.raises(DataError, match="Input/output error"):
+        prepare_source(path, tmp_path)
+    monkeypatch.setattr(pool, "decode_image", decode_image)
+    assert process(path, tmp_path)[0]["digest"] == expected
 
 
 def test_two_sources_at_once_do_not_disturb_each_other(tmp_path):

@@ -209,6 +209,15 @@ def test_of_a_descriptor_only_the_named_classes_count(tmp_path):
     assert len(found.items) == 3 and found.ignored == {"files outside of the classes' folders": 3}
 
 
+def test_a_class_of_a_descriptor_may_have_another_form_of_unicode_in_the_archive(tmp_path):
+    """As macOS packs it."""
+    write_files(tmp_path / "a", {f"{name}/{n}.txt": b"a text" for name in ("Cafe\u0301", "Tee") for n in range(2)})
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "a", "a")
+    found = described("text-folders", ["Caf\u00e9", "Tee"], archive=tmp_path / "a.tar.gz")
+    assert [item.label for item in found.items] == ["Caf\u00e9"] * 2 + ["Tee"] * 2 and not found.ignored
+
+
 def test_texts_beside_images_are_notes(tmp_path):
     write_files(tmp_path, {"a/1.txt": b"a note", "b/2.txt": b"a note"})
     assert source_task(LocalSource(tmp_path, "a"), preprocess_params()) == TEXTS
@@ -332,6 +341,10 @@ CASES = {
     "a device of questions": (odd_trec(link_to_a_device), r"b\.label: not a plain file: mend it, or give another"),
     "a pipe of rows": (pipe_of_rows, r"a\.csv: not a plain file: mend it, or give another file"),
     "no text": (table("text,label\na,x\n,y\n"), r"a\.csv, row 2: no text"),
+    "a torn group": (
+        table("text,label,split,group\na,x,train,g\nb,y,test,g\n"),
+        r"a\.csv: groups in several splits: 1 \(g\): give all texts of a group one split",
+    ),
     "no label": (table("text,label\na,\nb,y\n"), r"a\.csv, row 1: no label"),
     "one class": (table("text,label\na,x\nb,x\n"), r"all texts are of one class \(x\): a classifier needs two or more"),
     "no rows": (table("text,label\n"), r"a\.csv: no rows"),

@@ -70,7 +70,7 @@ def decoded_images(
         OtherSize: with `one_size`, an image has another size.
         OSError: the disk is full, or the folder cannot be written.
     """
-    place = decoded_folder(container, names, options, folder=folder, made_by=made_by)
+    place = decoded_folder(container, names, options, folder=folder, made_by=made_by, one_size=one_size)
     _remove_abandoned(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = place.with_suffix(LOCK_SUFFIX)
@@ -90,11 +90,11 @@ def decoded_images(
 
 
 def decoded_folder(
-    container: Container, names: Sequence[str], options: ImageOptions, *, folder: Path, made_by: Any
+    container: Container, names: Sequence[str], options: ImageOptions, *, folder: Path, made_by: Any, one_size: bool
 ) -> Path:
     """The folder of one set of decoded images, in `folder`. It exists after an interruption."""
     versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
-    content = [str(container.path.absolute()), container.identity(names), options, made_by, versions]
+    content = [str(container.path.absolute()), container.identity(names), options, made_by, one_size, versions]
     return folder / hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -127,20 +127,31 @@ def _decode(
     *,
     one_size: bool,
 ) -> np.ndarray:
-    """Write the missing rows of `place`. Returns the facts (n,) of each name."""
+    """Write the missing rows of `place`, and those with an error again. Returns the facts (n,) of each name.
+
+    An error may be one of the disk or of memory, which the same file no longer has.
+    """
     row_bytes = options.height * options.width * options.channels
-    with (place / PIXELS).open("a+b") as pixels, (place / FACTS_FILE).open("a+b") as facts:
-        done = _whole_rows(pixels, facts, row_bytes)
-        if done:
+    for name in (PIXELS, FACTS_FILE):
+        (place / name).touch()
+    with (place / PIXELS).open("r+b") as pixels, (place / FACTS_FILE).open("r+b") as facts:
+        known_n = _whole_rows(pixels, facts, row_bytes)
+        done = int((known_n["error"] == b"").sum())
+        if len(known_n):
             log.info("resuming after %s of %s images", f"{done:,}", f"{len(names):,}")
+        rows = [*np.flatnonzero(known_n["error"] != b"").tolist(), *range(len(known_n), len(names))]
+        order_n, place_of = np.argsort(row_n), iter(rows)
         with tqdm(total=len(names), initial=done, unit=" images", desc="preprocess", disable=None, delay=1) as bar:
-            files = container.files([names[index] for index in np.argsort(row_n)[done:]])
-            for chunk in decode_files(files, options, count=len(names) - done):
+            files = container.files([names[order_n[row]] for row in rows])
+            for chunk in decode_files(files, options, count=len(rows)):
                 good = chunk.facts_n[chunk.facts_n["error"] == b""]
                 if one_size and ((good["height"] != options.height) | (good["width"] != options.width)).any():
                     raise OtherSize
-                pixels.write(chunk.pixels_nhwc.tobytes())
-                facts.write(chunk.facts_n.tobytes())
+                for image, fact, row in zip(chunk.pixels_nhwc, chunk.facts_n, place_of, strict=False):
+                    pixels.seek(row * row_bytes)
+                    pixels.write(image.tobytes())
+                    facts.seek(row * FACTS.itemsize)
+                    facts.write(fact.tobytes())
                 bar.update(len(chunk.facts_n))
     facts_n = np.fromfile(place / FACTS_FILE, FACTS)
     if len(facts_n) != len(names):
@@ -166,8 +177,8 @@ def _is_abandoned(place: Path, lock: Path) -> bool:
     return time.time() - max(path.stat().st_mtime for path in paths) > ABANDONED
 
 
-def _whole_rows(pixels: IO[bytes], facts: IO[bytes], row_bytes: int) -> int:
-    """The number of rows that an interrupted call wrote in full; both files end there, and are positioned there.
+def _whole_rows(pixels: IO[bytes], facts: IO[bytes], row_bytes: int) -> np.ndarray:
+    """The facts (m,) of the rows that an interrupted call wrote in full. Both files end there.
 
     The digests of the pixels find what a power cut left unwritten.
     """
@@ -185,7 +196,7 @@ def _whole_rows(pixels: IO[bytes], facts: IO[bytes], row_bytes: int) -> int:
         done += 1
     pixels.truncate(done * row_bytes)
     facts.truncate(done * FACTS.itemsize)
-    return done
+    return known_n[:done]
 
 
 def _rows(file: IO[bytes], row_bytes: int) -> Iterator[bytes]:

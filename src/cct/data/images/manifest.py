@@ -2,15 +2,20 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from cct.data.arrays import DataError
-from cct.data.listing import Item, Listing, make_listing, require_class_names, split_of
+from cct.data.listing import (
+    Item,
+    Listing,
+    make_listing,
+    require_class_names,
+    require_groups_in_one_split,
+    split_of,
+)
 from cct.data.tables import BINARY, READERS, read_table, rows_of
 from cct.data.texts.encodings import AS_UTF8, decode_file
 
-MAX_SHOWN = 5
 # The names of columns in any letter case, with those that other tools write.
 COLUMNS = {
     "path": ("path", "file_name", "filename", "file", "image", "image_path", "filepath"),
@@ -77,18 +82,5 @@ def read_manifest(path: Path) -> Listing:
         label = unicodedata.normalize("NFC", row["label"])
         items.append(Item(name, label, split, row["group"] or None))
     require_class_names({item.label for item in items}, path)
-    _require_groups_in_one_split(items, path)
+    require_groups_in_one_split(items, path, kind="images")
     return make_listing(items, Counter())
-
-
-def _require_groups_in_one_split(items: Sequence[Item], path: Path) -> None:
-    splits: dict[str, set[str]] = {}
-    for item in items:
-        if item.group:
-            splits.setdefault(item.group, set()).add(item.split or "train")
-    torn = [group for group, found in splits.items() if len(found) > 1]
-    if torn:
-        raise DataError(
-            f"{path}: groups in several splits: {len(torn):,} ({', '.join(torn[:MAX_SHOWN])}): give all images of a "
-            "group one split"
-        )

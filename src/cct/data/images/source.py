@@ -178,19 +178,20 @@ def _decoded(
     def options(height: int, width: int) -> ImageOptions:
         return ImageOptions(height, width, channels, preprocess.resize, background)
 
-    where = {"folder": folder, "made_by": made_by}
+    where = given = {"folder": folder, "made_by": made_by}
     if preprocess.image_size is not None:
         side = preprocess.image_size
         wanted = options(side, side) if isinstance(side, int) else options(*side)
     else:
         wanted = options(MIXED_SIZE, MIXED_SIZE)
-        own = _first_size(container, names)
-        known_as_mixed = decoded_folder(container, names, wanted, **where).exists()  # by a call that was interrupted
+        own, where = _first_size(container, names), given | {"made_by": [made_by, "mixed"]}
+        # By a call that was interrupted.
+        known_as_mixed = decoded_folder(container, names, wanted, one_size=False, **where).exists()
         if own and all(MIN_SIZE <= side <= MAX_SIZE for side in own) and not known_as_mixed:
             with contextlib.ExitStack() as stack:
                 try:
                     decoded = stack.enter_context(
-                        decoded_images(container, names, options(*own), one_size=True, **where)
+                        decoded_images(container, names, options(*own), one_size=True, **given)
                     )
                 except OtherSize:
                     pass

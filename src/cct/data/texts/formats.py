@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 from cct.data.arrays import DataError
 from cct.data.containers import Container, open_container
 from cct.data.images.decoding import MAX_FILE_BYTES
-from cct.data.listing import TEXTS, ClassFolder, list_class_folders, split_of
+from cct.data.listing import TEXTS, ClassFolder, list_class_folders, require_groups_in_one_split, split_of
 from cct.data.plain_files import FileError
 from cct.data.tables import BINARY, read_table, rows_of
 from cct.data.texts.encodings import AUTO, decode, decode_file, read_whole
@@ -69,7 +70,9 @@ def read_text_table(paths: Mapping[str, Path], reading: Reading) -> Texts:
         remedy="write the text itself, or a number or word as its label",
         parameters=PARAMETERS,
     )
-    return make_texts(_items_of(rows, path), path, classes=reading.classes)
+    items = list(_items_of(rows, path))
+    require_groups_in_one_split(items, path, kind="texts")
+    return make_texts(items, path, classes=reading.classes)
 
 
 def _items_of(rows: Sequence[Mapping[str, str]], path: Path) -> Iterator[Text]:
@@ -211,8 +214,11 @@ def read_text_folders(paths: Mapping[str, Path], reading: Reading) -> Texts:
     container = open_container(path)
     names, ignored = container.names(), {}
     if reading.classes:
-        chosen = [name for name in names if not {*reading.classes}.isdisjoint(name.split("/")[:-1])]
-        ignored = {"files outside of the classes' folders": len(names) - len(chosen)}
+        # An archive made on macOS has its names in Unicode's form NFD.
+        folders = (unicodedata.normalize("NFC", name).split("/")[:-1] for name in names)
+        chosen = [name for name, parts in zip(names, folders, strict=True) if not {*reading.classes}.isdisjoint(parts)]
+        if outside := len(names) - len(chosen):
+            ignored = {"files outside of the classes' folders": outside}
         names = chosen
     listing = list_class_folders(names, where=path, class_folder=reading.class_folder, kind=TEXTS)
     texts = {}
