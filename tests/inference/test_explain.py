@@ -13,6 +13,7 @@ import cct
 from cct.cli import main
 from cct.errors import CCTError
 from cct.evaluation.figures.style import save_figure
+from cct.inference.printed import plain_lines
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
 from cct.models.saving import save_model
@@ -43,6 +44,18 @@ def test_it_draws_the_images_and_names_the_broken_ones(folder, tmp_path, capsys)
     assert out.count("a.png") == 1 and out.count("b.png") == 2
     with Image.open(figure) as image:
         assert image.width > image.height > 200
+
+
+def test_names_and_texts_do_nothing_to_a_terminal(folder, tmp_path, capsys):
+    """A foreign archive may hold such names, and a foreign file such texts."""
+    for name, content in (("a.png", (folder / "a.png").read_bytes()), ("b.png", b"no image")):
+        (tmp_path / f"\x1b[31m\u202e{name}").write_bytes(content)
+    words = ["--model", str(folder / "model.keras"), "--output", str(tmp_path / "heat/heat.png")]
+    assert main(["explain", str(tmp_path), *words]) == 3
+    out, err = capsys.readouterr()
+    assert "\\x1b[31m\\u202ea.png  " in out and "\\x1b[31m\\u202eb.png: not an image" in err
+    assert "\x1b" not in out + err and "\u202e" not in out + err
+    assert plain_lines("a \x1b[31m\tb\n▃ ▃▃▃▃▃ ▃") == "a \N{REPLACEMENT CHARACTER}[31m b\n▃ ▃▃▃▃▃ ▃"
 
 
 def test_classes_whose_letters_no_font_has_are_numbered(tmp_path, folder, monkeypatch, capsys, caplog):

@@ -132,8 +132,10 @@ def test_without_data_random_inputs_are_compared_and_it_is_said(here, capsys):
     report = json.loads((here / "reports/export.json").read_text())
     row = report["rows"]["saved_model_float32"]
     assert report["data"] is None and row["accuracy"] is None and row["labels_differ"] == 0
-    assert main(["export", "--format", "litert", "--precision", "int8"]) == 1
-    assert "litert in int8 needs examples of the train split" in capsys.readouterr().err
+    assert main(["export", "--format", "litert", "--precision", "float32", "int8"]) == 1
+    printed = capsys.readouterr()
+    assert "litert in int8 needs examples of the train split" in printed.err
+    assert "litert_float32" not in printed.out and not (here / "models/model.tflite").exists(), "before any work"
 
 
 def test_other_data_are_said_or_refused(here, capsys):
@@ -272,6 +274,24 @@ def test_a_float16_file_that_overflows_is_not_kept_and_an_earlier_one_stays(here
     )
     assert files_of(here / "models") == before
     assert main(["export", "--format", "onnx"]) == 0  # the remedy
+
+
+def test_a_later_file_that_fails_leaves_the_report_and_the_tracking_of_those_before(here, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{here}/mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{here}/mlflow.db")
+    experiment = client.create_experiment("cct", artifact_location=(here / "mlartifacts").as_uri())
+    overflowing_model(here / "models/model.keras")
+    sha256 = sha256_of_file(here / "models/model.keras")
+    run = client.create_run(experiment, tags={"cct.model_sha256": sha256}).info.run_id
+    assert main(["export", "--format", "onnx", "--precision", "float32", "float16", "int8"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.strip().endswith("export the .keras file in float32")
+    assert "wrote models/model.onnx\n" in printed.out
+    assert {*files_of(here / "models")} == {"model.keras", "model.onnx"}
+    report = json.loads((here / "reports/export.json").read_text())
+    assert report["model"]["sha256"] == sha256 and [*report["rows"]] == ["keras", "onnx_float32"]
+    assert "export/onnx_float32/bytes" in client.get_run(run).data.metrics
+    assert {file.path for file in client.list_artifacts(run, "export")} == {"export/export.json", "export/model.onnx"}
 
 
 @pytest.mark.parametrize(("shape", "most"), [((8, 6, 1), 128), ((1024, 1024, 1), 1)])

@@ -15,6 +15,7 @@ import pytest
 from brightness import bright_probability, brightness_model
 from PIL import Image
 
+import cct
 from cct.cli import main
 from cct.commands import predict as predict_command
 from cct.evaluation.conformal import set_thresholds
@@ -112,14 +113,21 @@ def test_all_rows_of_a_csv_are_as_long(predict, tmp_path):
     assert code == 3 and len(rows) == 3 and {len(row) for row in rows} == {6 + 2 * 4}
 
 
-def test_sets_of_all_classes_are_explained(predict, tmp_path):
+def test_sets_of_all_classes_are_explained(predict, tmp_path, caplog):
     """With 9 validation examples, a coverage above 0.9 has no threshold."""
     thresholds = set_thresholds(np.full((9, 2), 0.5), np.zeros(9, int))
     brightness_model(tmp_path / "here/few.keras", set_thresholds=thresholds)
     for words in (("--coverage", "0.95"), ("--coverage", "0.95", "--json")):
         code, _, err = predict("photos/a", "--model", "few.keras", *words)
-        assert code == 0 and "with --coverage 0.95 every set has all classes" in err and "--coverage 0.90 is the" in err
+        assert code == 0 and err.count("every set") == 1
+        assert "with a coverage of 0.95 every set has all classes" in err and "0.90 is the largest" in err
     assert predict("photos/a", "--model", "few.keras", "--coverage", "0.9")[2] == ""
+    answers = cct.load("few.keras").predict(["photos/a/1.png", "photos/a/2.png"])
+    assert answers.sets(0.95) == [["bright", "dark"], ["dark", "bright"]]
+    assert caplog.messages[-1].startswith("with a coverage of 0.95 every set has all classes")
+    caplog.clear()
+    answers.sets(0.9)
+    assert not caplog.messages
 
 
 def test_columns_are_below_each_other_whatever_the_script(predict, tmp_path):

@@ -22,7 +22,14 @@ from cct.markers import fill_markers
 from cct.serving import limits
 
 # Of the server that the tests ask.
-LIMITS = {"body_bytes": 100_000, "inputs": 4, "pixels": 1_000_000, "head_seconds": 2, "body_seconds": 2}
+LIMITS = {
+    "body_bytes": 100_000,
+    "inputs": 4,
+    "pixels": 1_000_000,
+    "json_items": 45_000,
+    "head_seconds": 2,
+    "body_seconds": 2,
+}
 PAGE = Path(__file__).parents[2] / "docs/serve.md"
 JSON = "application/json"
 
@@ -86,6 +93,10 @@ NO_ROUTE = "there is no such address: GET /docs lists all"
 NO_METHOD = "the method {} is not for this address: GET /docs lists all"
 NO_IMAGE = "0.png: not an image (JPEG, PNG, WEBP, BMP, GIF, TIFF)"
 BODY_TOO_LARGE = "the body has more than … bytes (the server's --limit body_bytes): send fewer or smaller inputs"
+TOO_MANY_ITEMS = (
+    "the JSON has more than … commas, brackets and braces (the server's --limit json_items): send fewer inputs, or "
+    "images as files"
+)
 TOO_MANY = "the request has more than … inputs (the server's --limit inputs): send several requests"
 WRONG_CHARSET = "the form is damaged: its charset cannot decode its names, so send none"
 NOT_WHOLE = "image 0: its pixels are not whole numbers from 0 to 255"
@@ -170,6 +181,8 @@ BODIES = [
     Bad("`-Infinity`", _json(b'{"images": [[[-Infinity]]]}'), 400, "the body is not JSON: -Infinity is not in JSON"),
     Bad("a number of 9,000 digits", _json(b'{"images": [[[%b]]]}' % (b"1" * 9000)), 400, "the body is not JSON: …"),
     Bad("lists nested 40,000 deep", _json(b"[" * 40_000 + b"]" * 40_000), 400, "the JSON is nested too deeply"),
+    Bad("lists without end", _json(b'{"images": [%b' % (b"[]," * 23_000)), 413, TOO_MANY_ITEMS),
+    Bad("numbers without end", _json(b'{"images": [[%b' % (b"0," * 45_000)), 413, TOO_MANY_ITEMS),
     Bad("a list instead of an object", _json([GREY]), 400, WRONG_JSON),
     Bad("another name", _json({"image": [GREY]}), 400, WRONG_JSON),
     Bad("a name too many", _json({"images": [GREY], "top": 3}), 400, WRONG_JSON),

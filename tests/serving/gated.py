@@ -1,8 +1,8 @@
 """`cct serve` with gates, at which it waits for as long as a test wants. Everything else is the server's own.
 
-The gate `model` is before each call of the model, and the gate `decoder` before each large image. A gate holds while
-the current folder has the file NAME.closed and not the file NAME.open. The server writes NAME.asked when it begins to
-wait.
+The gate `model` is before each call of the model, `decoder` before each large image, `parser` before each JSON, and
+`loader` before the Keras model that explains beside an exported file. A gate holds while the current folder has the
+file NAME.closed and not the file NAME.open. The server writes NAME.asked when it begins to wait.
 """
 
 import sys
@@ -12,10 +12,12 @@ from pathlib import Path
 from cct.cli import main
 from cct.data.images.decoding import image_pixels
 from cct.inference.classifier import Classifier
+from cct.serving import bodies, models
 from cct.serving.images import LARGE_PIXELS
 from cct.tasks.image_classification.inference import ImageReader
 
 predict_arrays, read_arrays = Classifier.predict_arrays, ImageReader.arrays
+parse, load = bodies._parse, models._same_model
 
 
 def wait_at(gate: str) -> None:
@@ -36,6 +38,17 @@ def read_later(self, inputs):
     return read_arrays(self, inputs)
 
 
+def parse_later(body):
+    wait_at("parser")
+    return parse(body)
+
+
+def load_later(path, answers):
+    wait_at("loader")
+    return load(path, answers)
+
+
 if __name__ == "__main__":
     Classifier.predict_arrays, ImageReader.arrays = predict_later, read_later
+    bodies._parse, models._same_model = parse_later, load_later
     sys.exit(main(sys.argv[1:]))

@@ -146,6 +146,7 @@ def test_who_asks_before_sending_is_refused_before_sending(server: Server):
 
 def test_the_model_is_described(server: Server):
     facts = send(server.port, request("GET", "/model")).json
+    assert facts["model"] == "model.keras", "the path is nobody else's business"
     assert facts["classes"] == CLASSES and facts["temperature"] == 2.0 and facts["unsure"] == 0.6
     assert facts["input"]["shape"] == [8, 6, 3] and facts["data"]["name"] == "made-up"
     assert facts["trained_on"] == [{"backend": "tensorflow"}] and facts["limits"]["inputs"] == 128

@@ -1,5 +1,6 @@
 """ONNX Runtime answers where its file fits the `.keras` file, and the heat map comes from Keras."""
 
+import asyncio
 import base64
 import importlib.util
 import io
@@ -17,7 +18,10 @@ from small_models import attention_model, copied, exported, overflowing_model
 
 import cct
 from cct.errors import CCTError
+from cct.serving.app import make_app
+from cct.serving.limits import parse_limits
 from cct.serving.models import open_model_to_serve
+from cct.serving.service import Service
 
 needs_onnx = pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason="ONNX Runtime is not installed")
 
@@ -62,6 +66,29 @@ def test_onnx_answers_and_keras_explains(folder, tmp_path):
         assert several.status == 400 and several.json == {"error": "the request has 2 images, and /explain takes one"}
         assert post_files(server.port, ("a.png", b"text"), path="/explain").status == 422
         assert post_json(server.port, {"images": [[[1, 1], [1, 1]]]}, path="/explain").status == 200
+
+
+@needs_onnx
+@pytest.mark.parametrize(
+    ("method", "accept", "loads"),
+    [("GET", "text/html,*/*;q=0.8", True), ("GET", "*/*", False), ("GET", None, False), ("HEAD", "text/html", False)],
+)
+def test_only_the_page_in_a_browser_loads_keras(folder, method, accept, loads):
+    """A health probe of / must not: Keras takes seconds and hundreds of megabytes."""
+    service = Service("model.keras", open_model_to_serve(folder / "model.keras"), parse_limits([]), unsure=0.5)
+    headers = [(b"accept", accept.encode())] if accept else []
+    scope = {"type": "http", "method": method, "path": "/", "query_string": b"", "headers": headers}
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def keep(message):
+        sent.append(message)
+
+    asyncio.run(make_app(service)(scope, receive, keep))
+    assert sent[0]["status"] == 200 and (service.explainer._loaded is not None) == loads
+    service.explainer.close()
 
 
 @needs_onnx

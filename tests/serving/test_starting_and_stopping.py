@@ -1,23 +1,32 @@
 """The server says in one sentence why it does not start, has limits, and loses no request at its end."""
 
+import asyncio
+import importlib.util
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import uvicorn
 from bad_requests import image
 from brightness import brightness_model
 from exchange import Response, post_files, post_json, receive, request, send
 from patience import HUNG_S
 from served import Server, answers, served, wait_until
+from small_models import copied, exported
 
 from cct.cli import main
+from cct.log import configure_logging
 from cct.runtime.machine import cpu_cores
 from cct.serving.limits import LIMITS, parse_limits
+from cct.serving.protocol import protocol_with
+from cct.serving.server import Server as UvicornServer
+from cct.serving.server import bound_socket, run_until_signal
 
 GATED = Path(__file__).with_name("gated.py")
 BRIGHT = {"images": [np.full((8, 6), 255).tolist()]}
@@ -50,13 +59,13 @@ class Asking(threading.Thread):
 
     answer: Response | None = None
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, value: Any = BRIGHT) -> None:
         super().__init__(daemon=True)
-        self.server = server
+        self.server, self.value = server, value
         self.start()
 
     def run(self) -> None:
-        self.answer = post_json(self.server.port, BRIGHT)
+        self.answer = post_json(self.server.port, self.value)
 
     def result(self) -> Response:
         self.join(HUNG_S)
@@ -153,6 +162,9 @@ def test_only_so_many_connections_are_open_at_a_time(model, tmp_path):
                 with socket.create_connection(("127.0.0.1", server.port)) as third:
                     refused = receive(third)
                 assert refused.status == 503 and refused.json["error"].startswith("the server has its 2 connections")
+                assert refused.headers["retry-after"] == "1"
+                assert refused.headers["x-content-type-options"] == "nosniff"
+                assert refused.headers["cache-control"] == "no-store"
         wait_until(lambda: answers(server.port) and send(server.port, request("GET", "/health")).status == 200)
 
 
@@ -164,7 +176,62 @@ def test_a_second_interrupt_ends_it_at_once(model, tmp_path):
         wait_until(lambda: not answers(server.port))
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(HUNG_S) == 130
-    assert "requests were dropped" in server.log.read_text()
+    assert "ended: 1 of the requests were dropped" in server.log.read_text()
+
+
+def test_a_request_that_outlives_the_longest_time_is_dropped_and_said(capsys):
+    """The limits of `cct serve` allow no such request, so this application has none."""
+    dropped = []
+
+    async def never(scope, receive, send):
+        server.should_exit = True  # as a signal sets it
+        try:
+            await asyncio.Event().wait()
+        finally:
+            dropped.append(scope["path"])
+
+    server = UvicornServer(uvicorn.Config(
+        never, http=protocol_with(parse_limits([])), lifespan="off", log_config=None, log_level="critical",
+        timeout_graceful_shutdown=1,
+    ))  # fmt: skip
+    configure_logging()
+    hangup = signal.getsignal(signal.SIGHUP)
+    listener = bound_socket("127.0.0.1", 0)
+    with listener, socket.socket() as client:
+        listener.listen()
+        client.connect(listener.getsockname())
+        client.sendall(request("GET", "/never"))
+        try:
+            assert run_until_signal(server, listener) == 1
+        finally:
+            signal.signal(signal.SIGHUP, hangup)
+    assert dropped == ["/never"] and "ended: 1 of the requests were dropped" in capsys.readouterr().err
+
+
+def test_a_parse_that_takes_long_is_not_the_clients_fault(model, tmp_path):
+    gate = Gate(tmp_path, "parser")
+    with served(model, tmp_path, script=GATED, limits={"body_seconds": 1}) as server:
+        gate.close()
+        large = Asking(server, {"images": [np.full((300, 300), 255).tolist()]})  # for a thread
+        wait_until(gate.asked)
+        slow = request("POST", "/predict", Content_Type="image/png", Content_Length="5")
+        assert send(server.port, slow).status == 408  # so the seconds of the other body are over too
+        gate.open()
+        assert large.result().status == 200
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason="ONNX Runtime is not installed")
+def test_an_explanation_waits_for_keras_no_longer_than_for_an_answer(model, tmp_path):
+    gate = Gate(tmp_path, "loader")
+    keras_file = copied(model, tmp_path)
+    exported(keras_file)
+    with served(keras_file, tmp_path, script=GATED, limits={"answer_seconds": 3, "requests": 1}) as server:
+        gate.close()
+        late = post_json(server.port, BRIGHT, "/explain")
+        assert gate.asked() and late.status == 504
+        assert post_json(server.port, BRIGHT).status == 200  # nothing holds the only place
+        gate.open()
+        wait_until(lambda: post_json(server.port, BRIGHT, "/explain").status == 409)  # this model has no attention
 
 
 def said(capsys, *words: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cct.commands.arguments import BROKEN, add_inputs, add_model, load_classifier
 from cct.errors import CCTError
+from cct.inference.printed import name_of_input, plain, plain_lines
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def main(arguments: argparse.Namespace) -> int:
     for chunk in named.chunks:
         for place, error in chunk.errors.items():
             broken += 1
-            print(f"{chunk.names[place]}: {error}", file=sys.stderr)
+            print(f"{name_of_input(chunk.names[place], named.is_path)}: {error}", file=sys.stderr)
         names += [name for place, name in enumerate(chunk.names) if place not in chunk.errors]
         arrays += [*chunk.arrays]
         shown += [*chunk.shown]
@@ -56,11 +57,11 @@ def main(arguments: argparse.Namespace) -> int:
         found, explaining = classifier.explain_arrays(np.stack(arrays)), classifier.task.explaining
         for name, warning in zip(names, found.predictions.warnings, strict=True):
             if warning:
-                print(f"{name}: {warning}", file=sys.stderr)
+                print(f"{name_of_input(name, named.is_path)}: {warning}", file=sys.stderr)
         answers = [(label, f"{confidence:.1%}") for ((label, confidence),) in found.predictions.top(1)]
         lines = explaining.lines(classifier.reader, shown, found.attention)
         for name, answer, text in zip(names, map(" ".join, answers), lines, strict=True):
-            print(f"{name}  {answer}" if not text else f"{text}\n{answer}\n")
+            print(f"{plain_lines(text)}\n{answer}\n" if text else f"{plain(name)}  {answer}")
         warn_of_missing_fonts(classifier.classes)
         label_of = dict(zip(classifier.classes, class_labels(classifier.classes, LABEL_WIDTH), strict=True))
         rows = [(name, f"{label_of[label]} {share}") for name, (label, share) in zip(names, answers, strict=True)]

@@ -53,11 +53,16 @@ def main(arguments: argparse.Namespace) -> None:
         wanted = _files(arguments, beside)
         data = find_data(arguments.data or top / PROCESSED, metadata, named=arguments.data is not None)
         print(HEADER)
-        report = export_model(path, wanted, data=data, done=lambda name, row: print(line(name, row)))
-    log.info("wrote %s", ", ".join(os.path.relpath(out) for _, _, out in wanted))
-    if (top / DVC_YAML).is_file():
-        write_report(top / REPORT, report)
-        _log(report["model"]["sha256"], metrics(report["rows"]), [out for _, _, out in wanted] + [top / REPORT])
+        report, failed = export_model(path, wanted, data=data, done=lambda name, row: print(line(name, row)))
+    # The first row is that of Keras. Files before one that failed are in their places, so they are reported.
+    written = [out for _, _, out in wanted[: len(report["rows"]) - 1]]
+    if written:
+        log.info("wrote %s", ", ".join(os.path.relpath(out) for out in written))
+        if (top / DVC_YAML).is_file():
+            write_report(top / REPORT, report)
+            _log(report["model"]["sha256"], metrics(report["rows"]), [*written, top / REPORT])
+    if failed:
+        raise failed
 
 
 def _files(arguments: argparse.Namespace, beside: Path) -> list[tuple[str, str, Path]]:

@@ -5,16 +5,14 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cct.commands.arguments import BROKEN, add_inputs, add_model, coverage, load_classifier, probability, whole_number
+from cct.inference.printed import NAME_WIDTH, IsPath, name_of_input, shortened
 from cct.log import ROOT
 
 log = logging.getLogger(__name__)
-
-IsPath = Callable[[str], bool]  # as `cct.tasks.named.Named` has it
-NAME_WIDTH = 60  # columns of an input's name in the table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,30 +57,17 @@ def main(arguments: argparse.Namespace) -> int:
         for row in predict_named(classifier, named, arguments):
             broken += "error" in row
             if said := row.get("error") or row.get("warning"):
-                name = row["input"]
-                shown = _plain(name) if named.is_path(name) else _shortened(name, keep_end=False)
-                print(f"{shown}: {said}", file=sys.stderr)
+                print(f"{name_of_input(row['input'], named.is_path)}: {said}", file=sys.stderr)
             yield row
 
     if arguments.coverage:
-        _warn_of_whole_sets(classifier.metadata.set_thresholds, arguments.coverage)
+        from cct.inference.classifier import warn_of_whole_sets
+
+        warn_of_whole_sets(classifier.metadata.set_thresholds, arguments.coverage)
     WRITERS[arguments.format](rows(), arguments, named.is_path)
     if broken:
         print(f"{broken} of {named.count} {named.unit} could not be used; they are named above", file=sys.stderr)
     return BROKEN if broken else 0
-
-
-def _warn_of_whole_sets(thresholds: Sequence[float], coverage: float) -> None:
-    """Say that every set has all classes, because the validation split allows no threshold of this coverage."""
-    from cct.evaluation.conformal import PERCENTS, threshold_of
-
-    if not threshold_of(thresholds, coverage):
-        possible = [percent for percent, threshold in zip(PERCENTS, thresholds, strict=True) if threshold]
-        most = f"--coverage {possible[-1] / 100:.2f} is the largest that has" if possible else "no --coverage has"
-        log.warning(
-            f"with --coverage {coverage:.2f} every set has all classes: the model's validation split has too few "
-            f"examples for smaller ones, or the model is too wrong on it; {most} smaller sets"
-        )
 
 
 def predict_named(classifier: Any, named: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -109,30 +94,11 @@ def _write_table(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, 
 
     for row in rows:
         if "error" not in row:
-            name = _shortened(row["input"], keep_end=is_path(row["input"]))
+            name = shortened(row["input"], keep_end=is_path(row["input"]))
             answers = "  ".join(f"{one['probability']:7.2%} {one['label']}" for one in row["top"])
             classes = f"  {{{', '.join(row['set'])}}}" if "set" in row else ""
             padding = " " * (NAME_WIDTH - columns(name))
             print(f"{name}{padding}  {answers}{classes}{'  (unsure)' if row['unsure'] else ''}".rstrip())
-
-
-def _shortened(name: str, *, keep_end: bool) -> str:
-    """A name that fits the table: the end of a path, or the start of a text."""
-    from cct.evaluation.figures.style import columns
-
-    name = _plain(name)
-    if columns(name) <= NAME_WIDTH:
-        return name
-    part = name[-NAME_WIDTH:] if keep_end else name[:NAME_WIDTH]
-    while columns(part) >= NAME_WIDTH:
-        part = part[1:] if keep_end else part[:-1]
-    return f"…{part}" if keep_end else f"{part}…"
-
-
-def _plain(name: str) -> str:
-    """A name on one line that does nothing to a terminal."""
-    plain = " ".join(name.splitlines())
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)
 
 
 def _write_csv(rows: Iterable[dict[str, Any]], arguments: argparse.Namespace, is_path: IsPath) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cct.errors import CCTError
-from cct.evaluation.conformal import prediction_sets, threshold_of
+from cct.evaluation.conformal import PERCENTS, prediction_sets, threshold_of
 from cct.inference.runtimes.registry import open_model
 from cct.models.metadata import ModelMetadata
 from cct.tasks.inference import INFERENCE_TASKS
@@ -53,17 +53,20 @@ class Predictions(NamedTuple):
             for order, row in zip(order_nk, self.probabilities, strict=True)
         ]
 
-    def sets(self, coverage: float) -> list[list[str]]:
+    def sets(self, coverage: float, *, warn: bool = True) -> list[list[str]]:
         """Conformal prediction sets: classes of each input, the most probable first.
 
         The true class is among them for at least this share of inputs, if they are like the validation split.
 
         Args:
             coverage: a whole percent, such as 0.95.
+            warn: log it where every set has all classes, because the model has no threshold for this coverage.
 
         Raises:
             ValueError: the coverage is no whole percent from 0.01 to 0.99.
         """
+        if warn:
+            warn_of_whole_sets(self.set_thresholds, coverage)
         chosen_nk = prediction_sets(self.probabilities, threshold_of(self.set_thresholds, coverage))
         order_nk = np.argsort(-self.probabilities, axis=1, kind="stable")
         return [
@@ -172,6 +175,17 @@ class Classifier:
         model, predictions = self.model, self.predict_arrays(arrays)
         with self.runtime.lock:
             return Explanations(predictions, arrays, self.task.attention(model, arrays))
+
+
+def warn_of_whole_sets(thresholds: Sequence[float], coverage: float) -> None:
+    """Log it where every set has all classes, because the validation split allows no threshold of this coverage."""
+    if not threshold_of(thresholds, coverage):
+        possible = [percent for percent, threshold in zip(PERCENTS, thresholds, strict=True) if threshold]
+        most = f"{possible[-1] / 100:.2f} is the largest that has" if possible else "no coverage has"
+        log.warning(
+            f"with a coverage of {coverage:.2f} every set has all classes: the model's validation split has too few "
+            f"examples for smaller ones, or the model is too wrong on it; {most} smaller sets"
+        )
 
 
 def log_warnings(warnings: Sequence[str]) -> None:

@@ -19,7 +19,8 @@ def prediction_rows(
         unsure: a label of a lower probability is marked.
         coverage: adds the conformal set, as `Predictions.sets`.
     """
-    sets = predictions.sets(coverage) if coverage else None
+    # Who asks for many rows, part by part, warns of the sets once.
+    sets = predictions.sets(coverage, warn=False) if coverage else None
     for place, best in enumerate(predictions.top(top)):
         (label, p), shown = best[0], [{"label": label, "probability": round(p, 6)} for label, p in best]
         warning = predictions.warnings[place]

@@ -87,8 +87,10 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     page = resources.files("cct.serving").joinpath("page.html").read_text(encoding="utf-8")
 
     @app.get("/", include_in_schema=False)
-    async def index() -> Response:
-        service.explainer.prepare()  # who opens the page will want to see what it looked at
+    async def index(request: Request) -> Response:
+        # Who opens the page will want to see what the model looked at. A load balancer will not.
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            service.explainer.prepare()
         return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
     @app.get("/docs", include_in_schema=False)

@@ -1,6 +1,7 @@
 """The inputs in the body of a request, whatever they are: `cct.serving.kinds` has the media types of each kind."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
@@ -28,17 +29,22 @@ class Sent(NamedTuple):
     content: bytes | np.ndarray | str | CCTError
 
 
-# From a request, the parts of its body as they come, and the limits to its inputs.
-Reader = Callable[[Request, AsyncIterator[bytes], Limits], Awaitable[list[Sent]]]
+# Computes a function of a body in a thread, one at a time.
+Parse = Callable[[Callable[[bytes, Limits], list[Sent]], bytes, Limits], Awaitable[list[Sent]]]
+# From a request, the parts of its body as they come, the limits to its inputs, and a place to parse it.
+Reader = Callable[[Request, AsyncIterator[bytes], Limits, Parse], Awaitable[list[Sent]]]
 
 
-async def read_inputs(request: Request, readers: Mapping[str, Reader], limits: Limits, *, one: str) -> list[Sent]:
+async def read_inputs(
+    request: Request, readers: Mapping[str, Reader], limits: Limits, *, parse: Parse, one: str
+) -> list[Sent]:
     """The inputs of a request, at least one.
 
     Args:
         request: the request.
         readers: by media type; "image/*" is for all images.
         limits: of the server.
+        parse: computes what takes long, in a thread.
         one: the word for an input, in the singular.
 
     Raises:
@@ -51,11 +57,7 @@ async def read_inputs(request: Request, readers: Mapping[str, Reader], limits: L
         raise Refusal(415, f"the Content-Type is {media_type[:80] or 'absent'!r}, but must be {', '.join(readers)}")
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
         raise Refusal(415, f"the Content-Encoding is {encoding[:80]!r}: send the body as it is")
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            found = await reader(request, _chunks(request, limits), limits)
-    except TimeoutError as error:
-        raise Refusal(408, f"the body did not come within {limits.body_seconds} seconds") from error
+    found = await reader(request, _chunks(request, limits), limits, parse)
     if not found:
         raise Refusal(400, f"the request has no {one}")
     require_few(len(found), limits)
@@ -63,12 +65,20 @@ async def read_inputs(request: Request, readers: Mapping[str, Reader], limits: L
 
 
 async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
-    """The parts of the body as they come."""
+    """The parts of the body as they come. Their time limit is here, because to parse them is no fault of the client."""
     limit, size = f"{limits.body_bytes:,} bytes (the server's --limit body_bytes)", 0
     sentence = f"the body has more than {limit}: send fewer or smaller inputs"
     if int(request.headers.get("content-length", "0")) > limits.body_bytes:
         raise Refusal(413, sentence)
-    async for chunk in request.stream():
+    stream, end = request.stream(), asyncio.get_running_loop().time() + limits.body_seconds
+    while True:
+        try:
+            async with asyncio.timeout_at(end):
+                chunk = await anext(stream, None)
+        except TimeoutError as error:
+            raise Refusal(408, f"the body did not come within {limits.body_seconds} seconds") from error
+        if chunk is None:
+            return
         size += len(chunk)
         if size > limits.body_bytes:
             raise Refusal(413, sentence)
@@ -96,7 +106,7 @@ class _InMemory(MultiPartParser):
         self.ended = True
 
 
-async def read_form(request: Request, chunks: AsyncIterator[bytes], limits: Limits) -> list[Sent]:
+async def read_form(request: Request, chunks: AsyncIterator[bytes], limits: Limits, parse: Parse) -> list[Sent]:
     """The files of a form."""
     # One file too many, so that the refusal is ours.
     parser = _InMemory(request.headers, chunks, max_files=limits.inputs + 1, max_fields=100, max_part_size=1000)
@@ -133,17 +143,36 @@ def json_reader(name: str, one: str, content_of: Callable[[Any], Any], *, expect
     """
 
     def read(body: bytes, limits: Limits) -> list[Sent]:
+        _require_few_items(body, limits)
         values = _parse(body)
         if not isinstance(values, dict) or values.keys() != {name} or not isinstance(values[name], list):
             raise Refusal(400, f'the JSON must be {{"{name}": [...]}}, {expected}')
         require_few(len(values[name]), limits)
         return [Sent(f"{one} {place}", _content(content_of, value)) for place, value in enumerate(values[name])]
 
-    async def reader(request: Request, chunks: AsyncIterator[bytes], limits: Limits) -> list[Sent]:
+    def read_large(body: bytes, limits: Limits) -> list[Sent]:
+        gc.disable()  # it would look at millions of new lists again and again, which takes four times as long
+        try:
+            return read(body, limits)
+        finally:
+            gc.enable()
+
+    async def reader(request: Request, chunks: AsyncIterator[bytes], limits: Limits, parse: Parse) -> list[Sent]:
         body = b"".join([chunk async for chunk in chunks])
-        return read(body, limits) if len(body) <= SMALL_BYTES else await asyncio.to_thread(read, body, limits)
+        return read(body, limits) if len(body) <= SMALL_BYTES else await parse(read_large, body, limits)
 
     return reader
+
+
+def _require_few_items(body: bytes, limits: Limits) -> None:
+    """Refuse JSON of very many values, before it is parsed.
+
+    `json.loads` stops all threads until its end, about a tenth of a second for a million lists. Each value but the
+    first is behind one of these letters. Those in texts are counted too, because to tell them apart takes as long.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > limits.json_items:
+        limit = f"{limits.json_items:,} commas, brackets and braces (the server's --limit json_items)"
+        raise Refusal(413, f"the JSON has more than {limit}: send fewer inputs, or images as files")
 
 
 def _content(content_of: Callable[[Any], Any], value: Any) -> Any:

@@ -6,12 +6,13 @@ They need the Keras model, which an exported file does not have.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from cct.errors import CCTError
 from cct.evaluation.softmax import MetricsError
-from cct.inference.classifier import Classifier, Explanations
+from cct.inference.classifier import Classifier, Predictions
 from cct.serving.refusals import Refusal
 
 
@@ -52,15 +53,22 @@ class Explainer:
         except CCTError as error:
             raise _unexplained(error) from error
 
-    async def explain(self, classifier: Classifier, array: np.ndarray) -> Explanations:
-        """Explain one of the model's inputs.
+    async def explain(
+        self, classifier: Classifier, array: np.ndarray, shown: Any
+    ) -> tuple[Predictions, dict[str, Any]]:
+        """Explain one of the model's inputs: its prediction, and the shares of its parts as JSON.
+
+        Args:
+            classifier: with its Keras model.
+            array: the input.
+            shown: what the explanation shows of it, the array or a text.
 
         Raises:
             Refusal: the model has no attention.
             MetricsError: its outputs are not finite. This is a failure of the server, as in /predict.
         """
         try:
-            return await asyncio.wrap_future(self._pool.submit(classifier.explain_arrays, array[None]))
+            return await asyncio.wrap_future(self._pool.submit(_explain, classifier, array, shown))
         except MetricsError:
             raise
         except CCTError as error:
@@ -69,6 +77,12 @@ class Explainer:
     def close(self) -> None:
         """End the thread."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def _explain(classifier: Classifier, array: np.ndarray, shown: Any) -> tuple[Predictions, dict[str, Any]]:
+    """As `Explainer.explain`. The JSON too is made here: a PNG, or the words of a long text, take a while."""
+    found = classifier.explain_arrays(array[None])
+    return found.predictions, classifier.task.explaining.as_json(classifier.reader, shown, found.attention)
 
 
 def _unexplained(error: CCTError) -> Refusal:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from cct.data.images.decoding import ImageError, image_pixels
 from cct.errors import CCTError, one_line
 from cct.runtime.machine import cpu_cores
-from cct.serving.bodies import Reader, Sent, json_reader, read_form
+from cct.serving.bodies import Parse, Reader, Sent, json_reader, read_form
 from cct.serving.limits import Limits
 from cct.serving.threads import Threads
 from cct.tasks.inference import InputReader
@@ -23,7 +23,7 @@ SMALL_BYTES, SMALL_PIXELS = 1 << 15, 1 << 16
 LARGE_PIXELS = 1 << 23  # such images are decoded one at a time: each may take hundreds of megabytes
 
 
-async def _read_file(request: Request, chunks: AsyncIterator[bytes], limits: Limits) -> list[Sent]:
+async def _read_file(request: Request, chunks: AsyncIterator[bytes], limits: Limits, parse: Parse) -> list[Sent]:
     content = b"".join([chunk async for chunk in chunks])
     return [Sent("image 0", content)] if content else []
 

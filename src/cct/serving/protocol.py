@@ -1,4 +1,4 @@
-"""HTTP/1.1 of uvicorn, with a time limit for headers, a limit of connections, and refusals in JSON."""
+"""HTTP/1.1 of uvicorn, with time limits for headers and for writing, a limit of connections, and refusals in JSON."""
 
 import asyncio
 import contextlib
@@ -9,17 +9,21 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cct.serving.limits import Limits
-from cct.serving.refusals import error_body
+from cct.serving.middleware import HEADERS
+from cct.serving.refusals import RETRY, error_body
 
 
 class Protocol(H11Protocol):
-    """A connection. uvicorn itself would wait for headers for ever, and refuse in plain text."""
+    """A connection. uvicorn itself would wait for headers and for readers for ever, and refuse in plain text."""
 
     limits: Limits
     _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        # `pause_writing` is then called for every byte that waits. A connection that closes waits for them too.
+        transport.set_write_buffer_limits(high=0)
         if len(self.connections) > self.limits.connections:
             self.refuse(503, f"the server has its {self.limits.connections:,} connections: ask again later")
         else:
@@ -36,7 +40,18 @@ class Protocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_write_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not take all at once: from now on it has some time."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self.limits.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has taken all."""
+        self._stop_write_timer()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Called for what is not HTTP."""
@@ -50,6 +65,8 @@ class Protocol(H11Protocol):
                 ("content-type", "application/json"),
                 ("content-length", str(len(body))),
                 ("connection", "close"),
+                *HEADERS,
+                *(RETRY.items() if status == 503 else ()),
             ]
             # A response may have started: then the connection closes without another.
             with contextlib.suppress(h11.LocalProtocolError):
@@ -68,6 +85,11 @@ class Protocol(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
 
 def protocol_with(limits: Limits) -> type[Protocol]:

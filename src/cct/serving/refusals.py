@@ -6,6 +6,8 @@ from typing import Any
 
 from starlette.responses import Response
 
+RETRY = {"Retry-After": "1"}  # of each 503: the server has enough to do
+
 
 class Refusal(Exception):
     """A request is refused.
@@ -23,7 +25,7 @@ class Refusal(Exception):
 
 def busy(sentence: str) -> Refusal:
     """The refusal of a server that has enough to do. A client may ask again after a second."""
-    return Refusal(503, sentence, {"Retry-After": "1"})
+    return Refusal(503, sentence, RETRY)
 
 
 def error_body(sentence: str) -> bytes:

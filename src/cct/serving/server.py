@@ -11,6 +11,7 @@ from cct.entry import raise_if_interrupted
 from cct.errors import CCTError
 from cct.serving.app import make_app
 from cct.serving.limits import Limits
+from cct.serving.middleware import DRAINED_SECONDS
 from cct.serving.models import open_model_to_serve
 from cct.serving.protocol import protocol_with
 from cct.serving.service import Service
@@ -30,7 +31,7 @@ def serve(name: str, *, host: str, port: int, limits: Limits, unsure: float) -> 
         unsure: predictions below this probability are marked.
 
     Returns:
-        The exit code: 0, or 130 if a second Ctrl-C left requests without an answer.
+        The exit code: 0, 1 if requests took too long to be answered, or 130 if a second Ctrl-C dropped some.
 
     Raises:
         CCTError: there is no such model, or the address cannot be used.
@@ -43,12 +44,34 @@ def serve(name: str, *, host: str, port: int, limits: Limits, unsure: float) -> 
         config = uvicorn.Config(
             make_app(service), http=protocol_with(limits), ws="none", lifespan="on", log_config=None,
             log_level="critical", access_log=False, server_header=False, proxy_headers=False,
-            timeout_graceful_shutdown=limits.head_seconds + limits.body_seconds + limits.answer_seconds,
+            timeout_graceful_shutdown=longest_seconds(limits),
         )  # fmt: skip
-        return run_until_signal(uvicorn.Server(config), listener)
+        return run_until_signal(Server(config), listener)
 
 
-def run_until_signal(server: uvicorn.Server, listener: socket.socket) -> int:
+def longest_seconds(limits: Limits) -> int:
+    """The longest time of a request: to come, to be parsed, answered and read to its end, and to have its answer."""
+    coming = limits.head_seconds + limits.body_seconds
+    return coming + 2 * limits.answer_seconds + DRAINED_SECONDS + limits.write_seconds
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which counts what it drops at its end.
+
+    Attributes:
+        dropped: connections whose request had no answer yet, or whose client had not taken it.
+    """
+
+    dropped = 0
+
+    async def _wait_tasks_to_complete(self) -> None:
+        try:
+            await super()._wait_tasks_to_complete()
+        finally:  # also cancelled, after the longest time
+            self.dropped = len(self.server_state.connections)
+
+
+def run_until_signal(server: Server, listener: socket.socket) -> int:
     """Serve on a socket; the exit code."""
     host, port, *_ = listener.getsockname()
     try:
@@ -60,8 +83,11 @@ def run_until_signal(server: uvicorn.Server, listener: socket.socket) -> int:
     log.info("serving on http://%s:%s (Ctrl-C ends it)", f"[{host}]" if ":" in host else host, port)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again, after the end
         server.run(sockets=[listener])
-    log.info("ended: %s", "all requests are answered" if not server.force_exit else "requests were dropped")
-    return 130 if server.force_exit else 0
+    if server.dropped:
+        log.warning("ended: %s of the requests were dropped without an answer", server.dropped)
+    else:
+        log.info("ended: all requests are answered")
+    return 130 if server.force_exit else int(server.dropped > 0)
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from cct.serving.limits import Limits
 from cct.serving.metrics import Metrics
 from cct.serving.models import ServedModel
 from cct.serving.refusals import Refusal, busy
+from cct.serving.threads import Threads
+from cct.tracking.model_files import SCHEMES
 
 MOST = 128  # inputs of a batch
 
@@ -54,6 +57,7 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """The threads that decode and predict; in the loop that serves."""
         self._decoder = self.kind.decoder(self.classifier.reader, self.limits)
+        self._parser = Threads(1, name="parse")  # one at a time: JSON takes many times its memory
         self._batcher = Batcher(
             self._probabilities,
             most=MOST,
@@ -66,6 +70,7 @@ class Service:
         finally:
             self._batcher.close()
             self._decoder.close()
+            self._parser.close()
             self.explainer.close()
 
     def _probabilities(self, arrays: np.ndarray) -> np.ndarray:
@@ -101,19 +106,22 @@ class Service:
             inputs = await self._read(request)
             if len(inputs) > 1:
                 raise Refusal(400, f"the request has {len(inputs)} {self.kind.one}s, and /explain takes one")
-            classifier = await self.explainer.loaded()
             async with self._in_time():
+                classifier = await self.explainer.loaded()
                 arrays = await self._decoder.decode(inputs)
                 (array,) = self._usable(inputs, arrays)
-                found = await self.explainer.explain(classifier, array)
-        (row,) = prediction_rows(found.predictions, top=len(self.classifier.classes), unsure=self.unsure)
-        shown = inputs[0].content if self.kind.shown else array
-        as_json = classifier.task.explaining.as_json(classifier.reader, shown, found.attention)
+                shown = inputs[0].content if self.kind.shown else array
+                predictions, as_json = await self.explainer.explain(classifier, array, shown)
+        (row,) = prediction_rows(predictions, top=len(self.classifier.classes), unsure=self.unsure)
         self._count(arrays)
         return {"input": inputs[0].name, **row, **as_json}
 
     async def _read(self, request: Request) -> list[Sent]:
-        return await read_inputs(request, self.kind.readers, self.limits, one=self.kind.one)
+        return await read_inputs(request, self.kind.readers, self.limits, parse=self._parse, one=self.kind.one)
+
+    async def _parse(self, read: Callable[[bytes, Limits], list[Sent]], body: bytes, limits: Limits) -> list[Sent]:
+        async with self._in_time():
+            return await self._parser.run(read, body, limits)
 
     @contextlib.asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -166,7 +174,8 @@ class Service:
         """The model for other programs: classes, input, calibration, provenance, runtime, limits."""
         facts = self.classifier.metadata
         return {
-            "model": self.name,
+            # Not a path: the folders of this machine are nobody else's business.
+            "model": self.name if self.name.startswith(SCHEMES) else Path(self.name).name,
             "runtime": self.model.runtime,
             "file": self.model.file,
             "explains": self.explainer.available,

@@ -8,7 +8,7 @@ import numpy as np
 from starlette.requests import Request
 
 from cct.errors import CCTError
-from cct.serving.bodies import Reader, Sent, json_reader
+from cct.serving.bodies import Parse, Reader, Sent, json_reader
 from cct.serving.limits import Limits
 from cct.serving.refusals import Refusal
 from cct.tasks.inference import InputReader
@@ -17,7 +17,7 @@ from cct.tasks.text_classification.inference import TextError
 SMALL_LETTERS = 1 << 15  # their words are counted in less time than a thread takes
 
 
-async def _read_text(request: Request, chunks: AsyncIterator[bytes], limits: Limits) -> list[Sent]:
+async def _read_text(request: Request, chunks: AsyncIterator[bytes], limits: Limits, parse: Parse) -> list[Sent]:
     content = b"".join([chunk async for chunk in chunks])
     try:
         return [Sent("text 0", content.decode("utf-8"))] if content else []

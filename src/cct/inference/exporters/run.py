@@ -13,6 +13,7 @@ import numpy as np
 
 import cct
 from cct.data.store import META, read_meta, read_split
+from cct.errors import CCTError
 from cct.files import sha256_of_file
 from cct.inference.exported import ExportFacts
 from cct.inference.exporters.base import CALIBRATION_INPUTS, ExportError, ExportJob
@@ -92,7 +93,7 @@ def export_model(
     *,
     data: Data | None,
     done: Callable[[str, dict[str, Any]], None],
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Exception | None]:
     """Write a model in other formats, and compare each file with Keras.
 
     Args:
@@ -102,14 +103,17 @@ def export_model(
         done: called with the name of each row of the report and the row, as soon as it is known.
 
     Returns:
-        The report: model, data, machine, versions, and rows by name: keras, onnx_float32 and so on.
+        The report: model, data, machine, versions, and rows by name: keras, onnx_float32 and so on. Then the error that
+        ended the work, or None: a format cannot hold the model, in float32 a file gives other labels than Keras, or
+        int8 finds no examples. The report has the files before it, and an earlier export in its place stays.
 
     Raises:
-        CCTError: a format cannot hold the model, in float32 a file gives other labels than Keras, or something else
-            than an earlier export is in its place. An earlier export stays as it was.
+        CCTError: nothing can be written, such as over something else than an earlier export, or in int8 without data.
     """
-    for format_name, _, out in wanted:
+    for format_name, precision, out in wanted:
         require_replaceable(format_name, out)
+        if precision == "int8":
+            _require_examples(data, format_name)
     metadata, sha256 = model_metadata(path), sha256_of_file(path)
     use_tensorflow()
     from cct.inference.exporters.graph import probability_model
@@ -129,15 +133,21 @@ def export_model(
         }
     }
     done("keras", rows["keras"])
+    failed = None
     for format_name, precision, out in wanted:
         facts = ExportFacts(model=metadata, model_sha256=sha256, precision=precision, version=cct.__version__)
         samples = _samples(data, format_name) if precision == "int8" else reference.inputs[:0]
         name = f"{format_name}_{precision}"
-        with replacing(out) as new:  # so that nobody serves a wrong file
-            EXPORTERS[format_name].write(ExportJob(model, facts, samples, new))
-            rows[name] = compare(new, reference, precision=precision)
-        done(name, rows[name])
-    return {
+        try:
+            with replacing(out) as new:  # so that nobody serves a wrong file
+                EXPORTERS[format_name].write(ExportJob(model, facts, samples, new))
+                row = compare(new, reference, precision=precision)
+        except (CCTError, OSError) as error:
+            failed = error
+            break
+        rows[name] = row
+        done(name, row)
+    report = {
         "model": {"file": path.name, "sha256": sha256, "trained_on": metadata.trained_on[-1]},
         "data": {"name": data.meta["name"], "digest": data.meta["digest"], "examples": len(reference.inputs)}
         if data
@@ -146,6 +156,7 @@ def export_model(
         "versions": library_versions(),
         "rows": rows,
     }
+    return report, failed
 
 
 def _reference(model: Any, data: Data | None, reader: InputReader) -> Reference:
@@ -166,13 +177,19 @@ def _reference(model: Any, data: Data | None, reader: InputReader) -> Reference:
     return Reference(inputs, labels, predict_logits(model, inputs, batch_size=128).astype(np.float64))
 
 
-def _samples(data: Data | None, format_name: str) -> np.ndarray:
-    """Inputs of the train split, at even distances."""
+def _require_examples(data: Data | None, format_name: str) -> Data:
+    """The data, which int8 needs."""
     if not data:
         raise ExportError(
             f"{format_name} in int8 needs examples of the train split, to know the ranges of its numbers: run dvc "
             "repro preprocess, or give --data"
         )
+    return data
+
+
+def _samples(data: Data | None, format_name: str) -> np.ndarray:
+    """Inputs of the train split, at even distances."""
+    data = _require_examples(data, format_name)
     inputs, _ = read_split(data.folder, "train")
     places = np.linspace(0, len(inputs) - 1, min(len(inputs), CALIBRATION_INPUTS)).astype(int)
     return np.asarray(inputs[places])
