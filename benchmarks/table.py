@@ -30,6 +30,7 @@ from cct.markers import fill_markers
 from cct.params import Section, parse
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
@@ -594,15 +595,6 @@ def plot_minutes(results: Sequence[Result]) -> "Figure":
         place = _place(result.machines[0]).partition(" (")[0]
         on_gpu = any((machine.kind or {}).get("gpus") for machine in result.machines)
         axes.plot(minutes, accuracy, "o", color=ORANGE if on_gpu else BLUE, label=place)
-        # Above the point where another one is close on its right.
-        crowded = any(
-            minutes < m < 6 * minutes and abs(100 * other.accuracy.mean - accuracy) < 0.5 for m, other in timed
-        )
-        axes.annotate(
-            result.title.replace("`", ""), (minutes, accuracy), (0, 6) if crowded else (6, 0),
-            textcoords="offset points", va="bottom" if crowded else "center", ha="center" if crowded else "left",
-            fontsize=8,
-        )  # fmt: skip
     handles, places = axes.get_legend_handles_labels()
     by_place = dict(zip(places, handles, strict=True))
     axes.legend(by_place.values(), by_place.keys(), loc="lower left")
@@ -613,7 +605,36 @@ def plot_minutes(results: Sequence[Result]) -> "Figure":
     axes.set_xticks([], minor=True)
     axes.set_xlabel("minutes of training")
     axes.set_ylabel(f"test accuracy, % ({results[0].data.title})")
+    _label_points(axes, [(result.title.replace("`", ""), (m, 100 * result.accuracy.mean)) for m, result in timed])
     return figure
+
+
+# Where the title of a point may stand: its offset in points of 1/72 inch, and its alignment. The first that is free.
+LABEL_PLACES = (
+    ((6, 0), "left", "center"),
+    ((0, 6), "center", "bottom"),
+    ((0, -6), "center", "top"),
+    ((-6, 0), "right", "center"),
+)
+
+
+def _label_points(axes: "Axes", titled: Sequence[tuple[str, tuple[float, float]]]) -> None:
+    """Write the title of each point beside it, inside the axes, where it covers no other text and no point."""
+    axes.figure.draw_without_rendering()  # sets the places of all that is there
+    frame, points = axes.get_window_extent(), [axes.transData.transform(point) for _, point in titled]
+    taken = [text.get_window_extent() for text in axes.texts] + [axes.get_legend().get_window_extent()]
+    for title, point in titled:
+        for offset, horizontal, vertical in LABEL_PLACES:
+            style = {"ha": horizontal, "va": vertical, "fontsize": 8}
+            label = axes.annotate(title, point, offset, textcoords="offset points", **style)
+            extent = label.get_window_extent()
+            inside = frame.x0 <= extent.x0 and extent.x1 <= frame.x1
+            if inside and not any(map(extent.overlaps, taken)) and not any(extent.contains(*one) for one in points):
+                break
+            label.remove()
+        else:
+            raise CCTError(f"there is no free place for the title {title!r}: make the figure larger")
+        taken.append(extent)
 
 
 def _minutes(result: Result) -> float | None:

@@ -74,6 +74,23 @@ def test_the_pages_have_the_tables():
         assert path.read_text(encoding="utf-8") == made, f"{path.name} is not up to date: run make results"
 
 
+def test_titles_in_the_figure_of_minutes_cover_neither_each_other_nor_a_point():
+    results = [result for result in table.read(table.RESULTS) if result.data.title == table.DRAWN]
+    figure = table.plot_minutes(results)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    extents = [text.get_window_extent() for text in axes.texts]
+    points = [axes.transData.transform(point) for line in axes.lines[1:] for point in line.get_xydata()]
+    titles = [text.get_text() for text in axes.texts]
+    assert sorted(titles[2:]) == sorted(
+        one.title.replace("`", "") for one in results if table._minutes(one) is not None
+    )
+    for place, extent in enumerate(extents):
+        assert not any(map(extent.overlaps, extents[:place])), titles[place]
+        assert not any(extent.contains(*point) for point in points), titles[place]
+        assert extent.x1 <= axes.get_window_extent().x1, titles[place]
+
+
 def test_the_figure_has_every_result_with_its_interval():
     results = [result for result in table.read(table.RESULTS) if result.data.title == table.DRAWN]
     (axes,) = table.plot_results(results).axes
