@@ -23,7 +23,7 @@ def fill_markers(path: Path, contents: dict[str, str]) -> str:
         begins = re.findall(rf"^<!-- {re.escape(name)}: made by .* -->\n", text, flags=re.MULTILINE)
         before, begin, rest = text.partition(begins[0]) if len(begins) == 1 else (text, "", "")
         between, end, after = rest.partition(END)
-        if not end or ": made by " in re.sub(r"(?m)^(?!<!-- ).*$", "", between):
+        if not end or re.search(r"^<!-- .*: made by ", between, re.MULTILINE):
             raise CCTError(f"{path} must have the lines <!-- {name}: made by ... --> and {END} once, in this order")
         text = f"{before}{begin}\n{content}\n\n{end}{after}"
     return text

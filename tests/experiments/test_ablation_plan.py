@@ -83,9 +83,9 @@ def test_another_version_of_a_package_makes_other_experiments(repository, monkey
     installed = installed_packages()
     before = set(plan().experiments())
     for name in ("tensorflow", "keras", "numpy"):
-        monkeypatch.setattr("cct.experiments.ablation.plan.installed_packages", lambda n=name: installed | {n: "0.1"})
+        monkeypatch.setattr("cct.experiments.ablation.plan._installed", lambda n=name: installed | {n: "0.1"})
         assert not set(plan().experiments()) & before
-    monkeypatch.setattr("cct.experiments.ablation.plan.installed_packages", lambda: installed | {"jax": "0.1"})
+    monkeypatch.setattr("cct.experiments.ablation.plan._installed", lambda: installed | {"jax": "0.1"})
     assert set(plan().experiments()) == before
 
 

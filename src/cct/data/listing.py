@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from cct.data.arrays import DataError, unfit_class_names
 from cct.data.images.decoding import SUFFIXES
+from cct.data.splits import Labelled
 
 log = logging.getLogger(__name__)
 
@@ -155,11 +156,8 @@ def require_class_names(labels: Iterable[str], where: object) -> None:
         raise DataError(f"{where}: {unfit}")
 
 
-class Grouped(Protocol):
-    """What `require_groups_in_one_split` reads of an item: its split and its group, or None."""
-
-    @property
-    def split(self) -> str | None: ...
+class Grouped(Labelled, Protocol):
+    """An example of a source that may also have a group."""
 
     @property
     def group(self) -> str | None: ...

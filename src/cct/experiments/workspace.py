@@ -69,7 +69,7 @@ def _changed_files(top: Path) -> list[str]:
 
 def _in_dvc(top: Path, path: Path) -> Path:
     """The file or folder that DVC has as a whole and that a path is in; the path itself if there is none."""
-    return next((place for place in (path, *path.parents) if (top / f"{place}.dvc").is_file()), path)
+    return next((place for place in places_in_dvc(path) if (top / f"{place}.dvc").is_file()), path)
 
 
 def _inputs_in_dvc(top: Path) -> list[Path]:
@@ -77,6 +77,11 @@ def _inputs_in_dvc(top: Path) -> list[Path]:
     folders = {top / name for stage in read_stages(top).values() for name in stage["deps"]}
     pointers = [file for folder in folders if folder.is_dir() for file in folder.glob("*.dvc")]
     return sorted(file.relative_to(top).with_suffix("") for file in pointers)
+
+
+def places_in_dvc(path: Path) -> list[Path]:
+    """What DVC may have as a whole to have a path: the path itself, and the folders that it is in."""
+    return [place for place in (path, *path.parents) if place.name]
 
 
 def named_files(content: Mapping[str, Any]) -> list[Path]:

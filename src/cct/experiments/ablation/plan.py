@@ -192,8 +192,14 @@ def _digest(content: Mapping[str, Any]) -> str:
     parts = {name: section for name, section in content.items() if name != "plot"}
     parts["stages"] = {name: stages[name] for name in STAGES}
     parts["folders"] = {str(path): _folder_digest(path) for path in named if path.is_dir()}
-    parts["versions"] = {name: installed_packages().get(name) for name in (content["runtime"]["backend"], *PACKAGES)}
+    parts["versions"] = {name: _installed().get(name) for name in (content["runtime"]["backend"], *PACKAGES)}
     return run_digest(parts, [*code_files(), *(path for path in named if not path.is_dir())])[:8]
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    """Version of every installed package. They are read once for all experiments."""
+    return installed_packages()
 
 
 @functools.cache

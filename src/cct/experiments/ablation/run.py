@@ -15,7 +15,7 @@ from cct.experiments.ablation.plan import Plan, code_files, make_plan, training_
 from cct.experiments.ablation.reports import write_reports
 from cct.experiments.ablation.results import finished_experiments, read_result, summarize
 from cct.experiments.ablation.table import ablation_table
-from cct.experiments.workspace import named_files
+from cct.experiments.workspace import named_files, places_in_dvc
 from cct.files import locked_if_free
 from cct.overrides import arguments
 from cct.params import flatten, read_yaml
@@ -147,8 +147,7 @@ def require_fit(contents: Sequence[Mapping[str, Any]]) -> None:
     wanted = {path for content in contents for path in named_files(content) if not path.is_absolute()}
 
     def known(path: Path) -> str:
-        # DVC may have the file or folder itself, or a folder that it is in.
-        return git(top, "ls-files", str(path), *(f"{place}.dvc" for place in (path, *path.parents) if place.name))
+        return git(top, "ls-files", str(path), *(f"{place}.dvc" for place in places_in_dvc(path)))
 
     unknown = [str(path) for path in (*code_files(), *sorted(wanted)) if not known(path)]
     if unknown:

@@ -136,9 +136,9 @@ def export_model(
     failed = None
     for format_name, precision, out in wanted:
         facts = ExportFacts(model=metadata, model_sha256=sha256, precision=precision, version=cct.__version__)
-        samples = _samples(data, format_name) if precision == "int8" else reference.inputs[:0]
         name = f"{format_name}_{precision}"
         try:
+            samples = _samples(data) if precision == "int8" else reference.inputs[:0]
             with replacing(out) as new:  # so that nobody serves a wrong file
                 EXPORTERS[format_name].write(ExportJob(model, facts, samples, new))
                 row = compare(new, reference, precision=precision)
@@ -177,19 +177,17 @@ def _reference(model: Any, data: Data | None, reader: InputReader) -> Reference:
     return Reference(inputs, labels, predict_logits(model, inputs, batch_size=128).astype(np.float64))
 
 
-def _require_examples(data: Data | None, format_name: str) -> Data:
-    """The data, which int8 needs."""
+def _require_examples(data: Data | None, format_name: str) -> None:
+    """Refuse int8 without data."""
     if not data:
         raise ExportError(
             f"{format_name} in int8 needs examples of the train split, to know the ranges of its numbers: run dvc "
             "repro preprocess, or give --data"
         )
-    return data
 
 
-def _samples(data: Data | None, format_name: str) -> np.ndarray:
+def _samples(data: Data) -> np.ndarray:
     """Inputs of the train split, at even distances."""
-    data = _require_examples(data, format_name)
     inputs, _ = read_split(data.folder, "train")
     places = np.linspace(0, len(inputs) - 1, min(len(inputs), CALIBRATION_INPUTS)).astype(int)
     return np.asarray(inputs[places])
