@@ -452,5 +452,5 @@ def test_the_ranges_of_int8_come_from_all_of_the_train_split(tmp_path):
     """Folders of images are sorted by class, so the first 256 of 300 may lack one."""
     np.save(tmp_path / "train_inputs.npy", np.arange(300).reshape(300, 1))
     np.save(tmp_path / "train_labels.npy", np.zeros(300, np.uint8))
-    found = _samples(Data(tmp_path, {}), "onnx").ravel()
+    found = _samples(Data(tmp_path, {})).ravel()
     assert len(found) == 256 and (found[0], found[-1]) == (0, 299) and (np.diff(found) > 0).all()
