@@ -75,7 +75,7 @@ bench-scale: $(READY) ## Measure preprocess and an epoch's input on up to a mill
 	$(BIN)/python benchmarks/scale.py $(ARGS)
 
 results: $(READY) ## Make the README's table of results from benchmarks/results/
-	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/result_pages.py
 
 ablate: $(READY) ## Change one ingredient of the recipe at a time, and draw what each was worth (ARGS="--only with-mixup")
 	@$(BIN)/cct ablate $(ARGS)

@@ -1,4 +1,4 @@
-"""Writes finished DVC experiments as one result of the README's table (`benchmarks/table.py`).
+"""Writes finished DVC experiments as one result of the README's table (`benchmarks/result_pages.py`).
 
     python benchmarks/record.py NAME... --out benchmarks/results/X.json
 

@@ -25,18 +25,22 @@ import gpu
 import inference
 import record
 import record_gpu
+import result_figures
+import result_files
+import result_pages
+import result_tables
+import result_text_tables
 import scale
 import serving
 import speed
 import step_profile
-import table
 import text
 
 COMMITTED = {"data.source": "cifar10.yaml", "model.name": "cct_2_3x2", "train.epochs": 30, "train.seed": 0}
 PRESETS = {"fast": {"model.name": "cct_4_3x2", "train.epochs": 60}, "slow": {"train.epochs": 300}}
 
 
-@pytest.mark.parametrize("path", sorted(table.RESULTS.glob("*.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(result_pages.RESULTS.glob("*.json")), ids=lambda path: path.name)
 def test_every_result_says_what_kind_it_is(path):
     kinds = (
         "accuracy",
@@ -57,33 +61,33 @@ def test_every_result_says_what_kind_it_is(path):
 
 
 def test_every_result_is_whole():
-    results = table.read(table.RESULTS)
+    results = result_files.read(result_pages.RESULTS)
     assert len(results) >= 4
     for result in results:
-        accuracies = [run.accuracy for run in result.runs]
-        assert result.accuracy.mean == pytest.approx(sum(accuracies) / len(accuracies), abs=1e-6)
-        assert (result.accuracy.sd is None) == (len(accuracies) == 1)
-        assert len({run.seed for run in result.runs}) == len(accuracies)
+        found = [run.accuracy for run in result.runs]
+        assert result.accuracy.mean == pytest.approx(sum(found) / len(found), abs=1e-6)
+        assert (result.accuracy.sd is None) == (len(found) == 1)
+        assert len({run.seed for run in result.runs}) == len(found)
         for run in result.runs:
             assert run.accuracy_low <= run.accuracy <= run.accuracy_high
             assert (run.experiment is None) <= (result.note is not None), "by hand, and does not say so"
 
 
 def test_the_pages_have_the_tables():
-    for path, made in table.pages(table.RESULTS).items():
+    for path, made in result_pages.pages(result_pages.RESULTS).items():
         assert path.read_text(encoding="utf-8") == made, f"{path.name} is not up to date: run make results"
 
 
 def test_titles_in_the_figure_of_minutes_cover_neither_each_other_nor_a_point():
-    results = [result for result in table.read(table.RESULTS) if result.data.title == table.DRAWN]
-    figure = table.plot_minutes(results)
+    results = [result for result in result_files.read(result_pages.RESULTS) if result.data.title == result_pages.DRAWN]
+    figure = result_figures.plot_minutes(results)
     figure.draw_without_rendering()
     (axes,) = figure.axes
     extents = [text.get_window_extent() for text in axes.texts]
     points = [axes.transData.transform(point) for line in axes.lines[1:] for point in line.get_xydata()]
     titles = [text.get_text() for text in axes.texts]
     assert sorted(titles[2:]) == sorted(
-        one.title.replace("`", "") for one in results if table._minutes(one) is not None
+        one.title.replace("`", "") for one in results if result_files.minutes_of(one) is not None
     )
     for place, extent in enumerate(extents):
         assert not any(map(extent.overlaps, extents[:place])), titles[place]
@@ -92,8 +96,8 @@ def test_titles_in_the_figure_of_minutes_cover_neither_each_other_nor_a_point():
 
 
 def test_the_figure_has_every_result_with_its_interval():
-    results = [result for result in table.read(table.RESULTS) if result.data.title == table.DRAWN]
-    (axes,) = table.plot_results(results).axes
+    results = [result for result in result_files.read(result_pages.RESULTS) if result.data.title == result_pages.DRAWN]
+    (axes,) = result_figures.plot_results(results).axes
     assert [f"{100 * result.accuracy.mean:.2f} %" for result in results] == [text.get_text() for text in axes.texts]
     for bars, result in zip(axes.containers, results, strict=True):
         ((low, _), (high, _)) = bars.lines[2][0].get_segments()[0]
@@ -107,14 +111,14 @@ def test_the_figure_has_every_result_with_its_interval():
 
 
 def test_a_result_by_hand_without_an_interval_is_a_point():
-    result = next(result for result in table.read(table.RESULTS) if len(result.runs) == 1)
+    result = next(result for result in result_files.read(result_pages.RESULTS) if len(result.runs) == 1)
     bare = result.runs[0].model_copy(update={"accuracy_low": None, "accuracy_high": None})
-    (axes,) = table.plot_results([result.model_copy(update={"runs": [bare]})]).axes
+    (axes,) = result_figures.plot_results([result.model_copy(update={"runs": [bare]})]).axes
     assert axes.containers[0].lines[2] == ()
 
 
 def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
-    content = json.loads((table.RESULTS / "keras_example.json").read_text())
+    content = json.loads((result_pages.RESULTS / "keras_example.json").read_text())
     second = content["runs"][0] | {"seed": 1}
     content |= {
         "runs": [*content["runs"], second],
@@ -123,20 +127,20 @@ def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
     }
     (tmp_path / "one.json").write_text(json.dumps(content))
     (tmp_path / "other.json").write_text('{"kind": "speed"}')
-    lines = table.markdown(table.read(tmp_path)).splitlines()
+    lines = result_files.markdown(result_files.read(tmp_path)).splitlines()
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
     assert "| 30 | 76.45 ± 0.12 % (2 seeds) | 111 s |" in lines[2]
     runs = [{"parameters": 7000, "seconds": seconds, "texts_per_second": 9} for seconds in (40, 60)]
     case = {"model": "text_cct_2_1", "change": "", "embeddings": None, "mean": 0.9, "std": 0.01, "runs": runs}
     trec = {"cases": {"a": case, "b": case | {"change": "model.num_layers=3"}}, "epochs": 20, "machine": "a computer"}
-    *_, last = table.markdown(table.read(tmp_path), trec).splitlines()
+    *_, last = result_files.markdown(result_files.read(tmp_path), trec).splitlines()
     assert last.endswith(
         "| `text_cct_2_1`, recipe `text` | 7,000 | 20 | 90.00 ± 1.00 % (2 seeds) | 2.5 s | 9 | a computer |"
     )
     del content["epochs"]
     (tmp_path / "one.json").write_text(json.dumps(content | {"epoch": 30}))
     with pytest.raises(CCTError, match=r"epochs is missing[\s\S]*epoch = 30: unknown name; did you mean epochs"):
-        table.read(tmp_path)
+        result_files.read(tmp_path)
 
 
 def text_case(change: str, accuracies: dict[int, float], *, sha256: str | None = None) -> dict:
@@ -156,7 +160,7 @@ def test_a_change_to_a_model_of_texts_is_compared_seed_by_seed():
         "base": text_case("", base),
         "base with vectors": text_case("", other, sha256="f"),
     }
-    _, _, *lines = table.text_ablation({"cases": cases}).splitlines()
+    _, _, *lines = result_text_tables.text_ablation({"cases": cases}).splitlines()
     assert lines == [
         "| `a.b=1` | 80.0 ± 10.0 (3 seeds) | -30.0 ± 10.0 | -40.0, -20.0 |",
         "| `a.b=2` | 80.0 (1 seed) | +5.0 | +5.0 |",
@@ -177,12 +181,12 @@ def test_a_table_says_how_often_was_measured_and_has_no_empty_columns():
     }
     others = [row, row | {"turns": 2, "steps": 12, "matmul_gflops": 110}]
     for groups, turns, rate in ((others, "2 of 12 steps", "100 to 110"), ([row], None, "100")):
-        said = table.steps({"machines": {"a": {"cpu": "A", "flags": ["x"], "groups": groups}}})
+        said = result_tables.steps({"machines": {"a": {"cpu": "A", "flags": ["x"], "groups": groups}}})
         assert f"reaches {rate} in `float32` GFLOP/s" in said and ("turns" in said) == (turns in said.split(" | "))
     point = {"batch": 8, "size": 32, "tokens": 64, "layers": 2, "arithmetic": 0.1, "seconds": {"ours": 1, "other": 2}}
     point |= {"memory": {"ours": 2e9, "other": None}, "ratio": {"other": [2.0, 1.5, 2.5]}}
     series = {"batch": {"matmul_gflops": 100, "turns": 3, "steps": 4, "rows": [point]}}
-    said = table.growth({"machines": {"A": {"model": "m", "precision": "float32", "series": series}}})
+    said = result_tables.growth({"machines": {"A": {"model": "m", "precision": "float32", "series": series}}})
     assert said.endswith("| 8 | 32 | 64 | 2 | 3 of 4 steps | 1 | 2 | 0.1 | 2.00 (1.50 to 2.50) | 2 |")
     assert "ours, GB |" in said and "other, GB" not in said
 
@@ -275,14 +279,14 @@ def test_a_training_on_a_lent_gpu_becomes_a_result(tmp_path, monkeypatch):
     out.parent.mkdir()
     reports = [report(tmp_path / name, seed=seed) for seed, name in enumerate(("a", "b"))]
     assert record_reports(monkeypatch, *reports, "--out", out, "--note", "Both at once.") == 0
-    (result,) = table.read(out.parent)
+    (result,) = result_files.read(out.parent)
     assert (result.accuracy.mean, [run.seed for run in result.runs]) == (0.55, [0, 1])
     assert result.recipe == (
         "dvc exp run $(cct preset fast) -S model.name=cct_4_3x2 -S runtime.backend=jax -S runtime.deterministic=false"
     )
     assert result.command.endswith("python benchmarks/gpu.py fast -Strain.seed=1") and result.note == "Both at once."
     assert (result.seconds_per_epoch, result.images_per_second, result.runs[0].seconds) == (2, 50, 8)
-    assert "NVIDIA H200" in table.markdown([result])
+    assert "NVIDIA H200" in result_files.markdown([result])
 
 
 def test_a_report_that_is_no_result_is_refused(tmp_path, monkeypatch, capsys):
@@ -332,10 +336,10 @@ def test_a_gain_is_that_over_random_weights_of_the_same_seed():
     base, tuned = fine_tuning.summarize(runs)
     assert (base["gain"], base["seeds"]) == ({"mean": 0, "sd": 0}, 2)
     assert tuned["accuracy"] == {"mean": 0.6, "sd": 0.141421} and tuned["gain"] == {"mean": 0.25, "sd": 0.212132}
-    lines = table.fine_tuning({"rows": [base, tuned]}).splitlines()
+    lines = result_tables.fine_tuning({"rows": [base, tuned]}).splitlines()
     assert lines[2:] == ["| random weights | 35.0 ± 7.1 |", "| all layers | 60.0 ± 14.1 (+25.0 ± 21.2) |"]
     (alone,) = fine_tuning.summarize(runs[:1])
-    assert alone["accuracy"] == {"mean": 0.4, "sd": None} and "40.0 |" in table.fine_tuning({"rows": [alone]})
+    assert alone["accuracy"] == {"mean": 0.4, "sd": None} and "40.0 |" in result_tables.fine_tuning({"rows": [alone]})
 
 
 @pytest.mark.parametrize("images", fine_tuning.SIZES)
@@ -348,7 +352,7 @@ def test_fine_tuning_makes_equally_many_updates_with_any_number_of_images(images
 
 
 def test_a_training_with_fewer_updates_is_made_again():
-    runs = json.loads((table.RESULTS / "fine_tuning.json").read_text())["runs"]
+    runs = json.loads((result_pages.RESULTS / "fine_tuning.json").read_text())["runs"]
     assert {run["images"] for run in runs} - {run["images"] for run in fine_tuning.complete(runs)} == {20}
 
 
@@ -444,11 +448,11 @@ def test_trainings_of_other_conditions_are_not_continued(tmp_path):
 
 
 def test_a_committed_file_of_older_cases_is_not_continued(monkeypatch, capsys):
-    before = (table.RESULTS / "trec.json").read_bytes()
-    words = ["none", "--models", "text_cct_2_1", "--seeds", 6, "--out", table.RESULTS / "trec.json"]
+    before = (result_pages.RESULTS / "trec.json").read_bytes()
+    words = ["none", "--models", "text_cct_2_1", "--seeds", 6, "--out", result_pages.RESULTS / "trec.json"]
     assert call(monkeypatch, text, *words) == 1
     assert "has trainings of 'text_cct_2_1' with other or unknown conditions (commit, " in capsys.readouterr().err
-    assert (table.RESULTS / "trec.json").read_bytes() == before
+    assert (result_pages.RESULTS / "trec.json").read_bytes() == before
 
 
 @pytest.fixture(scope="module")
@@ -467,7 +471,7 @@ def test_a_finished_experiment_becomes_a_result(saved, tmp_path):
     assert "test accuracy" in saved.run(
         "python", "benchmarks/record.py", "whole", "--out", str(out), "--data", "Digits"
     )
-    (result,) = table.read(tmp_path)
+    (result,) = result_files.read(tmp_path)
     metrics = json.loads((saved.path / "reports/metrics.json").read_text())
     (one,) = result.runs
     assert one.accuracy == result.accuracy.mean == metrics["test"]["accuracy"]
