@@ -11,6 +11,7 @@ SHAPE = (COUNT, 32, 32, 3)
 # Each thing that can be on, by itself, and all that can be on at once.
 ALONE = {
     "crop": {"crop_padding": 4},
+    "reflected crop": {"crop_padding": 4, "crop_padding_mode": "reflect"},
     "resized_crop": {"resized_crop": 0.3},
     "flip": {"horizontal_flip": True},
     "randaugment": {"policy": "randaugment"},

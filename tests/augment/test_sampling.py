@@ -9,6 +9,7 @@ import pytest
 from plans import ALL, ALONE, COUNT, array, arrays, changed, drawn, equal, near, unlikely
 
 from cct.augment import streams
+from cct.augment.ops import PADDING_MODES
 from cct.augment.sampling import AugmentPlan, apply_plan
 from cct.augment.streams import CROP, FLIP, MIXED, ORDER, random_stream
 
@@ -33,16 +34,26 @@ def slowly(images: np.ndarray, draws: AugmentPlan) -> np.ndarray:
                 row, column = (0, 0) if array(draws, "shift_n2") is None else array(draws, "shift_n2")[i]
                 row += y
                 column += width - 1 - x if array(draws, "flip_n") is not None and array(draws, "flip_n")[i] else x
+                if array(draws, "padding_mode") == "reflect":
+                    row, column = mirrored(row, height), mirrored(column, width)
                 if 0 <= row < height and 0 <= column < width:
                     for c in range(channels):
                         out[i, y, x, c] = images[i, row, column, c]
     return out
 
 
+def mirrored(place: int, size: int) -> int:
+    """0 1 2 3 2 1 0 1 ... for a size of 4. The pixel at the edge stands once."""
+    place %= 2 * (size - 1)
+    return min(place, 2 * (size - 1) - place)
+
+
 @pytest.mark.parametrize("padding", [0, 1, 4, 9])
+@pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("flip", [False, True])
-def test_crop_and_flip_are_as_a_plain_loop_does(images, targets, padding, flip):
-    draws = drawn(crop_padding=padding, horizontal_flip=flip, seed=1, epoch=2, shape=images.shape)
+def test_crop_and_flip_are_as_a_plain_loop_does(images, targets, padding, mode, flip):
+    chosen = {"crop_padding": padding, "crop_padding_mode": mode, "horizontal_flip": flip}
+    draws = drawn(**chosen, seed=1, epoch=2, shape=images.shape)
     assert flip == (array(draws, "flip_n") is not None and array(draws, "flip_n").any())
     result, same = apply_plan(images, targets, draws)
     np.testing.assert_array_equal(result, slowly(images, draws))
@@ -119,7 +130,7 @@ def test_draws_follow_seed_and_epoch_only(changes):
     assert equal(again(1, 2), again(1, 2))
     others = [again(1, 2), again(2, 1), again(1, 3), again(0, 2)]
     assert arrays(others[0])
-    for name in arrays(others[0]):
+    for name in arrays(others[0]).keys() - {"padding_mode"}:  # which is not drawn
         assert len({array(plan, name).tobytes() for plan in others}) == 4
 
 

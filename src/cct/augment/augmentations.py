@@ -68,11 +68,12 @@ def _sample_crop(augment: AugmentParams, streams: Streams, shape: Shape, epoch: 
     if not augment.crop_padding:
         return {}
     places_2n = streams(CROP).integers(0, 2 * augment.crop_padding + 1, (2, shape[0]))
-    return {"shift_n2": places_2n.T - augment.crop_padding}  # row and column where the crop begins
+    shift_n2 = places_2n.T - augment.crop_padding  # row and column where the crop begins
+    return {"shift_n2": shift_n2, "padding_mode": np.array(augment.crop_padding_mode)}
 
 
 def _apply_crop(images: np.ndarray, targets: np.ndarray, sampled: Sampled) -> Batch:
-    return ops.crop(images, *sampled["shift_n2"].T), targets
+    return ops.crop(images, *sampled["shift_n2"].T, mode=str(sampled["padding_mode"])), targets
 
 
 def _crop_alone(augment: AugmentParams, height: int) -> dict[str, dict[str, Any]]:
@@ -201,7 +202,12 @@ def _mixing_names(augment: AugmentParams) -> list[str]:
 
 AUGMENTATIONS = {
     "crop": Augmentation(
-        _sample_crop, _apply_crop, {"crop_padding": 0}, _crop_alone, lambda a: ["crop"] * bool(a.crop_padding)
+        _sample_crop,
+        _apply_crop,
+        {"crop_padding": 0},
+        _crop_alone,
+        lambda a: ["reflected crop" if a.crop_padding_mode == "reflect" else "crop"] * bool(a.crop_padding),
+        shared=("padding_mode",),
     ),
     "resized_crop": Augmentation(
         _sample_resized_crop,

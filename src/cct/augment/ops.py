@@ -3,15 +3,19 @@
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+PADDING_MODES = ("constant", "reflect")  # names of torchvision's RandomCrop and of numpy's pad
 
-def crop(images_nhwc: np.ndarray, row_n: np.ndarray, column_n: np.ndarray) -> np.ndarray:
-    """Crop each image to its own size, from a row and a column. They may be negative; pixels outside are black."""
+
+def crop(images_nhwc: np.ndarray, row_n: np.ndarray, column_n: np.ndarray, *, mode: str = "constant") -> np.ndarray:
+    """Crop each image to its own size, from a row and a column, which may be negative.
+
+    Pixels outside are black, or with the mode "reflect" those of the image mirrored at its edge.
+    """
     n, height, width, channels = images_nhwc.shape
     margin = max(np.abs(row_n).max(initial=0), np.abs(column_n).max(initial=0))
-    padded = np.zeros((n, height + 2 * margin, (width + 2 * margin) * channels), np.uint8)
-    middle = slice(margin * channels, (margin + width) * channels)
-    padded[:, margin : margin + height, middle] = images_nhwc.reshape(n, height, -1)
-    parts = sliding_window_view(padded, (height, width * channels), axis=(1, 2))
+    padded = np.pad(images_nhwc, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode)
+    # Rows of bytes: copying a window of them is one block for each row.
+    parts = sliding_window_view(padded.reshape(*padded.shape[:2], -1), (height, width * channels), axis=(1, 2))
     return parts[np.arange(n), row_n + margin, (column_n + margin) * channels].reshape(images_nhwc.shape)
 
 

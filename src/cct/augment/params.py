@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from cct.augment.ops import PADDING_MODES
 from cct.augment.policies import POLICIES
 from cct.params import Section
 
@@ -22,8 +23,9 @@ class AugmentParams(Section):
         "mix_switch": "mix_switch_prob",
     }
 
-    crop_padding: int = Field(
-        ge=0, le=64, description="black pixels added on every side before a random crop; 0: no crop"
+    crop_padding: int = Field(ge=0, le=64, description="pixels added on every side before a random crop; 0: no crop")
+    crop_padding_mode: Literal[PADDING_MODES] = Field(
+        "constant", description="the added pixels are black (constant), or the image mirrored at its edge (reflect)"
     )
     resized_crop: float | None = Field(
         gt=0,
