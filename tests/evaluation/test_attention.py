@@ -11,9 +11,9 @@ from cct.models.layers.encoder import EncoderBlock
 from cct.tasks.image_classification.attention import image_attention
 
 
-def make_model(**overrides) -> keras.Model:
+def make_model(*, image_shape=(8, 8, 3), **overrides) -> keras.Model:
     params = ModelParams(**{"name": "cct_2_3x2", "embed_dim": 16, "num_layers": 3, "num_conv_layers": 1} | overrides)
-    return build_model(resolve_architecture(params), image_shape=(8, 8, 3), classes=4)
+    return build_model(resolve_architecture(params), image_shape=image_shape, classes=4)
 
 
 def random_images(count: int) -> np.ndarray:
@@ -56,6 +56,21 @@ def test_the_pooling_is_the_models_own():
     pooled_bd = np.einsum("bn,bnd->bd", attention_maps(model, images).pooling_bn, tokens_bnd)
     logits = keras.ops.convert_to_numpy(model.get_layer("head")(pooled_bd))
     np.testing.assert_allclose(logits, keras.ops.convert_to_numpy(model(images)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["sequence", "class_token"])
+def test_a_flip_invariant_model_looks_at_mirrored_places_of_a_mirrored_image(pooling):
+    model = make_model(image_shape=(9, 18, 3), num_layers=2, flip_invariant=True, pooling=pooling)
+    for block in (layer for layer in model.layers if isinstance(layer, EncoderBlock)):
+        block.attention.qkv.kernel.assign(30 * block.attention.qkv.kernel)  # new ones weigh all tokens nearly alike
+    images = np.random.default_rng(0).integers(0, 256, (5, 9, 18, 3), np.uint8)
+    found, mirror = (image_attention(model, one).titled() for one in (images, images[:, :, ::-1]))
+    assert len(found) == 2 + (pooling == "sequence")
+    for (_, share_bhw), (_, mirrored_bhw) in zip(found, mirror, strict=True):
+        assert share_bhw.shape == (5, 5, 9)
+        np.testing.assert_allclose(share_bhw.sum(axis=(1, 2)), 1, rtol=1e-5)
+        np.testing.assert_allclose(mirrored_bhw, share_bhw[:, :, ::-1], rtol=1e-3)
+        assert not np.allclose(mirrored_bhw, share_bhw, rtol=0.01)
 
 
 def test_a_batch_is_as_its_images_alone(monkeypatch):

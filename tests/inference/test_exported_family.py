@@ -21,7 +21,7 @@ from cct.models.saving import load_model, predict_logits, save_model
 from cct.words import FIRST_WORD
 
 sys.path.append(str(ROOT / "tests/models"))
-from networks import NORMALIZED, built, randomized_norms
+from networks import FLIP, NORMALIZED, built, randomized_norms
 
 FACTS = {
     "task": "image_classification",
@@ -46,6 +46,7 @@ REPRESENTATIVES = {
     "pre-norm": {"name": "vit"},
     "folded attention": {"name": "keras_example"},
     "batch norm": {"name": "cct_2_3x2", **NORMALIZED},
+    "flip invariance": {"name": "cct_2_3x2", **FLIP},
     "sinusoidal": {"name": "cct_2_3x1", "positional_embedding": "sinusoidal", "pooling": "mean"},
     "biases": {"name": "cct_2_3x1", "positional_embedding": "none", "conv_bias": True, "qkv_bias": True},
 }

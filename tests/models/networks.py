@@ -24,6 +24,7 @@ NORMALIZED = {
     "pool_after": [1, 3],
     "conv_norm": "batch",
 }  # a block without pooling between others
+FLIP = {**NORMALIZED, "flip_invariant": True}
 
 
 def randomized_norms(model):

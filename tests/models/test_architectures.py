@@ -135,6 +135,7 @@ def test_unknown_names_bring_the_nearest(name, near):
         ("conv_channels", [32]),
         ("conv_bias", True),
         ("conv_norm", "batch"),
+        ("flip_invariant", True),
         ("positional_embedding", "sinusoidal"),
         ("pooling", "mean"),
         ("dropout", 0.2),
@@ -191,6 +192,21 @@ def test_a_list_of_convolutions_fits_their_number(field, value, line):
 def test_a_list_of_convolutions_is_not_compared_with_a_wrong_number():
     (line,) = refusal("cct_2_3x2", num_conv_layers="3", pool_after=[3], conv_channels=[8, 8])
     assert line == "num_conv_layers = '3': must be an integer, or null"
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"embed_dim": 63, "num_heads": 1}, "needs even conv_channels and embed_dim, and one is 63"),
+        ({"num_conv_layers": 3, "conv_channels": [8, 9]}, "needs even conv_channels and embed_dim, and one is 9"),
+        ({"conv_channels": 7}, "needs even conv_channels and embed_dim, and one is 7"),
+        ({"kernel_size": 7}, "needs convolutions of stride 1: a kernel_size of 1, 3 or 5, not 7"),
+        ({"conv_bias": True}, "has no biases: set conv_bias to false, or null"),
+        ({"tokenizer": "patch", "patch_size": 4}, "has no use: the tokenizer of cct_2_3x2 is patch"),
+    ],
+)
+def test_a_flip_invariant_model_is_symmetric(fields, line):
+    assert refusal("cct_2_3x2", **fields, flip_invariant=True) == [f"flip_invariant = true: {line}"]
 
 
 def test_one_number_of_channels_is_that_of_every_convolution_but_the_last():

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from networks import built, random_images
+from networks import NORMALIZED, array, built, random_images, randomized_norms
 
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.cost import count_parameters, model_table
@@ -56,6 +56,7 @@ def test_the_table_says_what_a_model_has(row):
     [
         ({"num_conv_layers": 4, "pool_after": [1, 2], "conv_channels": 80, "conv_norm": "batch"}, 418_523),
         ({"conv_bias": True, "conv_norm": "batch"}, 283_723 + 3 * (64 + 128)),
+        ({"conv_norm": "batch", "flip_invariant": True}, 283_723 - 9 * (3 * 64 + 64 * 128) // 2 + (64 + 128)),
     ],
 )
 def test_the_moving_averages_of_norms_are_no_parameters(fields, parameters):
@@ -65,6 +66,17 @@ def test_the_moving_averages_of_norms_are_no_parameters(fields, parameters):
     assert parameters_of(network) == parameters < network.count_params()
     network.trainable = False
     assert parameters_of(network) == parameters
+
+
+@pytest.mark.parametrize("size", [(33, 17), (20, 32)])
+@pytest.mark.parametrize("pooling", ["sequence", "class_token", "mean"])
+def test_a_flip_invariant_model_gives_a_mirrored_image_the_same_logits(size, pooling):
+    images = random_images(4, *size, 3)
+    for invariant in (True, False):
+        fields = {**NORMALIZED, "pooling": pooling, "flip_invariant": invariant}
+        network = randomized_norms(built("cct_2_3x2", image_shape=(*size, 3), **fields))
+        mirror, image = (array(network(one)) for one in (images[:, :, ::-1], images))
+        assert (np.abs(mirror - image).max() < 1e-4 * np.ptp(image)) == invariant
 
 
 def test_stochastic_depth_rises_with_depth():

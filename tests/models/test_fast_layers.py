@@ -70,6 +70,8 @@ def test_steps_are_those_of_keras(both_ways, make, dtype, tolerance):
         ((1, 2), [5], {"kernel_size": 7}),
         ((9, 13), [4, 3, 5], {"kernel_size": 1, "pool_after": [1, 2]}),
         ((9, 12), [4, 3, 5], {"norm": "batch", "pool_after": [1, 3]}),
+        ((9, 12), [4, 2, 6], {"norm": "batch", "pool_after": [1, 3], "flip_equivariant": True}),
+        ((12, 9), [4, 2], {"flip_equivariant": True}),
     ],
 )
 def test_the_tokenizers_step_is_that_of_keras(both_ways, size, channels, options):

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from networks import array, random_images, random_tokens
 
-from cct.models.layers import encoder, tokenizers, tokens, words
+from cct.models.layers import encoder, equivariant, tokenizers, tokens, words
 from cct.models.layers.base import CCTLayer
 from cct.models.layers.encoder import Attention, EncoderBlock, StochasticDepth
+from cct.models.layers.equivariant import BothViews, FlipConv2D, MeanOfViews, mirrored
 from cct.models.layers.tokenizers import ConvTokenizer, PatchTokenizer, Standardize
 from cct.models.layers.tokens import ClassToken, FirstToken, PositionalEmbedding, SequencePool, sinusoidal_table
 from cct.models.layers.words import WordConvTokenizer, WordEmbedding, WordPatchTokenizer
@@ -17,6 +18,9 @@ LAYERS = [
     ConvTokenizer([8, 12], pool_after=[2], kernel_size=3, use_bias=True),
     ConvTokenizer([8], kernel_size=7, stride=2, initialization="keras"),
     ConvTokenizer([8, 12], padding="valid", norm="batch"),
+    FlipConv2D(8, 3, of_images=True, padding="same", initialization="keras"),
+    BothViews(4),
+    MeanOfViews(),
     PatchTokenizer(12, 4, initialization="keras"),
     ClassToken(),
     FirstToken(),
@@ -45,7 +49,7 @@ def test_every_layer_is_its_configuration(layer):
 
 def test_no_layer_is_left_out_above():
     defined = {
-        value for module in (tokenizers, tokens, encoder, words)
+        value for module in (tokenizers, equivariant, tokens, encoder, words)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, CCTLayer) and value is not CCTLayer
     }  # fmt: skip
@@ -211,6 +215,26 @@ def test_the_tokenizer_is_the_authors(side, kernel, stride, widths, pools):
     kernels = [array(convolution.kernel) for convolution in tokenizer.convolutions]
     wanted = tokenize(images, kernels, stride=stride, margin=kernel // 2, pool_after=pools)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("width", [20, 21, 22, 23])
+def test_a_mirrored_image_has_mirrored_features(training, norm, padding, width):
+    """Also after a training has moved all weights, and with poolings of odd and even sides."""
+    options = {"pool_after": [1, 3], "kernel_size": 3, "padding": padding, "norm": norm}
+    tokenizer = ConvTokenizer([4, 6, 8], **options, flip_equivariant=True)
+    images = random_tokens(3, 18, width, 3)
+    tokenizer.build(images.shape)
+    generator = np.random.default_rng(3)
+    for weight in tokenizer.weights:
+        shift = generator.uniform(0, 0.3, weight.shape) if len(weight.shape) == 1 else 0  # positive, as a variance is
+        weight.assign(generator.uniform(0.5, 1.5, weight.shape) * weight + shift)
+    features = tokenizer.feature_maps(images, training)
+    found = array(tokenizer.feature_maps(images[:, :, ::-1], training))
+    np.testing.assert_allclose(found, array(mirrored(features)), atol=1e-4 * np.abs(found).max())
+    assert np.abs(found - array(features)).max() > 0.01 * np.abs(found).max()
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

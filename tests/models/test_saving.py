@@ -8,7 +8,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from networks import NORMALIZED, built, random_images, randomized_norms
+from networks import FLIP, NORMALIZED, built, random_images, randomized_norms
 from patience import HUNG_S
 
 from cct.errors import CCTError
@@ -20,7 +20,8 @@ def test_saved_models_give_the_same_logits_elsewhere(tmp_path):
     """In another process, which knows the files and nothing else."""
     names, images = ["cct_2_3x2", "keras_example", "vit_lite_2_8"], random_images(3, 32, 32, 3)
     networks = {name: built(name) for name in names} | {
-        "normalized": randomized_norms(built("cct_2_3x2", **NORMALIZED))
+        "normalized": randomized_norms(built("cct_2_3x2", **NORMALIZED)),
+        "flip": randomized_norms(built("cct_2_3x2", **FLIP)),
     }
     for name, network in networks.items():
         save_model(network, tmp_path / f"models/{name}.keras")

@@ -31,6 +31,7 @@ def test_a_file_names_its_architecture(name, tmp_path):
     "section",
     [
         {"name": "cct_2_3x2", "num_conv_layers": 4, "pool_after": [1, 2], "conv_channels": 80, "conv_norm": "batch"},
+        {"name": "cct_2_3x2", "conv_norm": "batch", "flip_invariant": True},
         {"name": "cct_2_3x1", "num_conv_layers": 3, "pool_after": [1, 3], "conv_channels": [32, 64]},
         {"name": "cct_2_3x2", "embed_dim": 64, "pooling": "mean"},
         {"name": "cvt_2_8", "num_heads": 8, "head_dim": 5},
@@ -78,6 +79,8 @@ DEEP = {"num_conv_layers": 4, "pool_after": [1, 2], "conv_channels": 80, "conv_n
         ({"name": "cct_2_3x2", **DEEP}, {"name": "cct_2_3x1"}),
         ({"name": "cct_2_3x2", **DEEP}, {"name": "cct_2_3x2"}),
         ({"name": "cct_2_3x2", **DEEP}, {"name": "cvt_2_8", "dropout": 0.2}),
+        ({"name": "cct_2_3x2", **DEEP, "flip_invariant": True}, {"name": "cct_2_3x2", **DEEP}),
+        ({"name": "cct_2_3x2", **DEEP}, {"name": "cct_2_3x2", **DEEP, "flip_invariant": True}),
         ({"name": "cct_2_3x2"}, {"name": "cct_2_3x2", **DEEP, "num_layers": 3}),
         ({"name": "cvt_2_8"}, {"name": "cct_2_3x2", **DEEP, "attention_dropout": 0.0}),
     ],

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import NORMALIZED, array, built, random_images, randomized_norms
+from networks import FLIP, NORMALIZED, array, built, random_images, randomized_norms
 
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
@@ -55,7 +55,7 @@ def test_positions_of_images_that_are_not_square_are_interpolated_in_their_grid(
     np.testing.assert_allclose(found[:, 1].reshape(rows, columns)[0], middle_c.clip(0, 7), atol=1e-6)
 
 
-@pytest.mark.parametrize(("fields", "tensors"), [({}, 31), (NORMALIZED, 44)])
+@pytest.mark.parametrize(("fields", "tensors"), [({}, 31), (NORMALIZED, 44), (FLIP, 44)])
 def test_a_model_of_the_same_classes_is_copied_whole(fields, tensors):
     """With the moving averages of its norms."""
     source, target = randomized(built("cct_2_3x2", classes=3, **fields)), built("cct_2_3x2", classes=3, **fields)

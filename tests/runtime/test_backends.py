@@ -30,9 +30,9 @@ from cct.models.saving import load_model, predict_logits, save_model
 assert keras.backend.backend() == backend
 for name in names:
     fields = dict(dropout=0.0) if name == "keras_example" else dict(num_layers=2)  # more compute nothing else, longer
-    if name == "cct_2_3x2_normalized":
-        fields |= dict(num_conv_layers=3, pool_after=[1, 3], conv_norm="batch")
-    name_of_model = name.removesuffix("_normalized")
+    name_of_model = name.partition(" ")[0]
+    if name != name_of_model:
+        fields |= dict(num_conv_layers=3, pool_after=[1, 3], conv_norm="batch", flip_invariant=name.endswith("flip"))
     params = ModelParams(name=name_of_model, attention_dropout=0.0, stochastic_depth=0.0, **fields)
     draws = np.random.default_rng(7)
     if name.startswith("text_"):
@@ -64,7 +64,7 @@ for name in names:
     gradient = [b - a for a, b in zip(network.get_weights(), before)]
     np.savez(folder / f"{name}-{backend}.npz", logits, *gradient)
 """
-NAMES = ["cct_2_3x2", "cct_2_3x2_normalized", "vit_lite_2_8", "vit", "keras_example"]
+NAMES = ["cct_2_3x2", "cct_2_3x2 normalized", "cct_2_3x2 flip", "vit_lite_2_8", "vit", "keras_example"]
 NAMES += ["text_cct_2_4", "text_vit_lite_2_4", "text_transformer_2"]
 BACKENDS = ["tensorflow", *(name for name in ("jax", "torch") if importlib.util.find_spec(name))]
 

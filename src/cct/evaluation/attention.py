@@ -8,6 +8,7 @@ from keras import ops
 
 from cct.models.architectures import ModelError
 from cct.models.layers.encoder import EncoderBlock
+from cct.models.layers.equivariant import BothViews
 from cct.models.layers.tokens import FirstToken, SequencePool
 
 WEIGHTS_AT_ONCE = 1 << 25  # attention weights of a batch in memory: 128 MiB of float32
@@ -51,8 +52,13 @@ def attention_maps(model: keras.Model, inputs: np.ndarray) -> AttentionMaps:
     tokens = _inputs(pool)[0].shape[1]
     size = max(1, WEIGHTS_AT_ONCE // (tokens**2 * max(block.num_heads for block in blocks)))
     parts = [_maps(streams, blocks, pool, inputs[i : i + size]) for i in range(0, len(inputs), size)]
-    rollout_bln, pooled_bn = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return AttentionMaps(rollout_bln, pooled_bn if isinstance(pool, SequencePool) else None)
+    views = next((layer for layer in model.layers if isinstance(layer, BothViews)), None)
+
+    def joined(shares: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(shares if views is None else [views.mean_shares(one) for one in shares])
+
+    rollout, pooled = zip(*parts, strict=True)
+    return AttentionMaps(joined(rollout), joined(pooled) if isinstance(pool, SequencePool) else None)
 
 
 def _maps(

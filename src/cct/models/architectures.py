@@ -88,6 +88,9 @@ class ModelParams(Section):
     conv_norm: Literal["none", "batch"] | None = Field(
         None, description="conv of images: norm after each convolution's ReLU and pooling; batch: batch normalization"
     )
+    flip_invariant: bool | None = Field(
+        None, description="conv of images: whether the model sees no difference between an image and its mirror image"
+    )
     pooling: Literal["sequence", "class_token", "mean"] | None = Field(
         None, description="how tokens become one vector; sequence pooling has learned weights"
     )
@@ -151,7 +154,14 @@ class ModelParams(Section):
         return value
 
     @field_validator(
-        "patch_size", "num_conv_layers", "pool_after", "kernel_size", "conv_channels", "conv_bias", "conv_norm"
+        "patch_size",
+        "num_conv_layers",
+        "pool_after",
+        "kernel_size",
+        "conv_channels",
+        "conv_bias",
+        "conv_norm",
+        "flip_invariant",
     )
     @classmethod
     def _of_use(cls, value: Any, info: ValidationInfo) -> Any:
@@ -169,6 +179,8 @@ class ModelParams(Section):
             raise ValueError("must be odd")
         elif field in CONVOLUTION_CHECKS and "num_conv_layers" in info.data:
             CONVOLUTION_CHECKS[field](value, fields["num_conv_layers"])
+        elif field == "flip_invariant" and value and info.data.keys() >= FLIP_NEEDS:
+            _check_symmetry(fields)
         return value
 
     # As in TrainParams: a field's validator sees the valid fields above its own, and reports beside other mistakes.
@@ -195,6 +207,17 @@ class ModelParams(Section):
         return mlp_ratio
 
 
+def _check_symmetry(fields: dict[str, Any]) -> None:
+    channels = fields.get("conv_channels", CONV_CHANNELS)
+    widths = [*(channels if isinstance(channels, list) else [channels]), fields["embed_dim"]]
+    if odd := [width for width in widths if width % 2]:
+        raise ValueError(f"needs even conv_channels and embed_dim, and one is {odd[0]}")
+    if _stride(size := fields["kernel_size"]) > 1:
+        raise ValueError(f"needs convolutions of stride 1: a kernel_size of 1, 3 or 5, not {size}")
+    if fields.get("conv_bias"):
+        raise ValueError("has no biases: set conv_bias to false, or null")
+
+
 def _check_pool_after(pool_after: list[int], count: int) -> None:
     if pool_after != sorted({*pool_after} & {*range(1, count + 1)}):
         raise ValueError(
@@ -214,6 +237,7 @@ def _check_conv_channels(conv_channels: int | list[int], count: int) -> None:
 
 # The check of each field that may be a list about the convolutions.
 CONVOLUTION_CHECKS = {"pool_after": _check_pool_after, "conv_channels": _check_conv_channels}
+FLIP_NEEDS = {"embed_dim", "kernel_size", "conv_channels", "conv_bias"}  # valid fields that `_check_symmetry` reads
 OF_TASK = {IMAGES: "", TEXTS: ", for texts"}
 MISFITS = {
     IMAGES: "takes images, and the data are texts: choose one of cct models --texts, such as text_cct_2_2",

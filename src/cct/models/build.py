@@ -10,6 +10,7 @@ from cct.models.cost import token_grid
 from cct.models.fields import Encoder
 from cct.models.layers.base import dense
 from cct.models.layers.encoder import EncoderBlock
+from cct.models.layers.equivariant import BothViews, MeanOfViews
 from cct.models.layers.fast import Dropout, LayerNorm
 from cct.models.layers.tokenizers import ConvTokenizer, PatchTokenizer, Standardize
 from cct.models.layers.tokens import ClassToken, FirstToken, PositionalEmbedding, SequencePool
@@ -39,14 +40,19 @@ def build_model(
         ModelError: the images are too small for the convolutions, or patches do not fill them.
     """
     a = architecture
-    token_grid(a, *image_shape[:2])  # raises ModelError if the images do not fit
+    *_, (_, columns) = token_grid(a, *image_shape[:2])  # raises ModelError if the images do not fit
     channels = image_shape[2]
     if not a.standardize or mean is None or std is None:
         mean, std = [0.0] * channels, [1.0] * channels
     images = keras.Input(image_shape, dtype="uint8", name="images")
     x = Standardize(list(mean), list(std), name="standardize")(images)
     x = TOKENIZERS[a.tokenizer](a)(x)
-    return keras.Model(images, classify(a, x, classes=classes), name="cct")
+    if a.flip_invariant:
+        x = BothViews(columns, name="both_views")(x)
+    logits = classify(a, x, classes=classes)
+    if a.flip_invariant:
+        logits = MeanOfViews(dtype="float32", name="mean_of_views")(logits)
+    return keras.Model(images, logits, name="cct")
 
 
 def classify(a: Encoder, x, valid=None, *, classes: int):
@@ -90,6 +96,7 @@ def _conv_tokenizer(a: Architecture) -> keras.Layer:
         padding=a.conv_padding,
         use_bias=a.conv_bias,
         norm=a.conv_norm,
+        flip_equivariant=a.flip_invariant,
         initialization=a.initialization,
         name="tokenizer",
     )

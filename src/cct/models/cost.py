@@ -94,7 +94,9 @@ def model_cost(architecture: Architecture, *, height: int, width: int, channels:
     else:
         kernels = _kernel_sizes(a, channels)
         macs = sum(rows * columns * kernel for (rows, columns), kernel in zip(sizes[::2], kernels, strict=True))
-    return encoder_cost(a, places, classes=classes, tokenizer_macs=macs)
+    spent = encoder_cost(a, places, classes=classes, tokenizer_macs=0)
+    views = 1 + a.flip_invariant  # the encoder reads the tokens of the mirrored image too
+    return Cost(tokens=spent.tokens, macs=macs + views * spent.macs, attention_macs=views * spent.attention_macs)
 
 
 def _kernel_sizes(a: Architecture, channels: int) -> list[int]:
@@ -211,6 +213,7 @@ def _parameters(a: Architecture, *, height: int, width: int, channels: int, clas
     else:
         each = a.conv_bias + 2 * (a.conv_norm != "none")  # bias, and scale and shift of the norm, of a channel
         tokenizer = sum(_kernel_sizes(a, channels)) + each * sum([*a.conv_channels, a.embed_dim])
+        tokenizer //= 1 + a.flip_invariant  # half of the channels follow from the others
     tokens = model_cost(a, height=height, width=width, channels=channels, classes=classes).tokens
     return encoder_parameters(a, tokens, classes=classes, tokenizer=tokenizer)
 

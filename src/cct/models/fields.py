@@ -68,6 +68,7 @@ class Architecture(Encoder):
     conv_channels: tuple[Width, ...] = ()
     conv_bias: bool = False
     conv_norm: Literal["none", "batch"] = "none"
+    flip_invariant: bool = False
     conv_padding: Literal["same", "valid"] = "same"
     standardize: bool = True
 

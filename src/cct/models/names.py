@@ -113,7 +113,10 @@ CUSTOM = ("custom", "text_custom")  # names that need every field
 # By task and tokenizer: the fields that it needs, and those that it takes.
 TOKENIZERS = {
     IMAGES: {
-        "conv": (("num_conv_layers", "kernel_size"), ("pool_after", "conv_channels", "conv_bias", "conv_norm")),
+        "conv": (
+            ("num_conv_layers", "kernel_size"),
+            ("pool_after", "conv_channels", "conv_bias", "conv_norm", "flip_invariant"),
+        ),
         "patch": (("patch_size",), ()),
     },
     TEXTS: {"conv": (("kernel_size",), ("conv_bias",)), "patch": (("patch_size",), ()), "none": ((), ())},

@@ -179,6 +179,7 @@ def _stored_convolutions(config: Mapping[str, Any]) -> dict[str, Any]:
         "conv_padding": config["padding"],
         "conv_bias": config["use_bias"],
         "conv_norm": config.get("norm", "none"),  # older files lack it
+        "flip_invariant": config.get("flip_equivariant", False),  # and this
     }
 
 
@@ -221,6 +222,7 @@ def _convolution_fields(a: Encoder) -> dict[str, Any]:
         "conv_padding": a.conv_padding,
         "conv_bias": a.conv_bias,
         "conv_norm": a.conv_norm,
+        "flip_invariant": a.flip_invariant,
     }
 
 

@@ -17,7 +17,7 @@ OPERATORS = {
     "AddV2", "BatchMatMulV2", "BiasAdd", "BroadcastTo", "Cast", "ConcatV2", "Const", "Conv2D", "Einsum", "Erfc",
     "ExpandDims", "Fill", "GatherV2", "Greater", "Identity", "Less", "LogicalAnd", "MatMul", "MaxPool", "Mean", "Mul",
     "Neg", "NoOp", "NotEqual", "OnesLike", "Pack", "Pad", "PadV2", "Prod", "Range", "ReadVariableOp", "RealDiv", "Relu",
-    "Reshape", "Rsqrt", "SelectV2", "Shape", "Softmax", "Split", "Sqrt", "SquaredDifference", "Squeeze",
+    "Reshape", "ReverseV2", "Rsqrt", "SelectV2", "Shape", "Softmax", "Split", "Sqrt", "SquaredDifference", "Squeeze",
     "StatefulPartitionedCall", "StopGradient", "StridedSlice", "Sub", "Sum", "Transpose",
 }  # fmt: skip
 SAVERS = ("__inference__traced_save", "__inference__traced_restore")

@@ -30,6 +30,16 @@ def one_of(name: str, value: str, allowed: Collection[str]) -> str:
     return value
 
 
+def he_normal(initialization: str) -> keras.initializers.Initializer:
+    """He et al.'s initial weights of convolutions. PyTorch's kaiming_normal_ is not truncated, Keras's he_normal is.
+
+    Args:
+        initialization: "paper" or "keras".
+    """
+    paper = one_of("initialization", initialization, INITIALIZATIONS) == "paper"
+    return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal" if paper else "truncated_normal")
+
+
 def dense(
     units: int,
     *,

@@ -91,7 +91,7 @@ def gelu(x, training: bool = False):
     return _gelu(x) if fast_path(training) else ops.gelu(x, approximate=False)
 
 
-def convolve_relu_pool(images_bhwc, kernels, *, pool_after: Collection[int], norms=()):
+def convolve_relu_pool(images_bhwc, kernels, *, pool_after: Collection[int], symmetric: bool = False, norms=()):
     """Blocks of a convolution with symmetric padding, ReLU, 3x3 max-pooling with stride 2 and a margin of 1, and norm.
 
     TensorFlow pads an even side by one cell after its end, and this pooling needs it before its start. So the images
@@ -102,6 +102,7 @@ def convolve_relu_pool(images_bhwc, kernels, *, pool_after: Collection[int], nor
         images_bhwc: (b, h, w, c).
         kernels: of each convolution, (k, k, channels in, channels out), with odd k.
         pool_after: the blocks with max-pooling, counted from 1.
+        symmetric: as for `pool_size`.
         norms: the norm of each block. Empty: they have none.
     """
     import tensorflow as tf
@@ -109,7 +110,7 @@ def convolve_relu_pool(images_bhwc, kernels, *, pool_after: Collection[int], nor
     x = tf.reverse(images_bhwc, [1, 2])
     for i, kernel in enumerate(kernels):
         x = convolve_flipped(x, kernel)
-        x = pool_relu(x) if i + 1 in pool_after else tf.nn.relu(x)
+        x = pool_relu(x, pool_size(x.shape[2], symmetric=symmetric)) if i + 1 in pool_after else tf.nn.relu(x)
         if norms:
             x = norms[i](x, training=True)
     return tf.reverse(x, [1, 2])
@@ -122,11 +123,22 @@ def convolve_flipped(flipped_bhwc, kernel):
     return tf.nn.conv2d(flipped_bhwc, tf.reverse(tf.cast(kernel, flipped_bhwc.dtype), [0, 1]), 1, "SAME")
 
 
-def pool_relu(flipped_bhwc):
+def pool_relu(flipped_bhwc, size: tuple[int, int] = (3, 3)):
     """Max-pooling and ReLU of flipped images."""
     import tensorflow as tf
 
-    return tf.nn.relu(tf.nn.max_pool2d(flipped_bhwc, 3, 2, "SAME"))
+    return tf.nn.relu(tf.nn.max_pool2d(flipped_bhwc, size, 2, "SAME"))
+
+
+def pool_size(width: int, *, symmetric: bool) -> tuple[int, int]:
+    """Rows and columns of the pooling's window, for features of some width.
+
+    Args:
+        width: columns of the features.
+        symmetric: whether the windows of mirrored features are those of the features. With a stride of 2, a window of
+            3 has its centre on a column. So it is symmetric over an odd number of them, and one of 4 over an even one.
+    """
+    return 3, 4 if symmetric and width % 2 == 0 else 3
 
 
 def _layer_norm(x, gamma_d, beta_d, epsilon: float):

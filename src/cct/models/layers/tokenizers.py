@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from cct.models.layers.base import INITIALIZATIONS, CCTLayer, one_of
-from cct.models.layers.fast import BatchNorm, convolve_relu_pool, fast_path
+from cct.models.layers.base import INITIALIZATIONS, CCTLayer, he_normal, one_of
+from cct.models.layers.equivariant import FlipBatchNorm, FlipConv2D
+from cct.models.layers.fast import BatchNorm, convolve_relu_pool, fast_path, pool_size
 
 
 @keras.saving.register_keras_serializable(package="cct")
@@ -50,10 +51,13 @@ class ConvTokenizer(CCTLayer):
         padding: "same": symmetric, `kernel_size // 2`. "valid": none, and pooling pads "same", as in the Keras example.
         use_bias: whether the convolutions have biases.
         norm: "none", as in the paper, or "batch".
+        flip_equivariant: whether half of the filters mirror the others: see `cct.models.layers.equivariant`. Then the
+            stride is 1, all channels are even, and there are no biases.
     """
 
     arguments = (
-        "channels", "pool_after", "kernel_size", "stride", "padding", "use_bias", "norm", "initialization",
+        "channels", "pool_after", "kernel_size", "stride", "padding", "use_bias", "norm", "flip_equivariant",
+        "initialization",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +70,7 @@ class ConvTokenizer(CCTLayer):
         padding: str = "same",
         use_bias: bool = False,
         norm: str = "none",
+        flip_equivariant: bool = False,
         initialization: str = "paper",
         **kwargs,
     ) -> None:
@@ -74,32 +79,32 @@ class ConvTokenizer(CCTLayer):
         self.pool_after = list(range(1, len(self.channels) + 1) if pool_after is None else pool_after)
         self.padding, self.use_bias = one_of("padding", padding, ("same", "valid")), use_bias
         self.norm = one_of("norm", norm, ("none", "batch"))
+        self.flip_equivariant = flip_equivariant
         self.initialization = one_of("initialization", initialization, INITIALIZATIONS)
 
     def build(self, input_shape) -> None:
-        # PyTorch's kaiming_normal_ is not truncated, Keras's he_normal is.
-        distribution = "untruncated_normal" if self.initialization == "paper" else "truncated_normal"
         self.convolutions = []
         for i, width in enumerate(self.channels):
-            convolution = keras.layers.Conv2D(
-                width,
-                self.kernel_size,
-                strides=self.stride,
+            options = {
                 # "same" is symmetric with an odd kernel and stride 1. With a larger stride it is not, so `call` pads.
-                padding="same" if self.padding == "same" and self.stride == 1 else "valid",
-                use_bias=self.use_bias,
-                activation="relu",
-                kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_in", distribution),
-                data_format="channels_last",
-                dtype=self.dtype_policy,
-                name=f"convolution_{i}",
-            )
+                "padding": "same" if self.padding == "same" and self.stride == 1 else "valid",
+                "dtype": self.dtype_policy,
+                "name": f"convolution_{i}",
+            }
+            if self.flip_equivariant:
+                options |= {"of_images": i == 0, "initialization": self.initialization}
+                convolution = FlipConv2D(width, self.kernel_size, **options)
+            else:
+                options |= {"strides": self.stride, "use_bias": self.use_bias, "activation": "relu"}
+                options |= {"kernel_initializer": he_normal(self.initialization), "data_format": "channels_last"}
+                convolution = keras.layers.Conv2D(width, self.kernel_size, **options)
             # Sides are None: Keras would refuse an image smaller than the kernel, but `call` pads it first.
             convolution.build((None, None, None, self.channels[i - 1] if i else input_shape[-1]))
             self.convolutions.append(convolution)
         self.norms = []
+        norm_of = FlipBatchNorm if self.flip_equivariant else BatchNorm
         for i, width in enumerate(self.channels if self.norm == "batch" else []):
-            norm = BatchNorm(dtype=self.dtype_policy, name=f"norm_{i}")
+            norm = norm_of(dtype=self.dtype_policy, name=f"norm_{i}")
             norm.build((None, None, None, width))
             self.norms.append(norm)
 
@@ -111,7 +116,8 @@ class ConvTokenizer(CCTLayer):
     def call(self, images_bhwc, training: bool = False):
         if fast_path(training) and self.in_few_passes:
             kernels = [convolution.kernel for convolution in self.convolutions]
-            x = convolve_relu_pool(images_bhwc, kernels, pool_after=self.pool_after, norms=self.norms)
+            options = {"symmetric": self.flip_equivariant, "norms": self.norms}
+            x = convolve_relu_pool(images_bhwc, kernels, pool_after=self.pool_after, **options)
         else:
             x = self.feature_maps(images_bhwc, training)
         return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
@@ -125,11 +131,11 @@ class ConvTokenizer(CCTLayer):
                 x = ops.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
             x = convolution(x)
             if i + 1 in self.pool_after:
+                size = pool_size(x.shape[2], symmetric=self.flip_equivariant)
                 # Zeros pad as well as minus infinity would, because no value is below zero after the ReLU.
                 x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-                x = ops.max_pool(
-                    x, 3, strides=2, padding="valid" if self.padding == "same" else "same", data_format="channels_last"
-                )
+                padding = "valid" if self.padding == "same" else "same"
+                x = ops.max_pool(x, size, strides=2, padding=padding, data_format="channels_last")
             if self.norms:
                 x = self.norms[i](x, training=training)
         return x
@@ -147,12 +153,11 @@ class PatchTokenizer(CCTLayer):
         self.initialization = one_of("initialization", initialization, INITIALIZATIONS)
 
     def build(self, input_shape) -> None:
-        distribution = "untruncated_normal" if self.initialization == "paper" else "truncated_normal"
         self.projection = keras.layers.Conv2D(
             self.embed_dim,
             self.patch_size,
             strides=self.patch_size,
-            kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_in", distribution),
+            kernel_initializer=he_normal(self.initialization),
             data_format="channels_last",
             dtype=self.dtype_policy,
             name="projection",
