@@ -67,6 +67,17 @@ def test_a_model_of_the_same_classes_is_copied_whole(fields, tensors):
     )
 
 
+def test_a_flip_invariant_model_starts_one_for_images_of_another_size():
+    source, target = (
+        randomized_norms(built("cct_2_3x2", image_shape=(*size, 3), **FLIP)) for size in ((32, 32), (20, 41))
+    )
+    said = transfer(source, target, "cct_2_3x2", **FLIP, classes=[], source_classes=None)
+    assert said.startswith("42 of 44 tensors copied, positions interpolated from 8x8 to 5x11, head new")
+    images = random_images(2, 20, 41, 3)
+    mirror, image = (predict_logits(target, one, batch_size=2) for one in (images[:, :, ::-1], images))
+    np.testing.assert_allclose(mirror, image, atol=1e-4)
+
+
 def test_the_head_follows_the_names_of_the_classes():
     """In another order: the same logit for the same name."""
     source, target = randomized(built("vit_lite_2_8", classes=3)), built("vit_lite_2_8", classes=3)

@@ -17,6 +17,7 @@ TRAINING_OPTIONS = {
     "dtype",
     "trainable",
     "batch_shape",
+    "columns",  # of tokens, which follow from the size of the images
     "initialization",
     "dropout",
     "projection_dropout",
