@@ -13,6 +13,7 @@ and `record_gpu.py` writes `gpu.json`. `ablation.json` is a copy of the file tha
 import argparse
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,22 @@ PAGES = {
     "docs/export.md": ("inference",),
     "docs/text.md": ("texts", "text-ablation", "text-steps"),
 }
+# The tables of one file each, by their names.
+TABLES: dict[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
+    "steps": (steps, "speed.json"),
+    "profile": (profile, "profile.json"),
+    "startup": (startup, "startup.json"),
+    "growth": (growth, "growth.json"),
+    "augmentation": (augmentation, "speed.json"),
+    "gpu": (gpu, "gpu.json"),
+    "serving": (serving, "serving.json"),
+    "inference": (inference, "inference.json"),
+    "texts": (texts, "trec.json"),
+    "text-ablation": (text_ablation, "trec.json"),
+    "text-steps": (text_steps, "text_steps.json"),
+    "scale": (scale, "scale.json"),
+    "fine-tuning": (fine_tuning, "fine_tuning.json"),
+}
 DRAWN = "CIFAR-10, JPEG copy"  # the data set in the figure of results
 
 
@@ -54,23 +71,12 @@ def all_tables(folder: Path) -> dict[str, str]:
         CCTError: a file is not valid.
     """
     _, _, compared = ablation_table(_content(folder / "ablation.json")).partition("\n\n")  # without its heading
+    results = read(folder)
     return {
-        "results": markdown(read(folder), _content(folder / "trec.json")),
-        "commands": commands(read(folder)),
+        "results": markdown(results, _content(folder / "trec.json")),
+        "commands": commands(results),
         "ablation": compared.rstrip(),
-        "steps": steps(_content(folder / "speed.json")),
-        "profile": profile(_content(folder / "profile.json")),
-        "startup": startup(_content(folder / "startup.json")),
-        "growth": growth(_content(folder / "growth.json")),
-        "augmentation": augmentation(_content(folder / "speed.json")),
-        "gpu": gpu(_content(folder / "gpu.json")),
-        "serving": serving(_content(folder / "serving.json")),
-        "inference": inference(_content(folder / "inference.json")),
-        "texts": texts(_content(folder / "trec.json")),
-        "text-ablation": text_ablation(_content(folder / "trec.json")),
-        "text-steps": text_steps(_content(folder / "text_steps.json")),
-        "scale": scale(_content(folder / "scale.json")),
-        "fine-tuning": fine_tuning(_content(folder / "fine_tuning.json")),
+        **{name: table(_content(folder / file)) for name, (table, file) in TABLES.items()},
     }
 
 

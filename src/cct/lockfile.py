@@ -130,7 +130,7 @@ def _remedy_in_cache(digest: str) -> str:
 
 
 def _remedy(path: Path, digest: str) -> str:
-    """The remedy for a file whose digest must be `digest`. It depends on the content of DVC's cache."""
+    """The commands that bring back a file with the digest `digest`, from DVC's cache where it has the file whole."""
     copies, damaged = _cached_copies(digest)
     whole = not damaged and all(copy.is_file() for copy in copies)
     if whole:
