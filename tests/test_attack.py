@@ -93,7 +93,7 @@ def test_any_name_reaches_every_store_file_and_figure_whole(tmp_path):
         runs = {run.info.run_name: run for run in client.search_runs(["1"])}
         run = runs[renamed]
         assert run.data.metrics["test/accuracy"] > 0 and run.data.params["data.source"] == str(own)
-        kept = Path(client.download_artifacts(run.info.run_id, "reports/per_class.csv")).read_text()
+        kept = Path(client.download_artifacts(run.info.run_id, "reports/per_class.csv", str(tmp_path))).read_text()
         assert [row["class"] for row in csv.DictReader(io.StringIO(kept))] == CLASSES
         model = client.get_logged_model(run.outputs.model_outputs[0].model_id)
         loaded = mlflow.pyfunc.load_model(model.artifact_location)

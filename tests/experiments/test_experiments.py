@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mlflow
 import pytest
@@ -86,11 +87,12 @@ FILES = {"figures/confusion_matrix.png", "reports/metrics.json", "reports/histor
 def files(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> dict[str, bytes]:
     """The artifacts of a run."""
     found = [f for folder in (None, "figures", "reports") for f in client.list_artifacts(run.info.run_id, folder)]
-    return {
-        file.path: Path(client.download_artifacts(run.info.run_id, file.path)).read_bytes()
-        for file in found
-        if not file.is_dir
-    }
+    with TemporaryDirectory() as folder:
+        return {
+            file.path: Path(client.download_artifacts(run.info.run_id, file.path, folder)).read_bytes()
+            for file in found
+            if not file.is_dir
+        }
 
 
 def test_another_folder_time_and_command_give_the_same_files_even_twice_at_once(clone, queue, undisturbed):

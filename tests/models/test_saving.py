@@ -31,7 +31,7 @@ def test_saved_models_give_the_same_logits_elsewhere(tmp_path):
         "folder = Path(sys.argv[1]);"
         "images = np.load(folder / 'images.npy');"
         "networks = {path.stem: load_model(path) for path in (folder / 'models').iterdir()};"
-        "logits = {name: predict_logits(network, images, batch_size=2) for name, network in networks.items()};"
+        "logits = {name: predict_logits(network, images, batch_size=1) for name, network in networks.items()};"
         "np.savez(folder / 'logits.npz', **logits)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=HUNG_S)
@@ -39,7 +39,8 @@ def test_saved_models_give_the_same_logits_elsewhere(tmp_path):
         assert set(found.files) == set(networks)
         for name, network in networks.items():
             assert found[name].dtype == np.float32 and found[name].shape == (3, 10)
-            np.testing.assert_allclose(found[name], predict_logits(network, images, batch_size=3), atol=1e-6)
+            # Batches of another size may add in another order, which depends on the processor.
+            np.testing.assert_allclose(found[name], predict_logits(network, images, batch_size=3), atol=2e-5)
 
 
 def test_saved_bytes_depend_on_the_function_alone(tmp_path):
