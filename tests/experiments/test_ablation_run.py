@@ -1,4 +1,4 @@
-"""An ablation runs through DVC's queue into MLflow. In make test-attack it is interrupted."""
+"""An ablation runs through DVC's queue into MLflow, and is interrupted, which takes minutes (make test-attack)."""
 
 import json
 import shutil
@@ -41,6 +41,7 @@ def experiments(clone) -> dict[str, str]:
     return dict(line.split() for line in clone.run("git", "for-each-ref", form, "refs/exps/*/*/*").splitlines())
 
 
+@pytest.mark.attack
 def test_an_ablation_runs_what_is_missing_and_makes_its_table(make_clone, undisturbed):
     """The base is the undisturbed run, which DVC restores from its cache."""
     clone = make_clone()

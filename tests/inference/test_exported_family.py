@@ -87,7 +87,7 @@ def require_same_answers(keras_file: Path, path: Path) -> None:
 
 
 # ONNX is written operator by operator, the other formats by TensorFlow's own writers: make test-exports has all.
-EVERYWHERE = {"cct", "class token", "folded attention", "word convolution", "words as tokens"}
+EVERYWHERE = {"cct", "word convolution"}
 
 
 @pytest.mark.parametrize(

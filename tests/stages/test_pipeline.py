@@ -21,6 +21,7 @@ from runs import THREADS, digests, set_parameters
 from cct.data.sources import read_arrays, read_source
 from cct.evaluation.figures.registry import FIGURES
 from cct.tasks.figures import FIGURE_TASKS
+from cct.tracking.model_files import model_file
 
 SMALL = [
     word
@@ -156,7 +157,9 @@ assert [classes[k] for k in logits.argmax(1)] == list(table["label"])
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_cct_predict_gives_the_pipelines_answers_from_the_file_and_from_mlflow(clone, run, reports, tmp_path):
+def test_cct_predict_gives_the_pipelines_answers_from_the_file_and_from_mlflow(
+    clone, run, reports, tmp_path, monkeypatch
+):
     source = read_source(clone.path / "data/sources/digits.yaml")
     file = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets/data/digits.csv.gz"
     for index, pixels in enumerate(read_arrays(source, file.parent).test_inputs[:5]):
@@ -164,14 +167,15 @@ def test_cct_predict_gives_the_pipelines_answers_from_the_file_and_from_mlflow(c
     with (reports / "predictions.csv").open() as table:
         expected = list(csv.DictReader(table))[:5]
     run_id = run.info.run_id
-    for words in (
-        ("--model", str(reports / "model.keras")), ("--run", run_id[:12]), ("--model", f"runs:/{run_id}/model"),
-        ("--model", f"models:/{run.outputs.model_outputs[0].model_id}"),
-    ):  # fmt: skip
+    for words in (("--model", str(reports / "model.keras")), ("--run", run_id[:12])):
         rows = json.loads(clone.run("cct", "predict", str(tmp_path), *words, "--json"))
         assert [row["label"] for row in rows] == [row["predicted"] for row in expected]
         for found, row in zip(rows, expected, strict=True):
             assert found["probability"] == pytest.approx(float(row[f"p_{row['predicted']}"]), abs=1e-5)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{clone.path}/mlflow.db")
+    for address in (f"runs:/{run_id}/model", f"models:/{run.outputs.model_outputs[0].model_id}"):
+        with model_file(address) as file:
+            assert file.read_bytes() == (reports / "model.keras").read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import signal
 import keras
 import numpy as np
 import pytest
-from trainings import CHANGES, network, random_network, train
+from trainings import CHANGES, RANDOM, network, random_network, train
 
 from cct.training.checkpoints import CheckpointStore
 from cct.training.interrupts import deferred_interrupts
@@ -80,28 +80,30 @@ def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):
     monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        changes = CHANGES | {
+        changes = {
             "epochs": 9,
-            "optimizer": "adamw",
             "early_stopping_patience": 1,
             "learning_rate": 1e-12,  # no weight changes in float16, so the first epoch stays the best
             "min_learning_rate": 0.0,
         }
-        net = random_network(conv_norm="none")  # moving averages would change the answers
+        net = network(dropout=0.1)
         expected = train(net, **changes), net.get_weights()
         assert len(expected[0]) < 9
         with pytest.raises(Killed), Fatal(tmp_path, 11) as saved:
-            train(random_network(conv_norm="none"), saved=saved, **changes)
+            train(network(dropout=0.1), saved=saved, **changes)
         for _ in range(2):  # the second time from the last checkpoint, where nothing is left to do
             with Fatal(tmp_path) as saved:
-                net = random_network(seed=5, conv_norm="none")
+                net = network(seed=5, dropout=0.1)
                 check_equal(net, train(net, saved=saved, **changes), expected)
     finally:
         keras.config.set_dtype_policy("float32")
 
 
-def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch, undisturbed):
+def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch):
     monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
+    changes = {"epochs": 3, "augment": RANDOM}
+    net = network(dropout=0.1)
+    undisturbed = train(net, **changes), net.get_weights()
     for number, place, where in (
         (signal.SIGINT, (1, 2), "in epoch 2 after step 2"),
         (signal.SIGTERM, (2, 0), "after epoch 2"),
@@ -119,14 +121,14 @@ def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch, undisturbe
             pytest.raises(KeyboardInterrupt, match=f"^{where}; the same command resumes there$"),
             Asked(tmp_path, "f" * 40) as saved,
         ):
-            train(random_network(), saved=saved, **CHANGES)
+            train(network(dropout=0.1), saved=saved, **changes)
         assert signal.getsignal(number) is handler
         with CheckpointStore(tmp_path, "f" * 40) as saved:
             assert (saved.latest.content["epoch"], saved.latest.content["step"]) == place
     seen = []
     with CheckpointStore(tmp_path, "f" * 40) as saved:
-        net = random_network()
-        history = train(net, saved=saved, on_epoch=seen.append, **CHANGES)
+        net = network(dropout=0.1)
+        history = train(net, saved=saved, on_epoch=seen.append, **changes)
     check_equal(net, history, undisturbed)
     assert [row["epoch"] for row in seen] == [3]  # only what is new
 

@@ -76,7 +76,7 @@ CHANGES = {
 CONVOLUTIONS = {"num_conv_layers": 2, "conv_channels": 8, "pool_after": [2]}  # muon_conv takes the second one
 
 
-def random_network(seed: int = 0, *, conv_norm: str = "batch"):
+def random_network(seed: int = 0):
     """With every kind of random number that a model draws while it is trained, and averages that are not trained."""
     rates = {"dropout": 0.1, "attention_dropout": 0.1, "stochastic_depth": 0.5}
-    return network(seed, num_layers=2, **CONVOLUTIONS, conv_norm=conv_norm, **rates)
+    return network(seed, num_layers=2, **CONVOLUTIONS, conv_norm="batch", **rates)
