@@ -228,7 +228,6 @@ def result(
         "machines": machines,
         "versions": {kind["backend"]: kind["backend_version"]}
         | {name: kind[name] for name in ("keras", "numpy", "python")},
-        "note": None,
     }
 
 
@@ -263,20 +262,30 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
-def write_result(out: Path, content: dict[str, Any]) -> None:
-    """Write the content of a result's file, and print its accuracy."""
+def write_result(content: dict[str, Any], options: argparse.Namespace) -> None:
+    """Write the content of a result's file with the conditions of the options, and print its accuracy."""
+    out, content = options.out, content | {"shared_machine": options.shared_machine, "note": options.note}
     write_atomically(out, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
     mean, sd = content["accuracy"].values()
     print(f"{out}: {content['title']}, test accuracy {mean:.2%}" + (f" ± {sd:.2%}" if sd is not None else ""))
+
+
+def add_result_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the commands that write a result."""
+    parser.add_argument("--out", type=Path, required=True, help="benchmarks/results/X.json")
+    parser.add_argument("--title", help="of the row in the table (default: the model's name)")
+    parser.add_argument("--data", help='what the data set is called, as "CIFAR-10, JPEG copy" (default: its name)')
+    parser.add_argument("--note", help="a sentence about the conditions")
+    parser.add_argument(
+        "--shared-machine", action="store_true", help="other work ran beside it: its times are upper bounds"
+    )
 
 
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", metavar="NAME", help="a finished experiment (dvc exp list), or its commit")
-    parser.add_argument("--out", type=Path, required=True, help="benchmarks/results/X.json")
-    parser.add_argument("--title", help="of the row in the table (default: the model's name)")
-    parser.add_argument("--data", help='what the data set is called, as "CIFAR-10, JPEG copy" (default: its name)')
+    add_result_options(parser)
     options = parser.parse_args()
     chosen = choose(options.names)
     with tempfile.TemporaryDirectory(prefix="cct-record-") as folder:
@@ -288,7 +297,7 @@ def main() -> None:
             store = Store()
             timed = [times(store, run) for run in found]
         content = result(found, timed, baseline, title=options.title, data=options.data)
-    write_result(options.out, content)
+    write_result(content, options)
 
 
 if __name__ == "__main__":

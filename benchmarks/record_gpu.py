@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from record import Run, Times, must_be_seeds, result, write_result
+from record import Run, Times, add_result_options, must_be_seeds, result, write_result
 
 from cct.dvc import Experiment
 from cct.entry import entry_point
@@ -89,10 +89,7 @@ def steps_of(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="a gpu.json")
-    parser.add_argument("--out", type=Path, required=True, help="benchmarks/results/X.json")
-    parser.add_argument("--title", help="of the row in the table (default: the model's name)")
-    parser.add_argument("--data", help='what the data set is called, as "CIFAR-10, JPEG copy" (default: its name)')
-    parser.add_argument("--note", help="a sentence about the conditions")
+    add_result_options(parser)
     options = parser.parse_args()
     reports = [read_report(path) for path in options.reports]
     if not any("trained" in report for report in reports):
@@ -102,7 +99,7 @@ def main() -> None:
     must_be_seeds(found)
     content = result(found, timed, repository_root(), title=options.title, data=options.data)
     content["command"] = " && ".join([f"git checkout {found[0].experiment.baseline[:12]}", *commands])
-    write_result(options.out, content | {"note": options.note})
+    write_result(content, options)
 
 
 if __name__ == "__main__":

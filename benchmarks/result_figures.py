@@ -1,17 +1,20 @@
 """The figures of README and docs that show accuracies."""
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from result_files import Result, interval_of, minutes_of, place_of
+from result_files import Result, at_most, interval_of, minutes_of, place_of
 
 from cct.errors import CCTError
-from cct.evaluation.figures.style import BLUE, GREY, ORANGE, WIDTH, styled
+from cct.evaluation.figures.style import BLUE, GREEN, GREY, ORANGE, WIDTH, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+PLACE_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7")  # of the kinds of machines, in the order of the table
+USUAL = 30  # epochs
 # Published accuracies on the original images, which are one to three points higher than those on the copy.
 PUBLISHED_POINTS = [
     (30, 80.0, "the paper: 80 % of the original images\nin less than 30 minutes, 12 cores of an AMD 5900X")
@@ -35,22 +38,34 @@ def plot_results(results: Sequence[Result]) -> "Figure":
         else:
             error = None
         colour = GREY if result.recipe is None else BLUE
-        axes.errorbar(mean, row, xerr=error, fmt="o", color=colour, capsize=3)
+        marker = "o" if len(result.runs) == 1 else "s"
+        axes.errorbar(mean, row, xerr=error, fmt=marker, color=colour, capsize=3)
         axes.annotate(f"{mean:.2f} %", (mean, row), (0, 6), textcoords="offset points", ha="center", fontsize=9)
-    names = [f"{result.title.replace('`', '')}, {result.epochs} epochs" for result in results]
-    axes.set_yticks(range(len(results)), names)
+    axes.set_yticks(range(len(results)), map(_name, results))
     axes.set_ylim(-0.5, len(results) - 0.3)
-    axes.set_xlabel(f"test accuracy, % ({results[0].data.title})")
+    axes.set_xlabel(
+        f"test accuracy, % ({results[0].data.title})\n"
+        "circle: one run, 95 % interval\nsquare: several seeds, mean ± standard deviation"
+    )
     axes.grid(axis="y", visible=False)
     return figure
 
 
+def _name(result: Result, *, usual: int | None = None) -> str:
+    """The title in letters, with the number of epochs where it is not the usual one."""
+    return result.title.replace("`", "") + (f", {result.epochs} epochs" if result.epochs != usual else "")
+
+
 @styled
 def plot_minutes(results: Sequence[Result]) -> "Figure":
-    """The test accuracies of one data set against the minutes of the training, with the published points."""
-    from matplotlib.figure import Figure
+    """The test accuracies of one data set against the minutes of the training, with the published points.
 
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    A point is hollow where the training shared its machine, or where only the time of all stages is known.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     axes = figure.subplots()
     for places, (accuracy, text) in PUBLISHED_LINES.items():
         axes.axhline(accuracy, color=GREY, linestyle=places, linewidth=1)
@@ -62,22 +77,25 @@ def plot_minutes(results: Sequence[Result]) -> "Figure":
             text, (minutes, accuracy), (-8, -3), textcoords="offset points", ha="right", fontsize=8, color=GREY
         )
     timed = [(minutes, result) for result in results if (minutes := minutes_of(result)) is not None]
+    places = dict.fromkeys(place_of(result.machines[0]) for _, result in timed)
+    colours = dict(zip(places, itertools.cycle(PLACE_COLOURS), strict=False))
     for minutes, result in timed:
         accuracy = 100 * result.accuracy.mean
-        place = place_of(result.machines[0]).partition(" (")[0]
-        on_gpu = any((machine.kind or {}).get("gpus") for machine in result.machines)
-        axes.plot(minutes, accuracy, "o", color=ORANGE if on_gpu else BLUE, label=place)
-    handles, places = axes.get_legend_handles_labels()
-    by_place = dict(zip(places, handles, strict=True))
-    axes.legend(by_place.values(), by_place.keys(), loc="lower left")
+        colour = colours[place_of(result.machines[0])]
+        axes.plot(minutes, accuracy, "o", color=colour, markerfacecolor="none" if at_most(result) else colour)
+    dot = {"marker": "o", "linestyle": ""}
+    handles = [Line2D([], [], color=colour, label=place, **dot) for place, colour in colours.items()]
+    handles.append(Line2D([], [], color=GREY, markerfacecolor="none", label="took less time than shown", **dot))
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     axes.set_xscale("log")
     axes.set_xlim(0.8, 800)
     ticks = (1, 2, 5, 10, 20, 50, 100, 200, 500)
     axes.set_xticks(ticks, [f"{tick}" for tick in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_xlabel("minutes of training")
+    axes.set_xlabel(f"minutes of training ({USUAL} epochs unless named)")
     axes.set_ylabel(f"test accuracy, % ({results[0].data.title})")
-    _label_points(axes, [(result.title.replace("`", ""), (m, 100 * result.accuracy.mean)) for m, result in timed])
+    titled = [(_name(result, usual=USUAL), (minutes, 100 * result.accuracy.mean)) for minutes, result in timed]
+    _label_points(axes, titled)
     return figure
 
 

@@ -83,6 +83,7 @@ class Result(Section):
     seconds_per_epoch: float | None = Field(description="median, validation included")
     images_per_second: float | None = Field(description="training images in that time")
     pipeline_seconds: float | None = Field(None, description="of all stages, where the epoch's are not known")
+    shared_machine: bool = Field(False, description="whether other work ran beside it: its times are upper bounds")
     machines: list[Machine] = Field(min_length=1)
     versions: dict[str, str]
     note: str | None
@@ -125,7 +126,7 @@ def _cells(result: Result) -> list[str]:
     if seeds == 1 and (interval := interval_of(first)):
         accuracy += f" ({100 * interval[0]:.2f} to {100 * interval[1]:.2f})"
     if result.seconds_per_epoch is not None:
-        time = f"{result.seconds_per_epoch:.3g} s"
+        time = f"{'at most ' * result.shared_machine}{result.seconds_per_epoch:.3g} s"
     elif result.pipeline_seconds is not None:
         time = f"({result.pipeline_seconds:,.0f} s, the whole pipeline)"
     else:
@@ -137,7 +138,7 @@ def _cells(result: Result) -> list[str]:
         f"{result.epochs:,}",
         accuracy,
         time,
-        "" if result.images_per_second is None else f"{result.images_per_second:,.0f}",
+        "" if result.images_per_second is None or result.shared_machine else f"{result.images_per_second:,.0f}",
         " and ".join(dict.fromkeys(map(place_of, result.machines))),
     ]
 
@@ -159,7 +160,7 @@ def _text_cells(case: Mapping[str, Any], trec: Mapping[str, Any]) -> list[str]:
     speed = statistics.median(run["texts_per_second"] for run in case["runs"])
     return [
         "TREC, 6 classes of questions",
-        f"`{case['model']}`, recipe `text`{' with GloVe' if case['embeddings'] else ''}",
+        f"`{case['model']}`, changed recipe `text`{' with GloVe' if case['embeddings'] else ''}",
         f"{case['runs'][0]['parameters']:,}",
         f"{case['epochs']}",
         mean_and_sd(case["mean"], case["std"], seeds=len(case["runs"])),
@@ -186,6 +187,11 @@ def minutes_of(result: Result) -> float | None:
     if result.seconds_per_epoch is not None:
         return result.epochs * result.seconds_per_epoch / 60
     return None if result.pipeline_seconds is None else result.pipeline_seconds / 60
+
+
+def at_most(result: Result) -> bool:
+    """Whether the training took less than `minutes_of` says."""
+    return result.shared_machine or all(run.seconds is None for run in result.runs)
 
 
 def commands(results: Sequence[Result]) -> str:

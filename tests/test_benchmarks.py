@@ -86,9 +86,11 @@ def test_titles_in_the_figure_of_minutes_cover_neither_each_other_nor_a_point():
     extents = [text.get_window_extent() for text in axes.texts]
     points = [axes.transData.transform(point) for line in axes.lines[1:] for point in line.get_xydata()]
     titles = [text.get_text() for text in axes.texts]
-    assert sorted(titles[2:]) == sorted(
-        one.title.replace("`", "") for one in results if result_files.minutes_of(one) is not None
-    )
+    timed = [one for one in results if result_files.minutes_of(one) is not None]
+    names = [one.title.replace("`", "") + (f", {one.epochs} epochs" if one.epochs != 30 else "") for one in timed]
+    assert sorted(titles[2:]) == sorted(names)
+    hollow = [line.get_markerfacecolor() == "none" for line in axes.lines[2:]]
+    assert hollow == [result_files.at_most(one) for one in timed] and len(set(hollow)) == 2
     for place, extent in enumerate(extents):
         assert not any(map(extent.overlaps, extents[:place])), titles[place]
         assert not any(extent.contains(*point) for point in points), titles[place]
@@ -129,13 +131,13 @@ def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
     (tmp_path / "other.json").write_text('{"kind": "speed"}')
     lines = result_files.markdown(result_files.read(tmp_path)).splitlines()
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
-    assert "| 30 | 76.45 ± 0.12 % (2 seeds) | 111 s |" in lines[2]
+    assert "| 30 | 76.45 ± 0.12 % (2 seeds) | at most 111 s |" in lines[2]
     runs = [{"parameters": 7000, "seconds": seconds, "texts_per_second": 9} for seconds in (40, 60)]
     case = {"model": "text_cct_2_1", "change": "", "embeddings": None, "mean": 0.9, "std": 0.01, "runs": runs}
     trec = {"cases": {"a": case, "b": case | {"change": "model.num_layers=3"}}, "epochs": 20, "machine": "a computer"}
     *_, last = result_files.markdown(result_files.read(tmp_path), trec).splitlines()
     assert last.endswith(
-        "| `text_cct_2_1`, recipe `text` | 7,000 | 20 | 90.00 ± 1.00 % (2 seeds) | 2.5 s | 9 | a computer |"
+        "| `text_cct_2_1`, changed recipe `text` | 7,000 | 20 | 90.00 ± 1.00 % (2 seeds) | 2.5 s | 9 | a computer |"
     )
     del content["epochs"]
     (tmp_path / "one.json").write_text(json.dumps(content | {"epoch": 30}))
