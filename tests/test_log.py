@@ -2,6 +2,9 @@
 
 import logging
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +45,26 @@ def test_a_file_that_cannot_be_written_costs_nothing(tmp_path, capsys):
     log_to_file(tmp_path / "logs", "name")
     log.info("one")
     assert capsys.readouterr() == ("one\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_that_takes_the_output_ends_no_run():
+    """As the log of `nohup dvc repro &` on the disk that a training fills."""
+    code = """
+import sys
+from cct.entry import entry_point, log
+
+@entry_point
+def main():
+    for _ in range(3):
+        log.info("a line")
+        log.warning("a warning")
+
+sys.exit(main())
+"""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=full, check=False)
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The start and the end of every command: logging, signals, error messages, exit codes."""
 
+import contextlib
 import errno
 import functools
 import io
@@ -57,7 +58,6 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
                 raise_if_interrupted()  # compiled code turned it into an error of its own
                 raise
         except BrokenPipeError:  # `cct models | head`: nobody reads the rest
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except (CCTError, OSError) as error:
             log.error("%s", error, exc_info=debugging())
@@ -71,10 +71,21 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
             )
             return 1
         except KeyboardInterrupt as error:
-            print(f"interrupted {error}".strip(), file=sys.stderr)
+            with contextlib.suppress(OSError):  # the terminal was closed
+                print(f"interrupted {error}".strip(), file=sys.stderr)
             return 130
+        finally:
+            _drop_unwritten()
 
     return wrapper
+
+
+def _drop_unwritten() -> None:
+    """Drop output that stdout does not take, or else Python fails at its end, and a finished stage with it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _takes_output(stream: TextIO | None) -> bool:

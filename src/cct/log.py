@@ -39,13 +39,13 @@ class Redacted(logging.Formatter):
 class Console(logging.Handler):
     """Prints info to stdout unchanged, and other levels to stderr with a prefix such as "warning: ".
 
-    The streams are looked up at each use.
+    The streams are looked up at each use. A terminal that was closed, or a full disk, loses the line and ends no run.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
         plain = record.levelno == logging.INFO
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             print(text if plain else f"{record.levelname.lower()}: {text}", file=sys.stdout if plain else sys.stderr)
 
 

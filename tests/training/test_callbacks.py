@@ -8,7 +8,7 @@ import pytest
 from trainings import network, split, train
 
 from cct.training.batches import EvalBatches, Examples
-from cct.training.callbacks import LOSS, BestWeights, TrainingError, format_seconds
+from cct.training.callbacks import LOSS, BestWeights, ProgressLogger, TrainingError, format_seconds
 
 pytestmark = pytest.mark.usefixtures("deterministic")
 
@@ -27,6 +27,17 @@ def test_the_best_epoch_has_the_best_accuracy_then_the_lowest_loss_then_is_the_f
     for epoch, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True)):
         best.on_epoch_end(epoch, {"val_accuracy": accuracy, f"val_{LOSS}": loss})
     assert (best.epoch, best.accuracy, best.loss) == (expected, accuracies[expected], losses[expected])
+
+
+def test_early_stopping_counts_epochs_without_a_better_one():
+    best = BestWeights(None, patience=2)
+    net, stopped = network(), []
+    net.stop_training = False  # as `fit` sets it
+    best.set_model(net)
+    for epoch, accuracy in enumerate([0.5, 0.4, 0.6, 0.6, 0.5]):
+        best.on_epoch_end(epoch, {"val_accuracy": accuracy, f"val_{LOSS}": 1.0})
+        stopped.append(net.stop_training)
+    assert stopped == [False, False, False, False, True]
 
 
 def test_a_loss_that_is_no_number_stops_with_advice():
@@ -75,6 +86,18 @@ def test_progress_has_speed_and_time_left(capsys):
     assert lines[0].startswith("epoch 1/2  loss ") and "examples/s" in lines[0]
     best = max(float(re.search(r"val accuracy ([0-9.]+)", line)[1]) for line in lines)
     assert lines[1].endswith("0:00 left") and re.search(rf"  best {best:.4f} in [12]  ", lines[1])
+
+
+def test_the_rest_of_an_epoch_says_nothing_of_the_time_left(caplog):
+    """It has the compilation in it, and perhaps a single step."""
+    progress = ProgressLogger(epochs=3, examples=100, steps=50, first_step=49, best=BestWeights(None, None))
+    logs = {LOSS: 1.0, "accuracy": 0.5, f"val_{LOSS}": 1.0, "val_accuracy": 0.5}
+    for epoch in (0, 1):
+        progress.on_epoch_begin(epoch)
+        progress.on_train_batch_end(0)
+        progress.on_epoch_end(epoch, logs)
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.endswith("examples/s") and second.endswith(" left")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (63, "1:03"), (3723, "1:02:03"), (59.7, "1:00")])

@@ -137,7 +137,7 @@ with CheckpointStore(Path({str(tmp_path)!r}), {NAME!r}) as saved:
     assert latest(tmp_path).content["epoch"] == 3
 
 
-def test_runs_are_bounded_in_number_and_finished_ones_go_first(tmp_path):
+def test_runs_are_bounded_in_number_and_finished_ones_go_first(tmp_path, caplog):
     for i in range(MAX_RUNS + 2):
         save(tmp_path, epoch=1, name=f"{i:02}" * 20)
         if i == 5:
@@ -147,6 +147,9 @@ def test_runs_are_bounded_in_number_and_finished_ones_go_first(tmp_path):
         saved.save({"epoch": 1, "step": 0}, {})
     left = sorted(path.name[:2] for path in tmp_path.iterdir() if path.is_dir())
     assert left == [f"{i:02}" for i in range(2, MAX_RUNS + 2) if i != 5] + ["ff"]
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == 2 and all("interrupted training, which cannot resume now" in text for text in warned)
+    assert not any(str(tmp_path / ("05" * 20)) in text for text in warned), "a finished one loses nothing"
 
 
 def test_unfinished_runs_are_bounded_in_size_but_none_is_taken_from_its_process(tmp_path, monkeypatch):

@@ -1,12 +1,18 @@
 """A killed or interrupted training resumes and ends in the bits of an uninterrupted training."""
 
+import fcntl
 import math
 import os
+import resource
 import signal
+import subprocess
+import sys
+import termios
 
 import keras
 import numpy as np
 import pytest
+from patience import HUNG_S
 from trainings import CHANGES, RANDOM, network, random_network, train
 
 from cct.training.checkpoints import CheckpointStore
@@ -26,11 +32,12 @@ class Fatal(CheckpointStore):
         super().__init__(top, "f" * 40)
         self.count = count
 
-    def save(self, content, arrays) -> None:
-        super().save(content, arrays)
+    def save(self, content, arrays) -> bool:
+        written = super().save(content, arrays)
         self.count -= 1
         if self.count == 0:
             raise Killed
+        return written
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +90,12 @@ def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):
         changes = {
             "epochs": 9,
             "early_stopping_patience": 1,
-            "learning_rate": 1e-12,  # no weight changes in float16, so the first epoch stays the best
+            "learning_rate": 1e-12,  # float16 loses such changes, so no epoch is better than the first
             "min_learning_rate": 0.0,
         }
         net = network(dropout=0.1)
         expected = train(net, **changes), net.get_weights()
-        assert len(expected[0]) < 9
+        assert len(expected[0]) == 2
         with pytest.raises(Killed), Fatal(tmp_path, 11) as saved:
             train(network(dropout=0.1), saved=saved, **changes)
         for _ in range(2):  # the second time from the last checkpoint, where nothing is left to do
@@ -99,6 +106,16 @@ def test_loss_scaling_and_early_stopping_resume_too(tmp_path, monkeypatch):
         keras.config.set_dtype_policy("float32")
 
 
+@pytest.fixture
+def _interruptible():
+    """Handlers as a command has them, also where the tests run under nohup."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch):
     monkeypatch.setenv("CCT_CHECKPOINT_SECONDS", "0")
     changes = {"epochs": 3, "augment": RANDOM}
@@ -110,12 +127,11 @@ def test_an_interrupt_is_met_between_two_steps(tmp_path, monkeypatch):
     ):
 
         class Asked(CheckpointStore):
-            def save(self, content, arrays, number=number, place=place) -> None:
+            def save(self, content, arrays, number=number, place=place) -> bool:
                 if (content["epoch"], content["step"]) == place:
                     os.kill(os.getpid(), number)
-                super().save(content, arrays)
+                return super().save(content, arrays)
 
-        signal.signal(number, signal.default_int_handler)  # also where the tests run under nohup
         handler = signal.getsignal(number)
         with (
             pytest.raises(KeyboardInterrupt, match=f"^{where}; the same command resumes there$"),
@@ -147,6 +163,65 @@ def test_a_signal_that_is_ignored_stays_ignored(number):
         signal.signal(number, before)
 
 
+@pytest.mark.usefixtures("_interruptible")
+def test_a_resume_is_promised_only_where_the_checkpoint_is_written(tmp_path, monkeypatch):
+    """A full disk: the file size limit of this process stands for it."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(KeyboardInterrupt, match=r"^after epoch 1$"), CheckpointStore(tmp_path, "f" * 40) as saved:
+            train(network(), saved=saved, epochs=2, on_epoch=lambda row: os.kill(os.getpid(), signal.SIGINT))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not list(tmp_path.glob("*/*.npz"))
+
+
+CLOSED = """
+import sys, time
+from pathlib import Path
+from cct.entry import entry_point, log
+from cct.training.interrupts import deferred_interrupts
+checkpoint, proceed = map(Path, sys.argv[1:])
+
+@entry_point
+def main():
+    with deferred_interrupts() as stop_requested:
+        print("ready")
+        while not proceed.exists():
+            time.sleep(0.01)
+        assert stop_requested.is_set()
+        checkpoint.write_text("written")
+        log.info("a line for the terminal")
+        raise KeyboardInterrupt("after it")
+
+sys.exit(main())
+"""
+
+
+def test_a_closed_terminal_leaves_time_for_the_checkpoint(tmp_path):
+    """The shell and the kernel both send SIGHUP, and nothing can be written to the terminal any more."""
+    terminal, inner = os.openpty()
+    checkpoint, proceed = tmp_path / "checkpoint", tmp_path / "proceed"
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLOSED, checkpoint, proceed],
+        stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(inner)
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 1000)
+    os.close(terminal)
+    for _ in range(2):
+        process.send_signal(signal.SIGHUP)
+    proceed.touch()
+    assert process.wait(HUNG_S) == 130
+    assert checkpoint.read_text() == "written"
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_the_second_interrupt_is_at_once():
     def twice(row) -> None:
         os.kill(os.getpid(), signal.SIGINT)

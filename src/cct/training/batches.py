@@ -1,4 +1,4 @@
-"""Batches of examples and one-hot targets. They do not depend on the kind of example: images today, text later."""
+"""Batches of examples and one-hot targets. They do not depend on the kind of example."""
 
 import math
 from collections import deque

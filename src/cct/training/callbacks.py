@@ -88,6 +88,8 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 class ProgressLogger(keras.callbacks.Callback):
     """Logs a line per epoch with speed, time left and the best epoch so far. A terminal also gets a progress bar.
 
+    The rest of an interrupted epoch says nothing of the time left.
+
     Args:
         epochs: epochs of the whole training.
         examples: examples in an epoch.
@@ -108,7 +110,7 @@ class ProgressLogger(keras.callbacks.Callback):
         super().__init__()
         self.epochs, self.examples, self.steps, self.first_step = epochs, examples, steps, first_step
         self.best = best
-        self.seconds: list[float] = []  # of each epoch; extrapolated if it resumed in the middle
+        self.seconds: list[float] = []  # of each whole epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.start = time.perf_counter()
@@ -123,9 +125,10 @@ class ProgressLogger(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         self.bar.close()
         share, self.first_step = 1 - self.first_step / self.steps, 0
-        self.seconds.append((time.perf_counter() - self.start) / share)
+        if share == 1:
+            self.seconds.append(time.perf_counter() - self.start)
         # The first epoch includes compilation. The forecast leaves it out as soon as there is another epoch.
-        typical = float(np.median(self.seconds[1:] or self.seconds))
+        left = [second * (self.epochs - epoch - 1) for second in self.seconds[1:] or self.seconds]
         averaged = f" (averaged {logs['ema_val_accuracy']:.4f})" if "ema_val_accuracy" in logs else ""
         log.info(
             f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
@@ -133,7 +136,7 @@ class ProgressLogger(keras.callbacks.Callback):
             f"  val loss {logs[f'val_{LOSS}']:.4f}  val accuracy {logs['val_accuracy']:.4f}{averaged}"
             f"  best {self.best.accuracy:.4f} in {self.best.epoch + 1}"
             f"  {self.examples * share / (self.trained - self.start):,.0f} examples/s"
-            f"  {format_seconds(typical * (self.epochs - epoch - 1))} left"
+            f"{f'  {format_seconds(float(np.median(left)))} left' if left else ''}"
         )
 
 

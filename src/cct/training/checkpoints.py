@@ -101,8 +101,8 @@ class CheckpointStore:
     def __exit__(self, *error: Any) -> None:
         self.lock.release()
 
-    def save(self, content: Mapping[str, Any], arrays: Mapping[str, Sequence[np.ndarray]]) -> None:
-        """Write a checkpoint. The previous one stays until this one is on the disk.
+    def save(self, content: Mapping[str, Any], arrays: Mapping[str, Sequence[np.ndarray]]) -> bool:
+        """Write a checkpoint. The previous one stays until this one is on the disk. Returns whether it is.
 
         Args:
             content: JSON values. `epoch` and `step`, whole numbers, give the progress of the run.
@@ -123,10 +123,11 @@ class CheckpointStore:
                 self.folder,
                 error.strerror,
             )
-            return
+            return False
         log.debug("checkpoint %s, %.1f MB", self.folder / name, len(data) / 1e6)
         for path in self._files()[:-CHECKPOINTS_PER_RUN]:
             path.unlink(missing_ok=True)
+        return True
 
     def tracked_run(self) -> str | None:
         """The identifier that `note_tracked_run` got, in this process or in an earlier one."""
@@ -181,8 +182,17 @@ class CheckpointStore:
         for folder in others:
             if count < MAX_RUNS and total <= MAX_BYTES:
                 return
+            finished = (folder / FINISHED).is_file()
             if self._remove(folder):
                 count, total = count - 1, total - sizes[folder]
+                if not finished:
+                    log.warning(
+                        "removed %s, the oldest checkpoints of an interrupted training, which cannot resume now: at "
+                        "most %d trainings and %d GiB are kept",
+                        folder,
+                        MAX_RUNS,
+                        MAX_BYTES >> 30,
+                    )
 
     def _remove(self, folder: Path) -> bool:
         """Remove a run's folder, unless that run, or another run with the same lock, is active."""

@@ -18,7 +18,8 @@ def history_columns(metrics: Iterable[str] = EPOCH_METRICS) -> dict[str, type]:
 
     Losses are cross entropies in nats without label smoothing and class weights, so they are comparable with the test
     loss.
-    `learning_rate` is the rate of the epoch's last step.
+    `learning_rate` is the schedule's rate at the epoch's last step. In mixed_float16 a step whose gradients overflow is
+    skipped, and delays the schedule by one step.
     """
     measured = [f"{split}_{name}" for split in ("train", "val") for name in metrics]
     return {"epoch": int} | dict.fromkeys(measured, float) | {"learning_rate": float, "best": int}

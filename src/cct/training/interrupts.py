@@ -1,19 +1,19 @@
 """Turns Ctrl-C, SIGTERM and a closed terminal into requests, which a training handles between two steps."""
 
 import contextlib
-import logging
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-log = logging.getLogger(__name__)
-STOPPING = "stopping after this step"  # `cct ablate` reads it in the log of a training
+STOPPING = "stopping after this step"  # `cct ablate` reads it in the output of a training
 
 
 @contextlib.contextmanager
 def deferred_interrupts() -> Iterator[threading.Event]:
-    """Set an event at the first Ctrl-C, SIGTERM or SIGHUP. The second raises KeyboardInterrupt at once.
+    """Set an event at the first Ctrl-C, SIGTERM or SIGHUP. Another Ctrl-C or SIGTERM raises KeyboardInterrupt at once.
 
     An exception in the middle of a step would leave only a part of the variables updated.
     """
@@ -23,10 +23,11 @@ def deferred_interrupts() -> Iterator[threading.Event]:
         return
 
     def ask(number: int, frame: Any) -> None:
-        if stop_requested.is_set():
+        if not stop_requested.is_set():
+            stop_requested.set()
+            _tell(f"{STOPPING} (once more: at once, and back to the last checkpoint on disk)\n")
+        elif number != signal.SIGHUP:  # shell and kernel each send one for the same closed terminal
             raise KeyboardInterrupt
-        stop_requested.set()
-        log.info("%s (once more: at once, and back to the last checkpoint on disk)", STOPPING)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # nohup has a command ignore SIGHUP, and `&` in a script SIGINT.
@@ -37,3 +38,12 @@ def deferred_interrupts() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _tell(text: str) -> None:
+    """Write to stdout from a signal handler, where `print` might be interrupting itself.
+
+    The terminal may be closed, and a disk that takes the output full.
+    """
+    with contextlib.suppress(OSError):
+        os.write(sys.__stdout__.fileno(), text.encode())

@@ -54,7 +54,7 @@ def train_model(
     Raises:
         TrainingError: the loss is not finite, or there are too few batches for a single update, or too many steps.
         CCTError: `class_weights` is on, and a class has no training example.
-        KeyboardInterrupt: the run was asked to stop. Its checkpoint is written; the message says where it stopped.
+        KeyboardInterrupt: the run was asked to stop. The message says where, and whether its checkpoint is written.
     """
     classes, batch_size = model.output_shape[-1], config.batch_size
     steps = math.ceil(len(training.labels) / batch_size)

@@ -75,7 +75,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.store, self.best, self.history, self.stop_requested = store, best, history, stop_requested
         self.steps, self.first_step = steps, first_step
         self.interval = store.interval if store is not None else math.inf
-        self.saved = time.monotonic()
+        self.saved, self.written = time.monotonic(), False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch
@@ -93,7 +93,7 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def _stop(self, where: str) -> None:
         if self.stop_requested.is_set():
-            raise KeyboardInterrupt(where + ("; the same command resumes there" if self.store is not None else ""))
+            raise KeyboardInterrupt(where + ("; the same command resumes there" if self.written else ""))
 
     def _save(self, epoch: int, step: int) -> None:
         if self.store is not None:
@@ -108,7 +108,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             # Within an epoch the metrics are part of the checkpoint. At its end Keras resets them.
             groups = training_variables(model, metrics=step > 0)
             arrays = {name: [ops.convert_to_numpy(v) for v in group] for name, group in groups.items()}
-            self.store.save(content, arrays | {"best": self.best.weights})
+            self.written = self.store.save(content, arrays | {"best": self.best.weights})
         self.saved = time.monotonic()
 
 
