@@ -11,7 +11,7 @@ import pytest
 
 from cct.errors import CCTError
 from cct.models.architectures import Architecture, ModelParams, resolve_architecture
-from cct.models.cost import model_cost, token_grid
+from cct.models.cost import model_cost, token_grid, training_memory
 from cct.models.fields import hidden_units
 from cct.models.names import IMAGES, MODEL_NAMES, MODELS, SIZES, WORD_FIELDS
 from cct.params import ParamsError, parse
@@ -317,6 +317,32 @@ def test_cost_by_hand():
     assert price.tokens == tokens
     assert price.macs == convolution + 3 * block + tokens * 8 + 8 * 7
     assert price.attention_macs == 3 * 2 * tokens**2 * 10
+
+
+def numbers_of_an_image(a: Architecture) -> int:
+    """Numbers that a training holds for each image in its batch, of 4 bytes."""
+    size = {"height": 8, "width": 8, "channels": 3, "classes": 10}
+    two, one = (training_memory(a, **size, batch_size=count) for count in (2, 1))
+    return (two - one) // 4
+
+
+def test_memory_by_hand():
+    """First convolution; then attention weights, tokens, queries, keys, values and hidden units of each layer."""
+    small = {"num_layers": 3, "embed_dim": 8, "mlp_ratio": 2}
+    tokens, first = 4 * 4, 8 * 8 * 8
+    a = architecture("cct_2_3x1", **small, num_heads=2, head_dim=5)
+    layer = 2 * tokens**2 + tokens * (8 + 3 * 2 * 5 + 16)
+    assert numbers_of_an_image(a) == first + 3 * layer
+    # Folded projections make no queries, keys and values: for each head, the tokens times two products of matrices.
+    for head_dim in (8, 100):
+        a = architecture("cct_2_3x1", **small, num_heads=2, head_dim=head_dim)
+        assert numbers_of_an_image(a) == first + 3 * (2 * tokens**2 + tokens * (8 + 2 * 2 * 8 + 16))
+
+
+def test_the_encoder_of_a_flip_invariant_model_holds_each_image_twice():
+    fields = {"num_layers": 3, "embed_dim": 8, "num_heads": 2, "mlp_ratio": 2, "head_dim": 5}
+    layer = 2 * 16**2 + 16 * (8 + 3 * 2 * 5 + 16)
+    assert numbers_of_an_image(architecture("cct_2_3x1", **fields, flip_invariant=True)) == 8 * 8 * 8 + 2 * 3 * layer
 
 
 @pytest.mark.parametrize(

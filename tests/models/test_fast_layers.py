@@ -30,6 +30,8 @@ class Gelu(keras.layers.Layer):
 @pytest.fixture
 def both_ways(monkeypatch):
     """The output of a layer, and all weights after a training step: by the fast path, and by Keras alone."""
+    if not TENSORFLOW:
+        pytest.skip("other backends have no fast path to compare")
 
     def run(make, x: np.ndarray, dtype: str = "float32") -> list[list[np.ndarray]]:
         found = []
@@ -95,14 +97,14 @@ def test_a_batch_norms_step_is_that_of_keras(both_ways, trained, dtype, toleranc
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=tolerance)
 
 
-@pytest.mark.parametrize("shape", [(400, 500), (3, 7, 9)])
+@pytest.mark.parametrize("shape", [(400, 500), (33, 57, 91)])  # an even count, and an odd one in three dimensions
 def test_dropout_keeps_a_share_and_scales_it(shape):
     x, rate = 1 + np.abs(random_tokens(*shape)), 0.3
     layer = Dropout(rate, seed=5)
     first, second = (array(layer(x, training=True)) for _ in range(2))
     np.testing.assert_allclose(first[first != 0], (x / (1 - rate))[first != 0], rtol=1e-4)
     assert not np.array_equal(first, second)
-    for found in (first, second):  # ten standard deviations
+    for found in (first, second):  # ten standard deviations, at most 0.012
         assert abs((found == 0).mean() - rate) < 10 * np.sqrt(rate * (1 - rate) / x.size)
     np.testing.assert_array_equal(array(Dropout(rate, seed=5)(x, training=True)), first)
     np.testing.assert_array_equal(array(layer(x, training=False)), x)

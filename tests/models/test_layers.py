@@ -1,14 +1,17 @@
 """Layers, on the backend that the tests run on."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
 from networks import array, random_images, random_tokens
 
-from cct.models.layers import encoder, equivariant, tokenizers, tokens, words
+from cct.models.layers import tokenizers
 from cct.models.layers.base import CCTLayer
 from cct.models.layers.encoder import Attention, EncoderBlock, StochasticDepth
-from cct.models.layers.equivariant import BothViews, FlipConv2D, MeanOfViews, mirrored
+from cct.models.layers.equivariant import BothViews, FlipBatchNorm, FlipConv2D, MeanOfViews, mirrored
+from cct.models.layers.fast import BatchNorm, Dropout, LayerNorm
 from cct.models.layers.tokenizers import ConvTokenizer, PatchTokenizer, Standardize
 from cct.models.layers.tokens import ClassToken, FirstToken, PositionalEmbedding, SequencePool, sinusoidal_table
 from cct.models.layers.words import WordConvTokenizer, WordEmbedding, WordPatchTokenizer
@@ -18,7 +21,9 @@ LAYERS = [
     ConvTokenizer([8, 12], pool_after=[2], kernel_size=3, use_bias=True),
     ConvTokenizer([8], kernel_size=7, stride=2, initialization="keras"),
     ConvTokenizer([8, 12], padding="valid", norm="batch"),
+    ConvTokenizer([8, 12], flip_equivariant=True),
     FlipConv2D(8, 3, of_images=True, padding="same", initialization="keras"),
+    FlipBatchNorm(momentum=0.9, epsilon=1e-3),
     BothViews(4),
     MeanOfViews(),
     PatchTokenizer(12, 4, initialization="keras"),
@@ -33,13 +38,24 @@ LAYERS = [
     WordEmbedding(50, 8),
     WordConvTokenizer(12, kernel_size=4, stride=1, padding=2, use_bias=True, initialization="keras"),
     WordPatchTokenizer(12, 2, initialization="keras"),
+    LayerNorm(epsilon=1e-6),
+    BatchNorm(momentum=0.9, epsilon=1e-3),
+    Dropout(0.3, seed=4),
 ]
+
+
+def arguments(kind: type) -> list[str]:
+    """The arguments of a class's own constructor; empty if it has none."""
+    if "__init__" not in vars(kind):
+        return []
+    parameters = [*inspect.signature(kind.__init__).parameters.values()]
+    return [one.name for one in parameters[1:] if one.kind is not inspect.Parameter.VAR_KEYWORD]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
 def test_every_layer_is_its_configuration(layer):
     copy = type(layer).from_config(layer.get_config())
-    for name in layer.arguments:
+    for name in arguments(type(layer)):
         assert getattr(copy, name) == getattr(layer, name), name
     assert (
         keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer)).get_config()
@@ -47,13 +63,16 @@ def test_every_layer_is_its_configuration(layer):
     )
 
 
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
+def test_a_configuration_has_all_arguments_of_the_constructor(layer):
+    own = arguments(type(layer))
+    assert own == [*layer.arguments] if isinstance(layer, CCTLayer) else {*own} <= layer.get_config().keys()
+
+
 def test_no_layer_is_left_out_above():
-    defined = {
-        value for module in (tokenizers, equivariant, tokens, encoder, words)
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, CCTLayer) and value is not CCTLayer
-    }  # fmt: skip
-    assert defined == {type(layer) for layer in LAYERS}
+    """None that a file may name."""
+    registered = {kind for name, kind in keras.saving.get_custom_objects().items() if name.startswith("cct>")}
+    assert registered == {type(layer) for layer in LAYERS}
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -177,6 +196,32 @@ def test_the_model_standardizes_raw_images():
     np.testing.assert_allclose(array(layer(images)), (images / 255 - [0.2, 0.4, 0.6]) / [0.1, 0.2, 0.3], atol=1e-5)
 
 
+class OnDevice:
+    """A tensor that meets no arrays, as PyTorch's on a GPU."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __mul__(self, other):
+        assert not isinstance(other, np.ndarray)
+        return OnDevice(self.value * other)
+
+    def __add__(self, other):
+        assert not isinstance(other, np.ndarray)
+        return OnDevice(self.value + other)
+
+
+def test_images_on_a_device_meet_tensors(monkeypatch):
+    layer, images, cast = Standardize([0.2], [0.1]), random_images(2, 4, 4, 1), keras.ops.cast
+    expected = array(layer(images))
+
+    def to_device(x, dtype):
+        return cast(x.value, dtype) if isinstance(x, OnDevice) else OnDevice(cast(x, dtype))
+
+    monkeypatch.setattr(tokenizers.ops, "cast", to_device)
+    np.testing.assert_array_equal(array(layer.call(images)), expected)
+
+
 def tokenize(images, kernels, *, stride, margin, pool_after):
     """The authors' tokenizer as plain loops: convolution over padding, ReLU, maximum of 3x3 at every second place."""
     x = images
@@ -214,7 +259,7 @@ def test_the_tokenizer_is_the_authors(side, kernel, stride, widths, pools):
     found = array(tokenizer(images))
     kernels = [array(convolution.kernel) for convolution in tokenizer.convolutions]
     wanted = tokenize(images, kernels, stride=stride, margin=kernel // 2, pool_after=pools)
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -268,3 +313,24 @@ def test_each_channel_is_normalized_after_its_pooling(padding):
 def test_an_unknown_word_is_refused_with_the_known_ones(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ConvTokenizer([8], flip_equivariant=True, stride=2), "needs stride 1, .* not stride 2, "),
+        (lambda: ConvTokenizer([8], flip_equivariant=True, use_bias=True), "no biases .* use_bias True and"),
+        (lambda: ConvTokenizer([8, 7], flip_equivariant=True), r"even channels, .* and channels \[8, 7\]"),
+        (lambda: ConvTokenizer([8], kernel_size=4), "kernel_size = 4: must be odd, because the padding"),
+        (lambda: FlipConv2D(7, 3, of_images=True), "filters = 7: must be even, because one half mirrors the other"),
+        (lambda: WordConvTokenizer(8, kernel_size=4), "padding = 1: must be at least 2, because kernel_size is 4"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_an_even_kernel_without_padding_trains_as_it_predicts():
+    tokenizer, images = ConvTokenizer([4], kernel_size=4, padding="valid"), random_tokens(2, 9, 9, 3)
+    np.testing.assert_allclose(array(tokenizer(images, training=True)), array(tokenizer(images)), atol=1e-5)

@@ -127,6 +127,21 @@ def test_another_task_and_other_files_are_refused(tmp_path):
         require_starting_model(path, params, IMAGES)
 
 
+def test_a_file_without_metadata_is_a_model_for_what_its_layers_take(tmp_path):
+    """Such as an imported checkpoint. Fields of the section `model` would be no remedy."""
+    words = ModelParams(name="text_transformer_2", word_dim=8)
+    texts = build_text_model(resolve_text_architecture(words), length=8, vocabulary_size=9, classes=2)
+    for model, params, data, own in (
+        (built("cct_2_3x2"), words, "text_classification", IMAGES),
+        (texts, ModelParams(name="cct_2_3x2"), IMAGES, "text_classification"),
+    ):
+        save_model(model, path := tmp_path / "a.keras")
+        with pytest.raises(
+            CCTError, match=f"^{path} is a model for {own}, and the data are for {data}: choose another"
+        ):
+            require_starting_model(path, params, data)
+
+
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"config": 5}', b"\xff", b"{}", b'{"config": {"layers": [1]}}'])
 def test_a_damaged_configuration_is_a_sentence(content, tmp_path):
     path = tmp_path / "model.keras"

@@ -97,7 +97,7 @@ def test_padding_changes_no_answer(name, fields):
         network = build_text_model(small(name, **fields), length=width, vocabulary_size=30, classes=5)
         logits.append(predict_logits(with_weights(network), texts(lengths, width=width), batch_size=4))
     assert np.abs(logits[0]).max() > 0.1 and np.abs(logits[0][0] - logits[0][1]).max() > 1e-3
-    np.testing.assert_allclose(*logits, atol=1e-5)
+    np.testing.assert_allclose(*logits, atol=1e-5 * np.abs(logits[0]).max())
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5, 6, 7])
@@ -114,7 +114,7 @@ def test_the_mask_of_a_convolution_is_that_of_an_array_that_ends_with_the_text(k
         )
         assert valid.any() and not also[:, valid.shape[1] :].any()
         np.testing.assert_array_equal(also[:, : valid.shape[1]], valid)
-        np.testing.assert_allclose(padded[:, : valid.shape[1]], alone, atol=1e-6)
+        np.testing.assert_allclose(padded[:, : valid.shape[1]], alone, atol=1e-5 * np.abs(alone).max())
 
 
 def test_the_tokenizer_is_the_authors():
@@ -183,7 +183,18 @@ def test_given_vectors_are_trained_unless_they_are_frozen(frozen, tmp_path):
         ("text_cct_2_2", {"num_conv_layers": 2}, "has no use: the tokenizer of text_cct_2_2 is conv, for texts"),
         ("text_cct_2_2", {"patch_size": 2}, "has no use: the tokenizer of text_cct_2_2 is conv, for texts"),
         ("text_cvt_2_2", {"conv_bias": True}, "has no use: the tokenizer of text_cvt_2_2 is patch, for texts"),
-        ("text_transformer_2", {"embed_dim": 64}, "embed_dim 64 must be word_dim 300, because without a tokenizer"),
+        (
+            "text_transformer_2",
+            {"embed_dim": 64, "word_dim": 300},
+            "embed_dim 64 must be word_dim 300, because without a tokenizer a token is a word: set embed_dim to null,",
+        ),
+        (
+            "text_cct_2_2",
+            {"tokenizer": "none", "word_dim": 50, "mlp_ratio": 0.01},
+            "tokenizer = 'none': mlp_ratio 0.01 leaves the MLP no unit at word_dim 50: at least 0.02",
+        ),
+        ("text_cct_2_2", {"mlp_ratio": 0.001}, "mlp_ratio 0.001 leaves the MLP no unit at embed_dim 128: at least 0.0"),
+        ("text_cct_2_2", {"num_heads": 3}, "num_heads 3 does not divide embed_dim 128: choose a num_heads that does"),
         (
             "text_transformer_2",
             {"num_heads": 7, "word_dim": 50},
@@ -197,6 +208,24 @@ def test_given_vectors_are_trained_unless_they_are_frozen(frozen, tmp_path):
 )
 def test_refused(name, fields, line):
     assert line in refusal(name, **fields)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "width", "head_dim"),
+    [
+        ("text_cct_2_2", {"tokenizer": "none", "word_dim": 100, "num_heads": 5}, 100, 20),
+        (
+            "text_transformer_2",
+            {"tokenizer": "conv", "kernel_size": 2, "embed_dim": 128, "num_heads": 8, "word_dim": 300},
+            128,
+            16,
+        ),
+        ("text_transformer_2", {"tokenizer": "conv", "kernel_size": 2, "embed_dim": 128, "num_heads": 8}, 128, 16),
+    ],
+)
+def test_heads_divide_the_width_that_the_tokenizer_makes(name, fields, width, head_dim):
+    a = architecture(name, **fields)
+    assert (a.embed_dim, a.head_dim) == (width, head_dim)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +260,17 @@ def test_pretrained_vectors_have_the_width_unless_a_parameter_says_it():
     assert resolve_text_architecture(eight, word_dim=200).head_dim == 25
     with pytest.raises(CCTError, match="model: num_heads 8 does not divide word_dim 300"):
         resolve_text_architecture(eight)
+    wide = ModelParams(name="text_transformer_2", embed_dim=100)  # fits vectors of 100 dimensions, and not of 300
+    assert resolve_text_architecture(wide, word_dim=100).embed_dim == 100
+    for width in (None, 300):
+        with pytest.raises(
+            CCTError, match=r"model: embed_dim 100 must be word_dim 300, .* a word: set embed_dim to nu"
+        ):
+            resolve_text_architecture(wide, word_dim=width)
+    small_ratio = ModelParams(name="text_transformer_2", mlp_ratio=0.01)
+    assert resolve_text_architecture(small_ratio, word_dim=100).hidden_dim == 1
+    with pytest.raises(CCTError, match=r"model: mlp_ratio 0.01 leaves the MLP no unit at word_dim 50: at least 0.02$"):
+        resolve_text_architecture(small_ratio, word_dim=50)
 
 
 def test_a_model_of_the_other_task_is_one_sentence():

@@ -9,13 +9,14 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from networks import array
 
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.build import build_model
 from cct.models.cost import token_grid
 from cct.models.saving import load_model, predict_logits
 from cct.models.torch_import import import_weights, read_torch, torch_keys
-from cct.models.transfer import WeightsError
+from cct.models.transfer import WeightsError, interpolate_positions
 
 MEAN, STD = [0.4914, 0.4822, 0.4465], [0.247, 0.2435, 0.2616]
 
@@ -189,6 +190,47 @@ def test_positions_of_another_size_are_interpolated():
     table = keras.ops.convert_to_numpy(built.get_layer("positional_embedding").table)
     np.testing.assert_array_equal(table[:, 0], tensors["classifier.positional_emb"][:, 0])
     assert table.shape == (1, 1 + 16 * 16, 128)
+
+
+def test_positions_of_square_images_are_interpolated_for_as_many_tokens_in_another_grid():
+    """8x8 tokens of 32x32 images become 4x16 of 16x64 images: the shape of the table stays."""
+    tensors, a = official("vit_lite_2_4", side=32), resolve_architecture(ModelParams(name="vit_lite_2_4"))
+    built = build_model(a, image_shape=(16, 64, 3), classes=10)
+    import_weights(tensors, built, a, image_shape=(16, 64, 3))
+    old, new = tensors["classifier.positional_emb"], array(built.get_layer("positional_embedding").table)
+    np.testing.assert_array_equal(new, interpolate_positions(old, (4, 16), class_tokens=1))
+    assert np.abs(new - old).max() > 0.1
+
+
+def test_positions_whose_number_is_no_square_are_those_of_the_images():
+    a = resolve_architecture(ModelParams(name="vit_lite_2_4"))
+    positions = np.random.default_rng(1).normal(size=(1, 1 + 5 * 12, a.embed_dim)).astype("float32")
+    tensors = official("vit_lite_2_4") | {"classifier.positional_emb": positions}
+    built = build_model(a, image_shape=(20, 48, 3), classes=10)
+    import_weights(tensors, built, a, image_shape=(20, 48, 3))
+    np.testing.assert_array_equal(array(built.get_layer("positional_embedding").table), positions)
+
+
+@pytest.mark.parametrize("kind", ["learnable", "sinusoidal"])
+@pytest.mark.parametrize("shape", [(65, 128), (2, 65, 128), (1, 0, 128), (65,), (1, 1, 65, 128), (1, 65, 64)])
+def test_positions_of_another_shape_are_named(shape, kind):
+    tensors = official("vit_lite_2_4") | {"classifier.positional_emb": np.ones(shape, np.float32)}
+    built, a = network("vit_lite_2_4", positional_embedding=kind)
+    with pytest.raises(WeightsError, match=r"shapes differ: classifier.positional_emb \(|has learned positions"):
+        import_weights(tensors, built, a, image_shape=(32, 32, 3))
+
+
+def test_a_class_tokens_position_alone_is_named():
+    tensors = official("vit_lite_2_4") | {"classifier.positional_emb": np.ones((1, 1, 128), np.float32)}
+    built, a = network("vit_lite_2_4")
+    with pytest.raises(WeightsError, match=r"shapes differ: classifier.positional_emb \(1, 1, 128\)"):
+        import_weights(tensors, built, a, image_shape=(32, 32, 3))
+
+
+def test_layers_that_the_authors_have_not_are_named():
+    built, a = network("cct_2_3x2", conv_norm="batch")
+    with pytest.raises(WeightsError, match=r"not in the authors' models: tokenizer/norm_0/gamma \(64,\)"):
+        import_weights(official("cct_2_3x2"), built, a, image_shape=(32, 32, 3))
 
 
 def test_sinusoidal_tables_are_checked_not_taken():

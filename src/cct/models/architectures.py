@@ -138,10 +138,13 @@ class ModelParams(Section):
     def _of_the_task(cls, tokenizer: str | None, info: ValidationInfo) -> str | None:
         if (name := info.data.get("name")) is None:
             return tokenizer
-        known = TOKENIZERS[task_of_model(name)]
+        known = TOKENIZERS[task := task_of_model(name)]
         if tokenizer not in (None, *known):
             raise ValueError(f"{name} takes images, so it must be one of {', '.join(known)}, or null")
-        if problem := _other_width(info.data | {"tokenizer": tokenizer}):
+        given = info.data | {"tokenizer": tokenizer}
+        # Tokens that are words may be as wide as the vectors of a file: then `_resolved` checks.
+        later = given.get("word_dim") is None and _fields(given)["tokenizer"] == "none"
+        if task == TEXTS and not later and (problem := _misfit_of_width(given)):
             raise ValueError(problem)
         return tokenizer
 
@@ -184,27 +187,26 @@ class ModelParams(Section):
         return value
 
     # As in TrainParams: a field's validator sees the valid fields above its own, and reports beside other mistakes.
+    # In a model of texts the tokenizer decides on the width of a token, so `_of_the_task` makes these two checks.
     @field_validator("head_dim")
     @classmethod
     def _heads_divide(cls, head_dim: int | None, info: ValidationInfo) -> int | None:
-        if {"name", "num_heads", "embed_dim", "word_dim"} <= info.data.keys():
-            fields = _fields(info.data | {"head_dim": head_dim})
-            # Tokens that are words may be as wide as the vectors of a file: then `_resolved` checks.
-            later = fields.get("tokenizer") == "none" and info.data["word_dim"] is None
-            if not later and (problem := _undivided(fields)):
-                raise ValueError(problem)
+        valid = _of_images(info.data) and {"num_heads", "embed_dim"} <= info.data.keys()
+        if valid and (problem := _undivided(_fields(info.data | {"head_dim": head_dim}))):
+            raise ValueError(problem)
         return head_dim
 
     @field_validator("mlp_ratio")
     @classmethod
     def _hidden_units(cls, mlp_ratio: float | None, info: ValidationInfo) -> float | None:
-        if {"name", "embed_dim"} <= info.data.keys():
-            fields = _fields(info.data | {"mlp_ratio": mlp_ratio})
-            if not hidden_units(fields["embed_dim"], fields["mlp_ratio"]):
-                raise ValueError(
-                    f"leaves the MLP no unit at embed_dim {fields['embed_dim']}: at least {1 / fields['embed_dim']}"
-                )
+        valid = _of_images(info.data) and "embed_dim" in info.data
+        if valid and (problem := _without_units(_fields(info.data | {"mlp_ratio": mlp_ratio}))):
+            raise ValueError(problem)
         return mlp_ratio
+
+
+def _of_images(given: dict[str, Any]) -> bool:
+    return "name" in given and task_of_model(given["name"]) == IMAGES
 
 
 def _check_symmetry(fields: dict[str, Any]) -> None:
@@ -268,7 +270,7 @@ def resolve_text_architecture(params: ModelParams, *, word_dim: int | None = Non
         word_dim: width of the pretrained vectors, which counts if `params` has no width.
 
     Raises:
-        ModelError: it is a model of images; or heads do not divide the pretrained vectors.
+        ModelError: it is a model of images; or a field does not fit the width of the pretrained vectors.
     """
     if word_dim is not None and params.word_dim is None:
         params = params.model_copy(update={"word_dim": word_dim})
@@ -297,29 +299,56 @@ def require_model_of(task: str, name: str) -> None:
 def _resolved(params: ModelParams, task: str) -> dict[str, Any]:
     require_model_of(task, params.name)
     fields = _fields(given := params.model_dump())
-    if problem := _other_width(given) or _undivided(fields):
+    if problem := _misfit_of_width(given):
         raise ModelError(f"model: {problem}")  # of pretrained vectors, whose width only their file has
     fields.setdefault("head_dim", fields["embed_dim"] // fields["num_heads"])
     return fields
 
 
-def _other_width(given: dict[str, Any]) -> str:
-    """Says that the width of a token is not that of a word although it must be; empty if all is well."""
-    fields, width = _fields(given), given.get("embed_dim")
-    if fields.get("tokenizer") != "none" or width in (None, fields["word_dim"]):
+def _misfit_of_width(given: dict[str, Any]) -> str:
+    """Says which of the valid fields does not fit the width of a token; empty if all do."""
+    fields, valid = _fields(given), given.keys()
+    if not valid >= {"embed_dim", "word_dim"}:
         return ""
-    return f"embed_dim {width} must be word_dim {fields['word_dim']}, because without a tokenizer a token is a word"
+    if problem := _other_width(fields, given["embed_dim"]):
+        return problem
+    if valid >= {"num_heads", "head_dim"} and (problem := _undivided(fields)):
+        return problem
+    if "mlp_ratio" in valid and (problem := _without_units(fields)):
+        return f"mlp_ratio {fields['mlp_ratio']} {problem}"
+    return ""
+
+
+def _other_width(fields: dict[str, Any], embed_dim: int | None) -> str:
+    """Says that the given width of a token is not that of a word although it must be; empty if all is well."""
+    if fields["tokenizer"] != "none" or embed_dim in (None, fields["word_dim"]):
+        return ""
+    return (
+        f"embed_dim {embed_dim} must be word_dim {fields['word_dim']}, because without a tokenizer a token is a word: "
+        "set embed_dim to null, and word_dim to the width"
+    )
 
 
 def _undivided(fields: dict[str, Any]) -> str:
     """Says that heads have no whole width; empty if they have."""
     if "head_dim" in fields or fields["embed_dim"] % fields["num_heads"] == 0:
         return ""
-    width = "word_dim" if fields.get("tokenizer") == "none" else "embed_dim"
     return (
-        f"num_heads {fields['num_heads']} does not divide {width} {fields['embed_dim']}: "
+        f"num_heads {fields['num_heads']} does not divide {_width(fields)}: "
         "choose a num_heads that does, or give head_dim"
     )
+
+
+def _without_units(fields: dict[str, Any]) -> str:
+    """Says that MLPs have no hidden unit; empty if they have some."""
+    if hidden_units(fields["embed_dim"], fields["mlp_ratio"]):
+        return ""
+    return f"leaves the MLP no unit at {_width(fields)}: at least {1 / fields['embed_dim']}"
+
+
+def _width(fields: dict[str, Any]) -> str:
+    """The width of a token, with the name of the field that says it."""
+    return f"{'word_dim' if fields.get('tokenizer') == 'none' else 'embed_dim'} {fields['embed_dim']}"
 
 
 def _fields(given: dict[str, Any]) -> dict[str, Any]:

@@ -30,8 +30,9 @@ def build_model(
         architecture: see `cct.models.architectures.resolve_architecture`.
         image_shape: height, width, channels.
         classes: number of logits.
-        mean: mean of each channel over the training split, in units of 0..1. None: 0.
-        std: standard deviation of each channel, in the same units. None: 1.
+        mean: mean of each channel over the training split, in units of 0..1.
+        std: standard deviation of each channel, in the same units. If one of the two is None, or the architecture does
+            not standardize, the mean is 0 and the standard deviation is 1.
 
     Returns:
         A functional model from uint8 (b, h, w, c) to float32 logits (b, classes).
@@ -130,6 +131,7 @@ def _first_token(a: Encoder, x, valid):
 
 
 def _mean(a: Encoder, x, valid):
+    # A text without any word would be 0 / 0. There is none: `cct.data.texts` makes it one unknown word.
     pool = keras.layers.GlobalAveragePooling1D(name="pool")
     return pool(x) if valid is None else pool(x, mask=valid)
 

@@ -1,4 +1,4 @@
-"""Builds a model of texts from its architecture. The model maps numbers of words to logits."""
+"""Builds a model of texts from its architecture. The model maps token ids to logits."""
 
 import keras
 import numpy as np
@@ -24,27 +24,27 @@ def build_text_model(
 
     Args:
         architecture: see `cct.models.architectures.resolve_text_architecture`.
-        length: words of a text; shorter texts end in padding.
-        vocabulary_size: numbers of words: padding, the unknown word, and the vocabulary.
+        length: token ids of a text; shorter texts end in padding.
+        vocabulary_size: number of different token ids: padding, the unknown word, and the vocabulary.
         classes: number of logits.
-        vectors_vd: initial vectors of all numbers. None: random ones.
+        vectors_vd: initial vectors of all token ids. None: random ones.
         frozen: whether training leaves the vectors alone.
 
     Returns:
-        A functional model from int32 (b, length) to float32 logits (b, classes).
+        A functional model from int32 token ids (b, length) to float32 logits (b, classes).
 
     Raises:
         ModelError: patches do not fill the length.
     """
     a = architecture
     token_counts(a, length)  # raises ModelError if the length does not fit
-    words = keras.Input((length,), dtype="int32", name="words")
+    ids = keras.Input((length,), dtype="int32", name="words")
     embedding = WordEmbedding(vocabulary_size, a.word_dim, trainable=not frozen, name=EMBEDDING)
-    x, valid = embedding(words)
+    x, valid = embedding(ids)
     if vectors_vd is not None:
         embedding.table.assign(vectors_vd)
     x, valid = TOKENIZERS[a.tokenizer](a, x, valid)
-    return keras.Model(words, classify(a, x, valid, classes=classes), name="cct")
+    return keras.Model(ids, classify(a, x, valid, classes=classes), name="cct")
 
 
 def _conv_tokenizer(a: TextArchitecture, x, valid):

@@ -129,7 +129,8 @@ def training_memory(
     """Lower bound of a training's memory in float32, in bytes.
 
     It counts the weights and the best of them so far, and gradients and two moments of the trained weights. For each
-    image in a batch it counts the attention weights, tokens and first convolution that the backward pass needs.
+    image in a batch it counts the attention weights, tokens and first convolution that the backward pass needs. Of a
+    flip-invariant model, the encoder has the tokens of each image and of its mirror image.
 
     Args:
         frozen_depths: 0 if all is trained. The first is the tokenizer with positions, each further one an encoder
@@ -141,7 +142,7 @@ def training_memory(
     first = rows * columns * (a.conv_channels or [a.embed_dim])[0]
     return encoder_memory(
         a, _parameters(a, **size), first=first, tokens=model_cost(a, **size).tokens, batch_size=batch_size,
-        frozen_depths=frozen_depths, in_parts=in_parts,
+        frozen_depths=frozen_depths, in_parts=in_parts, views=1 + a.flip_invariant,
     )  # fmt: skip
 
 
@@ -167,6 +168,7 @@ def encoder_memory(
     frozen_depths: int,
     in_parts: bool,
     untrained: int = 0,
+    views: int = 1,
 ) -> int:
     """The bound of `training_memory`, for inputs of any kind.
 
@@ -179,10 +181,14 @@ def encoder_memory(
         frozen_depths: as for `training_memory`.
         in_parts: as for `training_memory`.
         untrained: parameters before the encoder that are never trained.
+        views: how many times the encoder reads each example.
     """
-    # `Attention` folds the projections of heads that are as wide as a token, and has no parts there.
-    queries = QUERIES_AT_ONCE if in_parts and tokens > MANY_TOKENS and a.head_dim < a.embed_dim else tokens
-    layer = a.num_heads * queries * tokens + tokens * (a.embed_dim + 3 * a.num_heads * a.head_dim + a.hidden_dim)
+    # `Attention` folds the projections of heads that are as wide as a token. It has no parts there, and neither queries
+    # nor keys nor values. For each head it keeps the tokens times both products of matrices, as wide as a token.
+    folded = a.head_dim >= a.embed_dim
+    queries = QUERIES_AT_ONCE if in_parts and tokens > MANY_TOKENS and not folded else tokens
+    projected = a.num_heads * (2 * a.embed_dim if folded else 3 * a.head_dim)
+    layer = views * (a.num_heads * queries * tokens + tokens * (a.embed_dim + projected + a.hidden_dim))
     trained_layers = a.num_layers - max(0, frozen_depths - 1)
     trained = count.rest + trained_layers * count.layer + (0 if frozen_depths else count.stem - untrained)
     passed = max(first, layer)  # the forward pass has each for a while

@@ -16,19 +16,29 @@ from cct.errors import CCTError
 from cct.files import write_atomically
 from cct.models import metadata
 from cct.models.cost import inputs_at_once
-from cct.models.layers import encoder, tokenizers, tokens, words  # noqa: F401 (Keras must know the layers in a file)
+from cct.models.layers import (  # noqa: F401 (Keras must know the layers in a file)
+    encoder,
+    equivariant,
+    fast,
+    tokenizers,
+    tokens,
+    words,
+)
 
 # A file may unpack to this many bytes, or to this many times its own size: weights cannot be compressed much.
 UNPACKED_BYTES, UNPACKED_RATIO = 1 << 26, 10
 
 
-def predict_logits(model: keras.Model, images_nhwc: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """Logits (n, classes), float32, of `batch_size` images at a time, or fewer where images are large."""
-    batch_size = inputs_at_once(images_nhwc.shape[1:], most=batch_size)
+def predict_logits(model: keras.Model, inputs: np.ndarray, *, batch_size: int) -> np.ndarray:
+    """Logits (n, classes), float32, of images (n, h, w, c) or texts (n, length).
+
+    The model takes `batch_size` of them at a time, or fewer where they are large.
+    """
+    batch_size = inputs_at_once(inputs.shape[1:], most=batch_size)
     parts = [np.zeros((0, model.output_shape[-1]), "float32")]
     parts += [
-        ops.convert_to_numpy(model.predict_on_batch(np.asarray(images_nhwc[i : i + batch_size])))
-        for i in range(0, len(images_nhwc), batch_size)
+        ops.convert_to_numpy(model.predict_on_batch(np.asarray(inputs[i : i + batch_size])))
+        for i in range(0, len(inputs), batch_size)
     ]
     return np.concatenate(parts)
 

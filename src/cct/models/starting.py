@@ -10,7 +10,7 @@ from cct.errors import CCTError
 from cct.models.architectures import ModelParams, resolve_architecture, resolve_text_architecture
 from cct.models.fields import Architecture, Encoder, TextArchitecture
 from cct.models.metadata import read_json, read_metadata
-from cct.models.names import CUSTOM, MODEL_NAMES, TEXTS, task_of_model
+from cct.models.names import CUSTOM, IMAGES, MODEL_NAMES, TEXTS, task_of_model
 from cct.overrides import arguments
 from cct.params import in_yaml
 
@@ -33,6 +33,13 @@ class StoredModel(NamedTuple):
     fields: dict[str, Any]
     input_shape: tuple[int, ...]
     classes: int
+
+    @property
+    def task(self) -> str | None:
+        """The task that the layers are made for; None if there are no fields."""
+        if not self.fields:
+            return None
+        return TEXTS if "word_dim" in self.fields else IMAGES
 
     def section(self) -> dict[str, Any]:
         """The section `model` of this architecture: a name in `cct models`, and as few other fields as possible.
@@ -90,12 +97,12 @@ def require_starting_model(path: Path, params: ModelParams, task: str) -> None:
         CCTError: there is no such file, it is no model, or it is a model of another task or another architecture.
     """
     require_starting_file(path)
-    trained_for = read_metadata(path).get("task", task)  # an imported checkpoint has no metadata
+    metadata, stored = read_metadata(path), stored_model(path)
+    trained_for = metadata.get("task", stored.task or task)  # an imported checkpoint has no metadata
     if trained_for != task:
         raise CCTError(
             f"{path} is a model for {trained_for}, and the data are for {task}: choose another train.init_from"
         )
-    stored = stored_model(path)
     wanted = _fields(_resolved(params, task, stored))
     differ = [field for field, value in wanted.items() if stored.fields.get(field, value) != value]
     if stored.fields and differ:

@@ -5,6 +5,7 @@ an error. Linear weights are (out, in) in PyTorch and (in, out) in Keras. Convol
 and (h, w, in, out) in Keras.
 """
 
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 
 from cct.models.architectures import Architecture
+from cct.models.cost import token_grid
 from cct.models.layers.tokens import sinusoidal_table
 from cct.models.transfer import WeightsError, fit_positions
 
@@ -98,7 +100,9 @@ def torch_keys(architecture: Architecture) -> dict[str, str]:
 def import_weights(
     tensors: Mapping[str, np.ndarray], network: keras.Model, architecture: Architecture, *, image_shape: tuple[int, ...]
 ) -> None:
-    """Put the tensors of a checkpoint into a model. Positions of another size are interpolated.
+    """Put the tensors of a checkpoint into a model. Positions of another grid are interpolated.
+
+    The authors' code makes models of square images only. So a square number of positions is that of a square grid.
 
     Raises:
         WeightsError: tensors are left over on either side, or shapes differ.
@@ -107,17 +111,21 @@ def import_weights(
     values: dict[str, np.ndarray] = {}
     if architecture.positional_embedding == "sinusoidal" and "classifier.positional_emb" in left:
         table = left.pop("classifier.positional_emb")  # the authors do not train it, and our layer computes it
-        if not np.allclose(table, sinusoidal_table(*table.shape[1:]), atol=1e-4):
+        if not _is_table(table):
+            problems.append(f"shapes differ: classifier.positional_emb {table.shape}, needed (1, tokens, width)")
+        elif not np.allclose(table, sinusoidal_table(*table.shape[1:]), atol=1e-4):
             problems.append("classifier.positional_emb has learned positions: use --positional-embedding learnable")
     for variable in network.trainable_variables:
         path = variable.path.removeprefix(f"{network.name}/")
-        key = keys[path]
+        if (key := keys.get(path)) is None:
+            problems.append(f"not in the authors' models: {path} {tuple(variable.shape)}")
+            continue
         if key not in left:
             problems.append(f"missing in the checkpoint: {key} (for {path}, {tuple(variable.shape)})")
             continue
         value = _oriented(left.pop(key))
-        if path == "positional_embedding/table" and value.shape != tuple(variable.shape):
-            value = fit_positions(value, architecture, image_shape)
+        if path == "positional_embedding/table" and _is_table(value):
+            value = _fitted_positions(value, architecture, image_shape)
         if value.shape != tuple(variable.shape):
             problems.append(f"shapes differ: {key} {value.shape}, {path} {tuple(variable.shape)}")
         values[path] = value
@@ -126,6 +134,21 @@ def import_weights(
         raise WeightsError("\n  ".join([f"{len(problems)} tensors do not fit:", *problems]))
     for variable in network.trainable_variables:
         variable.assign(values[variable.path.removeprefix(f"{network.name}/")])
+
+
+def _is_table(value: np.ndarray) -> bool:
+    """Whether an array has the shape of positions: (1, tokens, width), with a token."""
+    return value.ndim == 3 and value.shape[0] == 1 and value.size > 0
+
+
+def _fitted_positions(table_1nd: np.ndarray, architecture: Architecture, image_shape: tuple[int, ...]) -> np.ndarray:
+    """Positions for the images, as they are where they are of the images' grid."""
+    rows, columns = token_grid(architecture, *image_shape[:2])[-1]
+    count = table_1nd.shape[1] - (architecture.pooling == "class_token")
+    square = math.isqrt(count) ** 2 == count
+    if count == 0 or (count == rows * columns and (rows == columns or not square)):
+        return table_1nd
+    return fit_positions(table_1nd, architecture, image_shape)
 
 
 def _oriented(value: np.ndarray) -> np.ndarray:

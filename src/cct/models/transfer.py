@@ -18,6 +18,8 @@ TRAINING_OPTIONS = {
     "trainable",
     "batch_shape",
     "columns",  # of tokens, which follow from the size of the images
+    "rate",  # of dropout after the positions, as is its seed
+    "seed",
     "initialization",
     "dropout",
     "projection_dropout",
@@ -172,8 +174,9 @@ def _fit_head(values: Values, old: Sequence[str] | None, new: Sequence[str]) -> 
 def fit_channels(kernel_hwio: np.ndarray, channels: int) -> np.ndarray:
     """The kernel of a first convolution for images with another number of channels, as timm's `adapt_input_conv`.
 
-    To one channel: the sum over all. To more: the channels again and again, scaled so that their sum stays. So a grey
-    image gives the same tokens whether it has one channel or three equal ones.
+    To one channel: the sum over all. To any other number: the channels in turn, times inputs / channels. If `channels`
+    is 1 or a multiple of the inputs, the sum over channels stays. Then an image of equal channels, such as a grey one,
+    gives the same tokens as before. Otherwise this holds only if the kernel's channels are equal.
 
     Args:
         kernel_hwio: (height, width, inputs, outputs).
@@ -231,7 +234,7 @@ def interpolate_positions(
 
 
 def fit_positions(table_1nd: np.ndarray, architecture: Architecture, image_shape: tuple[int, ...]) -> np.ndarray:
-    """Interpolate a table of positions (1, n, d) for images of another shape.
+    """Interpolate a table of positions (1, n, d) of square images for images of any shape.
 
     Raises:
         WeightsError: the table is not of a square grid.

@@ -30,6 +30,16 @@ def one_of(name: str, value: str, allowed: Collection[str]) -> str:
     return value
 
 
+def require(holds: bool, message: str) -> None:
+    """Refuse a constructor's arguments that do not go together.
+
+    Raises:
+        ValueError: they do not hold.
+    """
+    if not holds:
+        raise ValueError(message)
+
+
 def he_normal(initialization: str) -> keras.initializers.Initializer:
     """He et al.'s initial weights of convolutions. PyTorch's kaiming_normal_ is not truncated, Keras's he_normal is.
 

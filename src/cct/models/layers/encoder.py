@@ -81,16 +81,18 @@ class Attention(CCTLayer):
 
     def attention_weights(self, tokens_bnd, valid_bn=None):
         """How much each token attends to each other one, without dropout: (b, heads, n, n), float32. Rows sum to 1."""
-        n = tokens_bnd.shape[1]
-        qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.num_heads, self.head_dim))
-        query_bnek, key_bnek, _ = ops.split(qkv, 3, axis=2)
+        query_bnek, key_bnek, _ = self._queries_keys_values(tokens_bnd)
         logits = ops.cast(ops.einsum("bnek,bmek->benm", query_bnek * self.head_dim**-0.5, key_bnek), "float32")
         return ops.softmax(logits if valid_bn is None else masked(logits, valid_bn[:, None, None, :]))
 
+    def _queries_keys_values(self, tokens_bnd):
+        """Three of (b, n, heads, head_dim)."""
+        shape = (-1, tokens_bnd.shape[1], 3 * self.num_heads, self.head_dim)
+        return ops.split(ops.reshape(self.qkv(tokens_bnd), shape), 3, axis=2)
+
     def _textbook(self, tokens_bnd, valid_bn, training: bool):
         n = tokens_bnd.shape[1]
-        qkv = ops.reshape(self.qkv(tokens_bnd), (-1, n, 3 * self.num_heads, self.head_dim))
-        query_bnek, key_bnek, value_bnek = ops.split(qkv, 3, axis=2)
+        query_bnek, key_bnek, value_bnek = self._queries_keys_values(tokens_bnd)
         if many_tokens.in_parts(n, training):
             mixed_bnek = self._mix_in_parts(query_bnek, key_bnek, value_bnek, valid_bn)
         elif training and self.attention_dropout > 0:

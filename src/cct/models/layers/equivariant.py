@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from cct.models.layers.base import CCTLayer, he_normal, one_of
+from cct.models.layers.base import CCTLayer, he_normal, one_of, require
 from cct.models.layers.fast import BatchNorm
 
 
@@ -48,6 +48,7 @@ class FlipConv2D(CCTLayer):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        require(filters % 2 == 0, f"filters = {filters}: must be even, because one half mirrors the other")
         self.filters, self.kernel_size, self.of_images = filters, kernel_size, of_images
         self.padding = one_of("padding", padding, ("same", "valid"))
         self.initialization = initialization

@@ -1,4 +1,7 @@
-"""Keras's layers with faster training steps on TensorFlow. They compute the same functions, up to rounding.
+"""Keras's layers with faster training steps on TensorFlow, and the functions that compute these steps.
+
+A step computes the function of Keras's layer, up to rounding. Two things are not Keras's: `Dropout` has other random
+numbers and rounds its rate, and `BatchNorm` has defaults of its own.
 
 TensorFlow computes a gradient operator by operator, and on a CPU most of these wait for memory. Most functions here
 have gradients written by hand, in few passes, some of which XLA compiles. JAX does so with all it computes, and PyTorch

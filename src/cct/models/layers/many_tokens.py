@@ -9,9 +9,9 @@ from cct.models.layers.base import masked
 from cct.models.layers.fast import fast_path, random_keep
 
 
-def in_parts(tokens: int | None, training: bool) -> bool:
+def in_parts(tokens: int, training: bool) -> bool:
     """Whether `attend` computes the attention of so many tokens."""
-    return fast_path(training) and tokens is not None and tokens > MANY_TOKENS
+    return fast_path(training) and tokens > MANY_TOKENS
 
 
 def attend(query_benk, key_benk, value_benk, valid_bn, *, rate: float, seed):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from cct.models.layers.base import INITIALIZATIONS, CCTLayer, he_normal, one_of
+from cct.models.layers.base import INITIALIZATIONS, CCTLayer, he_normal, one_of, require
 from cct.models.layers.equivariant import FlipBatchNorm, FlipConv2D
 from cct.models.layers.fast import BatchNorm, convolve_relu_pool, fast_path, pool_size
 
@@ -29,6 +29,8 @@ class Standardize(CCTLayer):
     def call(self, images_bhwc):
         scale = 1.0 / (255.0 * np.asarray(self.std, "float32"))
         shift = -np.asarray(self.mean, "float32") / np.asarray(self.std, "float32")
+        # As tensors: PyTorch refuses to multiply one on a GPU by an array. 16 bits would round before the sum.
+        scale, shift = (ops.convert_to_tensor(one, "float32") for one in (scale, shift))
         x = ops.cast(images_bhwc, "float32")
         return ops.cast(x * scale + shift, self.compute_dtype)
 
@@ -40,15 +42,17 @@ class Standardize(CCTLayer):
 class ConvTokenizer(CCTLayer):
     """Turns images (b, h, w, c) into tokens, one for each place after the last block, row by row.
 
-    Each of the `len(channels)` blocks is a convolution and ReLU. Some have 3x3 max-pooling with stride 2. A norm, if
-    there is one, comes last in its block: see Mishkin et al., arXiv:1606.02228, section 3.2, on its place.
+    Each of the `len(channels)` blocks is a convolution and ReLU. Some have max-pooling with stride 2 over 3x3 places,
+    or over those of `cct.models.layers.fast.pool_size` if `flip_equivariant`. A norm, if there is one, comes last in
+    its block: see Mishkin et al., arXiv:1606.02228, section 3.2, on its place.
 
     Args:
         channels: channels of each convolution. The last number is the width of the tokens.
         pool_after: the blocks with max-pooling, counted from 1. None: all, as in the paper.
-        kernel_size: size of the convolutions.
+        kernel_size: size of the convolutions, odd with "same" padding.
         stride: stride of the convolutions.
-        padding: "same": symmetric, `kernel_size // 2`. "valid": none, and pooling pads "same", as in the Keras example.
+        padding: "same": symmetric, `kernel_size // 2`; with a stride above 1 at least 1. "valid": none, and pooling
+            pads "same" after its margin, as in the Keras example.
         use_bias: whether the convolutions have biases.
         norm: "none", as in the paper, or "batch".
         flip_equivariant: whether half of the filters mirror the others: see `cct.models.layers.equivariant`. Then the
@@ -75,6 +79,15 @@ class ConvTokenizer(CCTLayer):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        require(
+            padding != "same" or kernel_size % 2 == 1,
+            f'kernel_size = {kernel_size}: must be odd, because the padding "same" is equal on both sides',
+        )
+        require(
+            not flip_equivariant or (stride == 1 and not use_bias and not any(width % 2 for width in channels)),
+            f"flip_equivariant = True: needs stride 1, no biases and even channels, not stride {stride}, use_bias "
+            f"{use_bias} and channels {[*channels]}",
+        )
         self.channels, self.kernel_size, self.stride = list(channels), kernel_size, stride
         self.pool_after = list(range(1, len(self.channels) + 1) if pool_after is None else pool_after)
         self.padding, self.use_bias = one_of("padding", padding, ("same", "valid")), use_bias
@@ -110,7 +123,7 @@ class ConvTokenizer(CCTLayer):
 
     @property
     def in_few_passes(self) -> bool:
-        """Whether `convolve_relu_pool` computes the blocks in training on TensorFlow."""
+        """Whether `convolve_relu_pool` can compute the blocks, in training on TensorFlow."""
         return self.padding == "same" and self.stride == 1 and not self.use_bias
 
     def call(self, images_bhwc, training: bool = False):

@@ -1,4 +1,4 @@
-"""Layers from the numbers of words to tokens. A mask says which places have a word, and goes through every layer.
+"""Layers from token ids to the encoder's tokens. A mask says which places have a word, and goes through every layer.
 
 Source: Hassani et al., arXiv:2104.05704, and `src/text` of the authors' repository.
 """
@@ -6,19 +6,19 @@ Source: Hassani et al., arXiv:2104.05704, and `src/text` of the authors' reposit
 import keras
 from keras import ops
 
-from cct.models.layers.base import INITIALIZATIONS, CCTLayer, one_of
+from cct.models.layers.base import INITIALIZATIONS, CCTLayer, he_normal, one_of, require
 from cct.words import MOST_WORDS, PADDING
 
 
 @keras.saving.register_keras_serializable(package="cct")
 class WordEmbedding(CCTLayer):
-    """Turns numbers of words (b, n) into vectors (b, n, d) and a mask (b, n). Padding is zeros.
+    """Turns token ids (b, n) into vectors (b, n, d) and a mask (b, n). Padding is zeros.
 
     In training it also applies MixUp (Guo et al., arXiv:1905.08941): a text becomes the weighted mean of its vectors
     and those of the text at the mirrored place of the batch. `cct.words.MOST_WORDS` says where the weight is.
 
     Args:
-        vocabulary_size: numbers of words, with padding and the unknown word.
+        vocabulary_size: number of different token ids, with those of padding and the unknown word.
         word_dim: width of a vector.
     """
 
@@ -36,17 +36,17 @@ class WordEmbedding(CCTLayer):
             name="table",
         )
 
-    def call(self, words_bn, training: bool = False):
+    def call(self, ids_bn, training: bool = False):
         if not training:
-            valid_bn = ops.not_equal(words_bn, PADDING)
-            vectors_bnd = ops.cast(ops.take(self.table, words_bn, axis=0), self.compute_dtype)
+            valid_bn = ops.not_equal(ids_bn, PADDING)
+            vectors_bnd = ops.cast(ops.take(self.table, ids_bn, axis=0), self.compute_dtype)
             return vectors_bnd * ops.cast(valid_bn, self.compute_dtype)[:, :, None], valid_bn
         # A product, so that the gradient is one dense array: norms and averages of optimizers need all of it.
         is_word_v1 = ops.cast(ops.arange(self.vocabulary_size) != PADDING, self.compute_dtype)[:, None]
         table_vd = ops.cast(self.table, self.compute_dtype) * is_word_v1
-        weight_b11 = ops.cast(ops.floor_divide(words_bn[:, :1], MOST_WORDS), self.compute_dtype)[:, :, None] / 256
-        words_bn = ops.mod(words_bn, MOST_WORDS)
-        vectors_bnd, valid_bn = ops.take(table_vd, words_bn, axis=0), ops.not_equal(words_bn, PADDING)
+        weight_b11 = ops.cast(ops.floor_divide(ids_bn[:, :1], MOST_WORDS), self.compute_dtype)[:, :, None] / 256
+        ids_bn = ops.mod(ids_bn, MOST_WORDS)
+        vectors_bnd, valid_bn = ops.take(table_vd, ids_bn, axis=0), ops.not_equal(ids_bn, PADDING)
         mixed_bnd = (1 - weight_b11) * vectors_bnd + weight_b11 * ops.flip(vectors_bnd, axis=0)
         also_bn = ops.logical_and(ops.flip(valid_bn, axis=0), weight_b11[:, :, 0] > 0)
         return mixed_bnd, ops.logical_or(valid_bn, also_bn)
@@ -63,7 +63,7 @@ class WordConvTokenizer(CCTLayer):
         channels: width of the tokens.
         kernel_size: words in a convolution.
         stride: words from one convolution to the next.
-        padding: empty places before the first word and after the last.
+        padding: empty places before the first word and after the last, at least `kernel_size // 2`.
         use_bias: whether the convolution has biases.
     """
 
@@ -82,6 +82,11 @@ class WordConvTokenizer(CCTLayer):
     ) -> None:
         super().__init__(**kwargs)
         self.channels, self.kernel_size, self.stride = channels, kernel_size, stride
+        # With less, a text of one word would have no convolution.
+        require(
+            padding >= kernel_size // 2,
+            f"padding = {padding}: must be at least {kernel_size // 2}, because kernel_size is {kernel_size}",
+        )
         self.padding, self.use_bias = padding, use_bias
         self.initialization = one_of("initialization", initialization, INITIALIZATIONS)
 
@@ -140,14 +145,12 @@ class WordPatchTokenizer(CCTLayer):
 
 def word_convolution(layer: CCTLayer, channels: int, size: int, stride: int, *, use_bias: bool = False):
     """A convolution over words, with the initial weights that `layer.initialization` names."""
-    # PyTorch's kaiming_normal_ is not truncated, Keras's he_normal is.
-    distribution = "untruncated_normal" if layer.initialization == "paper" else "truncated_normal"
     return keras.layers.Conv1D(
         channels,
         size,
         strides=stride,
         use_bias=use_bias,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_in", distribution),
+        kernel_initializer=he_normal(layer.initialization),
         data_format="channels_last",
         dtype=layer.dtype_policy,
         name="convolution",
