@@ -29,7 +29,7 @@ def params(**changes) -> AugmentParams:
     return AugmentParams.model_validate(OFF.model_dump() | changes)
 
 
-def drawn(*, seed: int = 0, epoch: int = 0, shape: tuple[int, ...] = SHAPE, **changes) -> AugmentPlan:
+def plan_of(*, seed: int = 0, epoch: int = 0, shape: tuple[int, ...] = SHAPE, **changes) -> AugmentPlan:
     return sample_plan(params(**changes), seed=seed, epoch=epoch, shape=shape)
 
 

@@ -4,30 +4,30 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from plans import COUNT, array, drawn, near, unlikely
+from plans import COUNT, array, near, plan_of, unlikely
 
 from cct.augment import policy_ops
 from cct.augment.policies import AUTOAUGMENT, RANDAUGMENT, SUBPOLICIES
 
 
 def test_randaugment_is_timms():
-    draws = drawn(policy="randaugment", randaugment_num_ops=3)
-    assert array(draws, "operation_nl").shape == array(draws, "argument_nl").shape == (COUNT, 3)
+    plan = plan_of(policy="randaugment", randaugment_num_ops=3)
+    assert array(plan, "operation_nl").shape == array(plan, "argument_nl").shape == (COUNT, 3)
     assert RANDAUGMENT.keys() == {*policy_ops.OPERATIONS} and len(RANDAUGMENT) == 15
-    assert near(array(draws, "operation_nl") >= 0, 0.5)
-    for operation_n in array(draws, "operation_nl").T:
+    assert near(array(plan, "operation_nl") >= 0, 0.5)
+    for operation_n in array(plan, "operation_nl").T:
         counts = np.bincount(operation_n[operation_n >= 0], minlength=15)
         assert not unlikely(counts, counts.sum() / 15)
-    pairs = [one * 15 + other for one, other in array(draws, "operation_nl")[:, :2].tolist() if min(one, other) >= 0]
+    pairs = [one * 15 + other for one, other in array(plan, "operation_nl")[:, :2].tolist() if min(one, other) >= 0]
     assert not unlikely(np.bincount(pairs, minlength=225), len(pairs) / 225)  # one layer knows nothing of the other
 
 
 def at(name: str, magnitude: float, *, noise: float = 0.0) -> np.ndarray:
     """RandAugment's arguments of one operation."""
-    draws = drawn(
+    plan = plan_of(
         policy="randaugment", randaugment_magnitude=magnitude, randaugment_magnitude_std=noise, randaugment_prob=1.0
     )
-    return array(draws, "argument_nl")[array(draws, "operation_nl") == policy_ops.OPERATIONS.index(name)]
+    return array(plan, "argument_nl")[array(plan, "operation_nl") == policy_ops.OPERATIONS.index(name)]
 
 
 # Level to argument as timm's auto_augment.py computes it, without the sign.
@@ -84,9 +84,9 @@ TURNED = {"Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY"}
 
 @pytest.mark.parametrize("policy", SUBPOLICIES)
 def test_autoaugment_is_the_papers(policy):
-    """Of every pair that can be drawn, how often it is; and every argument and sign."""
+    """Of every pair that can be sampled, how often it is; and every argument and sign."""
     count = 200_000
-    draws = drawn(policy=policy, shape=(count, 32, 32, 3))
+    plan = plan_of(policy=policy, shape=(count, 32, 32, 3))
     expected, arguments = Counter(), [{}, {}]
     for subpolicy in SUBPOLICIES[policy]:
         for first in (True, False):
@@ -100,19 +100,19 @@ def test_autoaugment_is_the_papers(policy):
             if probability:
                 arguments[layer].setdefault(name, set()).add(AUTHORS[name](magnitude))
     assert abs(sum(expected.values()) - 1) < 1e-9
-    found = Counter(map(tuple, array(draws, "operation_nl").tolist()))
+    found = Counter(map(tuple, array(plan, "operation_nl").tolist()))
     possible = [pair for pair, share in expected.items() if share > 0]
     assert found.keys() <= {*possible}
     counts, shares = (np.array([counter[pair] for pair in possible]) for counter in (found, expected))
     assert not unlikely(counts, count * shares)
     for layer, by_name in enumerate(arguments):
         for name, values in by_name.items():
-            drawn_m = array(draws, "argument_nl")[
-                array(draws, "operation_nl")[:, layer] == policy_ops.OPERATIONS.index(name), layer
+            argument_m = array(plan, "argument_nl")[
+                array(plan, "operation_nl")[:, layer] == policy_ops.OPERATIONS.index(name), layer
             ]
             values = {*values, *(-value for value in values)} if name in TURNED else values
-            np.testing.assert_allclose(np.unique(drawn_m.round(12)), sorted(values), rtol=0, atol=1e-9)
-            assert name not in TURNED or near(drawn_m > 0, 0.5)
+            np.testing.assert_allclose(np.unique(argument_m.round(12)), sorted(values), rtol=0, atol=1e-9)
+            assert name not in TURNED or near(argument_m > 0, 0.5)
 
 
 def test_subpolicies_are_well_formed():

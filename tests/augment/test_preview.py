@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from plans import ALL, ALONE, drawn, params
+from plans import ALL, ALONE, params, plan_of
 
 from cct.augment.augmentations import AUGMENTATIONS
 from cct.augment.preview import enabled_augmentations, preview_images
 from cct.augment.sampling import apply_plan
 
 
-def test_switched_on_names_what_is():
+def test_enabled_augmentations_are_named():
     assert enabled_augmentations(params()) == []
     everything = params(**ALL)
     assert enabled_augmentations(everything) == [
@@ -55,7 +55,7 @@ def test_examples_have_a_row_for_each_kind(classes, columns, shape):
     assert [*rows] == ["original", *kinds, "as in params.yaml"]
     assert all(row.shape == (columns, *shape) and row.dtype == np.uint8 for row in rows.values())
     np.testing.assert_array_equal(rows["original"], images[:columns])
-    both = apply_plan(rows["crop (padding 2)"], np.eye(columns), drawn(horizontal_flip=True, shape=(columns, *shape)))
+    both = apply_plan(rows["crop (padding 2)"], np.eye(columns), plan_of(horizontal_flip=True, shape=(columns, *shape)))
     np.testing.assert_array_equal(rows["as in params.yaml"], both[0])
     assert all(name == "original" or not np.array_equal(row, rows["original"]) for name, row in rows.items())
     strong = preview_images(images, labels, params(**ALL, mix_epochs=0, mix_prob=0.0))

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from plans import COUNT, array, changed, drawn, near, unlikely
+from plans import COUNT, array, changed, near, plan_of, unlikely
 
 from cct.augment import ops
 from cct.augment.sampling import apply_plan
@@ -16,7 +16,7 @@ def test_resized_crops_have_the_area_and_aspect_of_torchvision(width):
 
     Aspects are relative to the image's, which is 1 in torchvision's own use.
     """
-    boxes_n4 = array(drawn(resized_crop=0.08, shape=(COUNT, 1000, width, 3)), "box_n4")
+    boxes_n4 = array(plan_of(resized_crop=0.08, shape=(COUNT, 1000, width, 3)), "box_n4")
     top_n, left_n, rows_n, columns_n = boxes_n4.T
     assert (boxes_n4[:, 2:] >= 1).all() and (boxes_n4[:, :2] >= 0).all()
     assert (top_n + rows_n <= 1000).all() and (left_n + columns_n <= width).all()
@@ -33,7 +33,7 @@ def test_resized_crops_have_the_area_and_aspect_of_torchvision(width):
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (100, 30), (30, 100), (30, 39)])
 def test_what_never_fits_is_the_whole_image(height, width):
     """The whole area at an aspect other than the image's: only the fallback is left."""
-    boxes_n4 = array(drawn(resized_crop=1.0, shape=(3000, height, width, 3)), "box_n4")
+    boxes_n4 = array(plan_of(resized_crop=1.0, shape=(3000, height, width, 3)), "box_n4")
     found = Counter(map(tuple, boxes_n4.tolist()))
     assert found[0, 0, height, width] / 3000 > 0.3
     # A side that is rounded down to the image's leaves at most half a pixel of the other side.
@@ -43,13 +43,13 @@ def test_what_never_fits_is_the_whole_image(height, width):
 @pytest.mark.parametrize(("height", "width"), [(12, 40), (512, 8)])
 def test_crops_of_long_images_are_at_many_places(height, width):
     """With absolute aspects all were one box in the middle, which left most of the image out."""
-    top_n, left_n, rows_n, columns_n = array(drawn(resized_crop=0.5, shape=(3000, height, width, 3)), "box_n4").T
+    top_n, left_n, rows_n, columns_n = array(plan_of(resized_crop=0.5, shape=(3000, height, width, 3)), "box_n4").T
     assert {0, max(height, width) // 4} <= {*top_n.tolist(), *left_n.tolist()}
     assert (rows_n * columns_n).min() < 0.6 * height * width < (rows_n * columns_n).max()
 
 
 def test_erasing_is_timms():
-    holes_n4 = array(drawn(random_erasing_prob=0.25, shape=(4 * COUNT, 300, 300, 3)), "hole_n4")
+    holes_n4 = array(plan_of(random_erasing_prob=0.25, shape=(4 * COUNT, 300, 300, 3)), "hole_n4")
     assert near(holes_n4[:, 2] > 0, 0.25)
     assert not holes_n4[holes_n4[:, 2] == 0].any()
     top_n, left_n, rows_n, columns_n = holes_n4[holes_n4[:, 2] > 0].T
@@ -64,25 +64,25 @@ def test_erasing_is_timms():
 
 def test_noise_is_uniform_and_each_images_own():
     images = np.zeros((200, 32, 32, 3), np.uint8)
-    draws = drawn(random_erasing_prob=1.0, shape=images.shape)
-    erased, _ = apply_plan(images, np.eye(200), draws)
-    inside = ops.inside(array(draws, "hole_n4"), 32, 32)
+    plan = plan_of(random_erasing_prob=1.0, shape=images.shape)
+    erased, _ = apply_plan(images, np.eye(200), plan)
+    inside = ops.inside(array(plan, "hole_n4"), 32, 32)
     assert not erased[~inside].any()
     values = erased[inside]
     assert not unlikely(np.bincount(values.ravel(), minlength=256), values.size / 256)
     assert abs(np.corrcoef(values.astype(float).T)[0, 1]) < 5 / np.sqrt(len(values))  # channels apart
-    assert len({*array(draws, "start_n").tolist()}) > 190
+    assert len({*array(plan, "start_n").tolist()}) > 190
     other, _ = apply_plan(
         images,
         np.eye(200),
-        changed(drawn(random_erasing_prob=1.0, shape=images.shape, epoch=1), hole_n4=array(draws, "hole_n4")),
+        changed(plan_of(random_erasing_prob=1.0, shape=images.shape, epoch=1), hole_n4=array(plan, "hole_n4")),
     )
     assert not np.array_equal(other, erased)
 
 
 def test_cutmix_is_the_papers():
     """Alpha 1: areas are uniform before they are cut off at the border."""
-    boxes_n4 = array(drawn(cutmix_alpha=1.0, shape=(COUNT, 500, 500, 3)), "cutmix_box_n4")
+    boxes_n4 = array(plan_of(cutmix_alpha=1.0, shape=(COUNT, 500, 500, 3)), "cutmix_box_n4")
     top_n, left_n, rows_n, columns_n = boxes_n4.T
     assert (boxes_n4 >= 0).all() and (top_n + rows_n <= 500).all() and (left_n + columns_n <= 500).all()
     free = (top_n > 0) & (left_n > 0) & (top_n + rows_n < 500) & (left_n + columns_n < 500)

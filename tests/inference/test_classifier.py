@@ -90,7 +90,7 @@ def test_a_wrong_image_is_named_by_its_place_among_all(model, wrong, said):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (7, "text 290 is a int: give a text"),
+        (7, "text 290 is of type int: give a text"),
         ("  ", "text 290 is empty"),
         (b"\xe4", "text 290, line 1: the byte 0xe4 is not utf-8"),
     ],

@@ -34,22 +34,22 @@ for name in names:
     if name != name_of_model:
         fields |= dict(num_conv_layers=3, pool_after=[1, 3], conv_norm="batch", flip_invariant=name.endswith("flip"))
     params = ModelParams(name=name_of_model, attention_dropout=0.0, stochastic_depth=0.0, **fields)
-    draws = np.random.default_rng(7)
+    generator = np.random.default_rng(7)
     if name.startswith("text_"):
         architecture = resolve_text_architecture(params)
         network = build_text_model(architecture, length=16, vocabulary_size=50, classes=10)
-        inputs = np.arange(16) < draws.integers(3, 17, (6, 1))  # texts of 3 to 16 words
-        inputs = np.where(inputs, draws.integers(1, 50, (6, 16)), 0).astype("int32")
+        inputs = np.arange(16) < generator.integers(3, 17, (6, 1))  # texts of 3 to 16 words
+        inputs = np.where(inputs, generator.integers(1, 50, (6, 16)), 0).astype("int32")
     else:
         network = build_model(
             resolve_architecture(params), image_shape=(32, 32, 3), classes=10, mean=[.5] * 3, std=[.25] * 3
         )
-        inputs = draws.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+        inputs = generator.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     for variable in network.trainable_variables:
         scale = 1 / np.sqrt(np.prod(variable.shape[:-1])) if len(variable.shape) > 1 else 0.1
-        value = draws.normal(size=variable.shape) * scale + (1 if variable.path.endswith("gamma") else 0)
+        value = generator.normal(size=variable.shape) * scale + (1 if variable.path.endswith("gamma") else 0)
         variable.assign(value.astype("float32"))
-    targets = np.eye(10, dtype="float32")[draws.integers(0, 10, 6)]
+    targets = np.eye(10, dtype="float32")[generator.integers(0, 10, 6)]
     logits = predict_logits(network, inputs, batch_size=6)
     file = folder / f"{name}.keras"  # TensorFlow comes first and writes it; the others open it
     if backend == "tensorflow":

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import os
 import subprocess
 import sys
 import unicodedata
@@ -55,7 +56,7 @@ def test_every_kind_of_text_has_the_same_answer(model, folder):
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (7, "text 0 is a int: give a text, bytes in UTF-8, or a path"),
+        (7, "text 0 is of type int: give a text, bytes in UTF-8, or a path"),
         ("  \n", "text 0 is empty"),
         (b"\xe4", "text 0, line 1: the byte 0xe4 is not utf-8"),
     ],
@@ -63,6 +64,14 @@ def test_every_kind_of_text_has_the_same_answer(model, folder):
 def test_what_is_no_text_is_refused_in_words(model, value, said):
     with pytest.raises(CCTError, match=said):
         model.predict([value])
+
+
+def test_an_unknown_backend_in_the_environment_is_one_sentence(folder):
+    words = [sys.executable, "-m", "cct.cli", "predict", "--model", "model.keras", "good"]
+    environment = os.environ | {"KERAS_BACKEND": "theano"}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    said = "error: KERAS_BACKEND = 'theano': must be one of tensorflow, jax, torch, or be unset\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 LONG = "moon " * 16 + "good"  # the word is cut off

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cct.augment import ops
+from cct.augment.ops import WHOLE
 from cct.augment.params import AugmentParams
 from cct.augment.policies import POLICIES
 from cct.augment.policy_ops import apply_ops
@@ -38,7 +39,7 @@ HOLE_AREAS, HOLE_ASPECTS = (0.02, 1 / 3), (0.3, 1 / 0.3)
 NOISE_BYTES = 2**20  # all erased rectangles share this noise; each starts at its own place in it
 
 Shape = tuple[int, int, int, int]  # n, height, width, channels
-Sampled = dict[str, np.ndarray]  # arrays by name, with an entry for each image
+Sampled = dict[str, np.ndarray]  # arrays by name; each has an entry for each image, or is `shared` by all
 Batch = tuple[np.ndarray, np.ndarray]  # images and targets
 
 
@@ -153,19 +154,37 @@ def _apply_erasing(images: np.ndarray, targets: np.ndarray, sampled: Sampled) ->
     return ops.erase(images, sampled["hole_n4"], noise=sampled["noise"], start_n=sampled["start_n"]), targets
 
 
-def _sample_mixing(augment: AugmentParams, streams: Streams, shape: Shape, epoch: int) -> Sampled:
-    """Sample MixUp's weights and CutMix's boxes, each if it is on. An image gets MixUp, CutMix or neither."""
+def sample_mixed(augment: AugmentParams, streams: Streams, count: int, epoch: int) -> np.ndarray | None:
+    """Whether each of n examples is mixed with its partner, (n,). None: nothing is mixed in this epoch."""
     on = augment.mixup_alpha or augment.cutmix_alpha
     if not on or (augment.mix_epochs is not None and epoch >= augment.mix_epochs):
-        return {}
+        return None
+    return streams(MIXED).random(count) < augment.mix_prob
+
+
+def sample_mixup_weights(augment: AugmentParams, streams: Streams, mixup_n: np.ndarray) -> np.ndarray:
+    """MixUp's weight of each example itself, in 1/`WHOLE`, (n,), int64. The weight of its partner is the rest.
+
+    Args:
+        augment: has `mixup_alpha`, above 0.
+        streams: random numbers of the epoch.
+        mixup_n: whether each example gets MixUp. The others keep the whole weight.
+    """
+    weight_n = np.rint(WHOLE * streams(MIXUP).beta(augment.mixup_alpha, augment.mixup_alpha, len(mixup_n)))
+    return np.where(mixup_n, weight_n.astype(np.int64), WHOLE)
+
+
+def _sample_mixing(augment: AugmentParams, streams: Streams, shape: Shape, epoch: int) -> Sampled:
+    """Sample MixUp's weights and CutMix's boxes, each if it is on. An image gets MixUp, CutMix or neither."""
     count, height, width, _ = shape
-    mixed_n = streams(MIXED).random(count) < augment.mix_prob
+    mixed_n = sample_mixed(augment, streams, count, epoch)
+    if mixed_n is None:
+        return {}
     share = augment.mix_switch_prob if augment.mixup_alpha and augment.cutmix_alpha else float(augment.cutmix_alpha > 0)
     cut_n = streams(CUT).random(count) < share
     sampled = {}
     if augment.mixup_alpha:
-        weight_n = np.rint(256 * streams(MIXUP).beta(augment.mixup_alpha, augment.mixup_alpha, count)).astype(np.int64)
-        sampled["mixup_weight_n"] = np.where(mixed_n & ~cut_n, weight_n, 256)  # weight of the image itself, in 1/256
+        sampled["mixup_weight_n"] = sample_mixup_weights(augment, streams, mixed_n & ~cut_n)
     if augment.cutmix_alpha:
         # The box covers the sampled share of the area, and its centre is anywhere in the image. The image's edges cut
         # it off, as in the paper's code.

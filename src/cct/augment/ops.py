@@ -4,6 +4,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 PADDING_MODES = ("constant", "reflect")  # names of torchvision's RandomCrop and of numpy's pad
+WHOLE = 256  # MixUp's weights are in 1/256, so that pixels and targets mix alike
 
 
 def crop(images_nhwc: np.ndarray, row_n: np.ndarray, column_n: np.ndarray, *, mode: str = "constant") -> np.ndarray:
@@ -101,7 +102,7 @@ def mix(
     Args:
         images_nhwc: images.
         targets_nk: float32, one-hot labels or shares of labels.
-        weight_n: MixUp's weight of the image itself, in 1/256, so that pixels and targets mix alike. None: no MixUp.
+        weight_n: MixUp's weight of the image itself, in 1/`WHOLE`. None: no MixUp.
         box_n4: CutMix's box (top, left, height, width), which an image takes from its partner. None: no CutMix.
 
     Returns:
@@ -110,10 +111,10 @@ def mix(
     n, height, width, _ = images_nhwc.shape
     others_nhwc, kept_n, out = images_nhwc[::-1], np.ones(n), images_nhwc.copy()
     if weight_n is not None:
-        chosen = np.flatnonzero(weight_n < 256)
-        own = weight_n[chosen, None, None, None].astype(np.uint16)
-        out[chosen] = (images_nhwc[chosen] * own + others_nhwc[chosen] * (256 - own) + 128) >> 8  # fits: below 2^16
-        kept_n = weight_n / 256
+        chosen = np.flatnonzero(weight_n < WHOLE)
+        weight = weight_n[chosen, None, None, None].astype(np.uint16)  # sums stay below 2^16
+        out[chosen] = (images_nhwc[chosen] * weight + others_nhwc[chosen] * (WHOLE - weight) + 128) >> 8
+        kept_n = weight_n / WHOLE
     if box_n4 is not None:
         chosen = np.flatnonzero(box_n4[:, 2])
         taken_mhw1 = inside(box_n4[chosen], height, width)[..., None]

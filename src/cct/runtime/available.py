@@ -1,7 +1,9 @@
-"""What `runtime` asks for and this machine lacks, as far as it shows without an import of the backend."""
+"""What `runtime` asks for and this machine lacks: before the backend is imported, and while it is."""
 
+import contextlib
 import importlib.util
 import platform
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,14 +31,45 @@ def without_driver(runtime: RuntimeParams) -> Iterator[CCTError]:
         yield missing_gpu(runtime.backend)
 
 
-def missing_package(backend: str, package: str | None) -> CCTError:
-    """The error where a backend lacks a package, most often its own."""
+def missing_package(backend: str, package: str | None, *, setting: str = "runtime.backend") -> CCTError:
+    """The error where a backend lacks a package, most often its own. `setting` names what chose the backend."""
     if backend == "tensorflow":  # TensorFlow has no extra
         return CCTError(f"{package} is not installed, so the environment is incomplete: run make clean setup")
     return CCTError(
-        f"runtime.backend = '{backend}', but {package} is not installed: make setup EXTRA={backend}, or set "
-        "runtime.backend to tensorflow"
+        f"{setting} = '{backend}', but {package} is not installed: make setup EXTRA={backend}, or set "
+        f"{setting} to tensorflow"
     )
+
+
+@contextlib.contextmanager
+def import_explained(backend: str, *, setting: str = "runtime.backend") -> Iterator[None]:
+    """Turn a failed import of Keras or of its backend into one clear error.
+
+    Args:
+        backend: the backend.
+        setting: names what chose it.
+
+    Raises:
+        CCTError: a package is absent or cannot be loaded, or Keras refuses the user's settings.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_package(backend, error.name, setting=setting) from error
+    except ImportError as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise CCTError(
+            f"{backend} cannot be loaded ({reason}): it may have too little memory (ulimit -v), or the environment is "
+            "damaged (make clean setup)"
+        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        settings = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+        if settings["__name__"] != "keras.src.backend.config":
+            raise
+        raise CCTError(
+            f"Keras refuses its settings ({error}): correct or remove {settings['_config_path']}, and unset "
+            "KERAS_MAX_* variables"
+        ) from error
 
 
 def missing_gpu(backend: str) -> CCTError:

@@ -14,13 +14,12 @@ import re
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Collection, Iterator
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 from cct.errors import CCTError
-from cct.runtime.available import missing_gpu, missing_package
+from cct.runtime.available import import_explained, missing_gpu
 from cct.runtime.machine import SIXTEEN_BITS, cpu_cores, cpu_info, kernel_variables
 from cct.runtime.params import RuntimeParams
 
@@ -29,6 +28,19 @@ log = logging.getLogger(__name__)
 # Keras imports these if they are installed, for wrappers and previews that this project does not use, and TensorFlow
 # imports JAX for a converter. With their own imports they would take a third of Keras's start.
 HIDDEN_PACKAGES = ("jax", "matplotlib", "pandas", "sklearn")
+BFLOAT16_CAPABILITY = (8, 0)  # Ampere, the first of NVIDIA's GPUs with arithmetic in bfloat16
+
+
+class Gpu(NamedTuple):
+    """The GPU that computes.
+
+    Attributes:
+        name: as the backend has it.
+        capability: NVIDIA's compute capability; None if the backend does not tell it.
+    """
+
+    name: str
+    capability: tuple[int, int] | None
 
 
 def prepare_backend(runtime: RuntimeParams) -> None:
@@ -47,12 +59,13 @@ def prepare_backend(runtime: RuntimeParams) -> None:
     if runtime.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
+        os.environ["KERAS_TORCH_DEVICE"] = "cpu"  # CUDA's variable hides neither Apple's GPUs nor Intel's
     os.environ["NPROC"] = str(runtime.threads or cpu_cores())  # the size of JAX's thread pool on a CPU
     if runtime.deterministic:
         flags = os.environ.get("XLA_FLAGS", "").split()
         os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys([*flags, "--xla_gpu_deterministic_ops=true"]))
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch requires it
-    with _missing_backend_explained(runtime), _quick_and_quiet():
+    with import_explained(runtime.backend), _quick_and_quiet():
         import keras  # noqa: F401
 
 
@@ -63,24 +76,32 @@ def import_keras(trained_with: str) -> None:
     else another one that is installed.
 
     Raises:
-        CCTError: no backend is installed.
+        CCTError: no backend is installed, KERAS_BACKEND names one that is unknown or not installed, or Keras refuses
+            its settings.
     """
     if "keras" in sys.modules:
         return
-    if not os.environ.get("KERAS_BACKEND"):
-        wanted = dict.fromkeys(name for name in (trained_with, *BACKENDS) if name in BACKENDS)
-        found = [name for name in wanted if importlib.util.find_spec(name)]
-        if not found:
-            raise CCTError(f"Keras needs one of {', '.join(BACKENDS)}, and none is installed: make setup")
-        os.environ["KERAS_BACKEND"] = found[0]
+    backend = os.environ.get("KERAS_BACKEND") or _installed_backend(trained_with)
+    if backend not in BACKENDS:
+        raise CCTError(f"KERAS_BACKEND = {backend!r}: must be one of {', '.join(BACKENDS)}, or be unset")
+    os.environ["KERAS_BACKEND"] = backend
     _set_tensorflow_variables()
-    with _quick_and_quiet():
-        import keras
+    with import_explained(backend, setting="KERAS_BACKEND"), _quick_and_quiet():
+        import keras  # noqa: F401
 
-        if keras.backend.backend() == "tensorflow":
+        if backend == "tensorflow":
             import tensorflow as tf
 
             tf.config.list_physical_devices("GPU")  # TensorFlow writes about a missing GPU when it first looks for one
+
+
+def _installed_backend(preferred: str) -> str:
+    """The preferred backend if it is installed, or else another one."""
+    wanted = dict.fromkeys(name for name in (preferred, *BACKENDS) if name in BACKENDS)
+    found = [name for name in wanted if importlib.util.find_spec(name)]
+    if not found:
+        raise CCTError(f"Keras needs one of {', '.join(BACKENDS)}, and none is installed: make setup")
+    return found[0]
 
 
 @contextlib.contextmanager
@@ -113,9 +134,9 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
     import keras
 
     threads = runtime.threads or cpu_cores()
-    with _stderr_held_back(), _missing_backend_explained(runtime):
-        gpus = BACKENDS[runtime.backend](runtime, threads)
-    if runtime.device == "gpu" and not gpus:
+    with _stderr_held_back(), import_explained(runtime.backend):
+        gpu = BACKENDS[runtime.backend](runtime, threads)
+    if runtime.device == "gpu" and gpu is None:
         raise missing_gpu(runtime.backend)
     keras.utils.set_random_seed(seed)
     # A user's keras.json may have other values. These are Keras's defaults.
@@ -123,7 +144,8 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
     cpu_flags = cpu_info()["flags"]
-    precision = choose_precision(runtime.precision, cpu_flags=cpu_flags, gpu=bool(gpus))
+    capability = gpu.capability if gpu else None
+    precision = choose_precision(runtime.precision, cpu_flags=cpu_flags, gpu=gpu is not None, capability=capability)
     keras.config.set_dtype_policy(precision)
     return {
         "backend": runtime.backend,
@@ -134,28 +156,41 @@ def configure_backend(runtime: RuntimeParams, *, seed: int) -> dict[str, Any]:
         "precision": precision,
         "deterministic": runtime.deterministic,
         "threads": threads,
-        "gpus": gpus,
+        "gpus": [gpu.name] if gpu else [],  # the one that computes; a list, as in models of earlier versions
         "cpu_flags": cpu_flags,
         "variables": kernel_variables(),
     }
 
 
-def choose_precision(precision: str, *, cpu_flags: Collection[str], gpu: bool) -> str:
-    """The precision that a run computes in. A warning says that a CPU is slow in the one that it must have.
+def choose_precision(
+    precision: str, *, cpu_flags: Collection[str], gpu: bool, capability: tuple[int, int] | None = None
+) -> str:
+    """The precision that a run computes in. A warning says that the machine is slow in the one that it must have.
 
     Args:
         precision: `runtime.precision`.
         cpu_flags: instruction sets of the CPU.
         gpu: whether a GPU computes.
+        capability: its compute capability. If it is unknown, the GPU counts as one that computes in 16 bits.
     """
 
     def computes(type_: str) -> bool:
-        return gpu or not {*SIXTEEN_BITS[type_]}.isdisjoint(cpu_flags)
+        if gpu:
+            return type_ != "bfloat16" or capability is None or capability >= BFLOAT16_CAPABILITY
+        return not {*SIXTEEN_BITS[type_]}.isdisjoint(cpu_flags)
 
     if precision == "auto":
         return "mixed_bfloat16" if computes("bfloat16") else "float32"
     type_ = precision.removeprefix("mixed_")
-    if type_ in SIXTEEN_BITS and not computes(type_):
+    if type_ not in SIXTEEN_BITS or computes(type_):
+        return precision
+    if gpu:
+        log.warning(
+            f"this GPU has compute capability {capability[0]}.{capability[1]}, and {type_} needs "
+            f"{BFLOAT16_CAPABILITY[0]}.{BFLOAT16_CAPABILITY[1]}, so {precision} may be slower than float32 or fail: "
+            "set runtime.precision to auto, float32 or mixed_float16"
+        )
+    else:
         log.warning(
             f"this CPU has no instructions for {type_}, so {precision} is several times slower than float32: set "
             "runtime.precision to auto or float32"
@@ -204,56 +239,44 @@ def jit_compile(runtime: RuntimeParams) -> bool:
     return runtime.backend == "jax"
 
 
-def _tensorflow(runtime: RuntimeParams, threads: int) -> list[str]:
+def _tensorflow(runtime: RuntimeParams, threads: int) -> Gpu | None:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
+    for gpu in gpus:  # TensorFlow refuses memory that grows on some of them only
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     if runtime.deterministic:
         tf.config.experimental.enable_op_determinism()
-    return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    if not gpus:
+        return None
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return Gpu(details.get("device_name", gpus[0].name), details.get("compute_capability"))
 
 
-def _jax(runtime: RuntimeParams, threads: int) -> list[str]:
+def _jax(runtime: RuntimeParams, threads: int) -> Gpu | None:
     import jax
 
-    return [device.device_kind for device in jax.devices() if device.platform == "gpu"]
+    device = jax.devices()[0]
+    if device.platform != "gpu":
+        return None
+    numbers = re.fullmatch(r"(\d+)\.(\d+)", str(getattr(device, "compute_capability", "")))  # AMD's is as "gfx90a"
+    return Gpu(device.device_kind, (int(numbers[1]), int(numbers[2])) if numbers else None)
 
 
-def _torch(runtime: RuntimeParams, threads: int) -> list[str]:
+def _torch(runtime: RuntimeParams, threads: int) -> Gpu | None:
     import torch
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(runtime.deterministic)
-    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if not torch.cuda.device_count():
+        return None
+    # AMD's GPUs are CUDA's to PyTorch. Their numbers are no compute capability.
+    return Gpu(torch.cuda.get_device_name(0), None if torch.version.hip else torch.cuda.get_device_capability(0))
 
 
-# Each sets up a backend and returns the names of the GPUs that it sees.
+# Each sets up a backend and returns the GPU that computes: the first that it sees. The others stay idle.
 BACKENDS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-
-
-@contextlib.contextmanager
-def _missing_backend_explained(runtime: RuntimeParams) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise missing_package(runtime.backend, error.name) from error
-    except ImportError as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise CCTError(
-            f"{runtime.backend} cannot be loaded ({reason}): it may have too little memory (ulimit -v), or the "
-            "environment is damaged (make clean setup)"
-        ) from error
-    except (AttributeError, TypeError, ValueError) as error:
-        settings = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
-        if settings["__name__"] != "keras.src.backend.config":
-            raise
-        raise CCTError(
-            f"Keras refuses its settings ({error}): correct or remove {settings['_config_path']}, and unset "
-            "KERAS_MAX_* variables"
-        ) from error
 
 
 @contextlib.contextmanager

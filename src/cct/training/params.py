@@ -26,7 +26,7 @@ class TrainParams(Section):
     batch_size: int = Field(ge=1, le=65_536, description="examples in each step")
     optimizer: Literal[*OPTIMIZERS] = Field(
         description="muon: Muon for the encoder's matrices, AdamW for the rest; wants 2 to 4 times the rate of adamw; "
-        "muon_conv: Muon also for all convolutions except the first"
+        "muon_conv: Muon also for all convolutions of images except the first"
     )
     learning_rate: float = Field(ge=1e-12, le=10, description="highest learning rate, after the warm-up")
     schedule: Literal[*SCHEDULES] = Field(description="how the learning rate falls after the warm-up")

@@ -1,15 +1,16 @@
 """Text classification: word dropout and MixUp, as the transform of batches. It is NumPy on the host, as for images."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 
+from cct.augment.augmentations import sample_mixed, sample_mixup_weights
+from cct.augment.ops import WHOLE
 from cct.augment.params import AugmentParams
-from cct.augment.streams import DROPPED_WORDS, MIXED, MIXUP, random_stream
+from cct.augment.streams import DROPPED_WORDS, random_stream
 from cct.training.batches import Examples, Transform
 from cct.words import MOST_WORDS, PADDING, UNKNOWN
-
-WHOLE = 256  # MixUp's weights are in 1/256, as those of images
 
 
 def transforms(examples: Examples, augment: AugmentParams, seed: int) -> Callable[[int], Transform]:
@@ -20,7 +21,7 @@ def transforms(examples: Examples, augment: AugmentParams, seed: int) -> Callabl
     count = len(examples.labels)
 
     def transform_of(epoch: int) -> Transform:
-        weight_n = partner_weights(augment, seed=seed, epoch=epoch, count=count)
+        weight_n = mixup_weights(augment, seed=seed, epoch=epoch, count=count)
 
         def transform(indices: np.ndarray, words: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             words_bl = np.asarray(words)
@@ -41,13 +42,11 @@ def drop_words(words_bl: np.ndarray, rate: float, generator: np.random.Generator
     return np.where(dropped_bl & (words_bl != PADDING), UNKNOWN, words_bl).astype(words_bl.dtype)
 
 
-def partner_weights(augment: AugmentParams, *, seed: int, epoch: int, count: int) -> np.ndarray | None:
-    """The weight (n,) of each text's partner, in 1/256; None without MixUp in this epoch."""
-    if not augment.mixup_alpha or (augment.mix_epochs is not None and epoch >= augment.mix_epochs):
-        return None
-    mixed_n = random_stream(seed, epoch, MIXED).random(count) < augment.mix_prob
-    own_n = random_stream(seed, epoch, MIXUP).beta(augment.mixup_alpha, augment.mixup_alpha, count)
-    return np.where(mixed_n, WHOLE - np.rint(WHOLE * own_n).astype(np.int32), 0).astype(np.int32)
+def mixup_weights(augment: AugmentParams, *, seed: int, epoch: int, count: int) -> np.ndarray | None:
+    """The weight of each text itself, (n,), as of images; None without MixUp in this epoch."""
+    streams = functools.partial(random_stream, seed, epoch)
+    mixed_n = sample_mixed(augment, streams, count, epoch) if augment.mixup_alpha else None
+    return None if mixed_n is None else sample_mixup_weights(augment, streams, mixed_n)
 
 
 def mix_texts(words_bl: np.ndarray, targets_bk: np.ndarray, weight_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +57,8 @@ def mix_texts(words_bl: np.ndarray, targets_bk: np.ndarray, weight_b: np.ndarray
     Args:
         words_bl: numbers of words, int32.
         targets_bk: one-hot labels, float32.
-        weight_b: weight of each text's partner, in 1/256.
+        weight_b: weight of each text itself, in 1/`WHOLE`.
     """
-    share_b1 = (weight_b[:, None] / WHOLE).astype(np.float32)
-    return words_bl + MOST_WORDS * weight_b[:, None], (1 - share_b1) * targets_bk + share_b1 * targets_bk[::-1]
+    kept_b1 = (weight_b[:, None] / WHOLE).astype(np.float32)
+    partner_b1 = (WHOLE - weight_b[:, None]).astype(words_bl.dtype)  # what `cct.words.MOST_WORDS` describes
+    return words_bl + MOST_WORDS * partner_b1, kept_b1 * targets_bk + (1 - kept_b1) * targets_bk[::-1]

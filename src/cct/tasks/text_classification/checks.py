@@ -40,19 +40,19 @@ def require_trained_vectors(model: ModelParams) -> None:
         )
 
 
-def require_width(architecture: TextArchitecture, width: int, file: str) -> None:
-    """Refuse a model whose words are not as wide as their pretrained vectors.
+def require_word_dim(architecture: TextArchitecture, word_dim: int, file: str) -> None:
+    """Refuse a model whose words have other dimensions than their pretrained vectors.
 
     Args:
         architecture: of the model.
-        width: of the vectors.
+        word_dim: of the vectors.
         file: the name of their file.
 
     Raises:
         ModelError: they differ.
     """
-    if architecture.word_dim != width:
+    if architecture.word_dim != word_dim:
         raise ModelError(
-            f"model.word_dim = {architecture.word_dim}, and the vectors in {file} have {width} dimensions: set "
+            f"model.word_dim = {architecture.word_dim}, and the vectors in {file} have {word_dim} dimensions: set "
             "model.word_dim to null"
         )

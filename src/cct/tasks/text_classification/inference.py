@@ -103,7 +103,7 @@ class TextReader:
         elif isinstance(value, str):
             text = str(value)
         else:
-            raise TextError(f"text {place} is a {type(value).__name__}: give a text, bytes in UTF-8, or a path")
+            raise TextError(f"text {place} is of type {type(value).__name__}: give a text, bytes in UTF-8, or a path")
         if not clean_text(text):
             raise TextError(f"text {place} is empty")
         return text

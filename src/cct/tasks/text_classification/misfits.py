@@ -10,7 +10,7 @@ from cct.data.texts.vectors import vectors_width
 from cct.errors import CCTError
 from cct.models.architectures import ModelError, ModelParams, require_model_of, resolve_text_architecture
 from cct.models.names import TEXTS
-from cct.tasks.text_classification.checks import require_text_augmentation, require_trained_vectors, require_width
+from cct.tasks.text_classification.checks import require_text_augmentation, require_trained_vectors, require_word_dim
 
 
 def misfits(model: ModelParams, augment: AugmentParams, preprocess: Any) -> Iterator[CCTError]:
@@ -21,9 +21,9 @@ def misfits(model: ModelParams, augment: AugmentParams, preprocess: Any) -> Iter
         augment: the section `augment`.
         preprocess: the section `preprocess`.
     """
-    path, width = preprocess.embeddings, None
+    path, word_dim = preprocess.embeddings, None
     try:
-        width = vectors_width(Path(path)) if path else None
+        word_dim = vectors_width(Path(path)) if path else None
     except DataError as error:
         yield error
     try:
@@ -31,8 +31,8 @@ def misfits(model: ModelParams, augment: AugmentParams, preprocess: Any) -> Iter
         if not path:
             resolve_text_architecture(model)
             require_trained_vectors(model)
-        elif width is not None:
-            require_width(resolve_text_architecture(model, word_dim=width), width, Path(path).name)
+        elif word_dim is not None:
+            require_word_dim(resolve_text_architecture(model, word_dim=word_dim), word_dim, Path(path).name)
     except ModelError as error:
         yield error
     try:

@@ -13,7 +13,7 @@ from cct.models.architectures import ModelParams, resolve_text_architecture
 from cct.models.build_text import build_text_model
 from cct.models.fields import TextArchitecture
 from cct.models.text_cost import text_training_memory
-from cct.tasks.text_classification.checks import require_text_augmentation, require_trained_vectors, require_width
+from cct.tasks.text_classification.checks import require_text_augmentation, require_trained_vectors, require_word_dim
 from cct.training.parts import FREEZE
 from cct.words import FIRST_WORD, PADDING, UNKNOWN
 
@@ -29,10 +29,10 @@ def check(params: ModelParams, augment: AugmentParams, meta: Meta) -> None:
     """
     architecture = resolve(params, meta)
     require_text_augmentation(augment)
-    if (width := word_dim(meta)) is None:
+    if (vector_dim := word_dim(meta)) is None:
         require_trained_vectors(params)
     else:
-        require_width(architecture, width, meta["embeddings"]["file"])
+        require_word_dim(architecture, vector_dim, meta["embeddings"]["file"])
 
 
 def resolve(params: ModelParams, meta: Meta) -> TextArchitecture:
@@ -89,11 +89,11 @@ def initial_vectors(known_vd: np.ndarray) -> np.ndarray:
         known_vd: (v, d), NaN in the rows of words without a vector.
     """
     found_v = ~np.isnan(known_vd[:, 0])
-    count, width = known_vd.shape
+    count, vector_dim = known_vd.shape
     mean, deviation = known_vd[found_v].mean(axis=0), known_vd[found_v].std(axis=0)
-    vectors_vd = np.zeros((FIRST_WORD + count, width), np.float32)
+    vectors_vd = np.zeros((FIRST_WORD + count, vector_dim), np.float32)
     vectors_vd[UNKNOWN] = mean
-    random = keras.ops.convert_to_numpy(keras.random.normal((count, width)))
+    random = keras.ops.convert_to_numpy(keras.random.normal((count, vector_dim)))
     vectors_vd[FIRST_WORD:] = np.where(found_v[:, None], known_vd, mean + deviation * random)
     vectors_vd[PADDING] = 0
     return vectors_vd
