@@ -1,10 +1,12 @@
 """Times the training steps of one contender and prints JSON. `speed.py` starts one process for each turn.
 
-    python benchmarks/contender.py KIND MODEL PRECISION BATCH STEPS [--size PIXELS] [--layers N]
+    python benchmarks/contender.py KIND MODEL PRECISION BATCH STEPS [--size PIXELS] [--layers N] [--turn-seconds S]
 
-KIND: ours-tensorflow, ours-jax, ours-torch; example-tensorflow, example-jax; vit-pytorch, vit-pytorch-channels-last,
-vit-pytorch-compiled; vit-pytorch-predict (calls of BATCH images); matmul (GFLOP and seconds); augmentation-tensorflow,
--jax, -torch (the cost of making a batch, and steps with one repeated batch and real batches).
+KIND: ours-tensorflow, ours-jax; example-tensorflow; vit-pytorch, vit-pytorch-channels-last, vit-pytorch-compiled;
+vit-pytorch-predict (calls of BATCH images); matmul (GFLOP and seconds); augmentation-tensorflow (the cost of making a
+batch, and steps with one repeated batch and real batches).
+
+With --turn-seconds the process stays: it times a turn of at least so many seconds for each line of standard input.
 """
 
 import argparse
@@ -21,7 +23,12 @@ import types
 from importlib.metadata import version
 from pathlib import Path
 
-WARMUP = 4
+KINDS = (
+    "ours-tensorflow", "ours-jax", "example-tensorflow",
+    "vit-pytorch", "vit-pytorch-channels-last", "vit-pytorch-compiled", "vit-pytorch-predict",
+    "matmul", "augmentation-tensorflow",
+)  # fmt: skip
+WARMUP, CALIBRATION = 4, 3  # steps before those that are timed; timed to learn how many fill a turn
 PACKAGES = ("tensorflow", "keras", "jax", "torch", "vit_pytorch", "numpy")
 IMAGES, MADE = 45_000, 60  # images in CIFAR-10's training split; timed batches
 # Changes to the section `augment` of params.yaml.
@@ -95,7 +102,7 @@ def build(kind, name, precision, size=32, **fields):
     return network
 
 
-def fit(network, stream, steps):
+def fit(network, stream, steps, *, warmup=WARMUP):
     """Seconds of each step of `fit`. Users train with `fit`, so Keras's own work around a step counts, too."""
     import keras
 
@@ -106,8 +113,8 @@ def fit(network, stream, steps):
             float(logs["loss"])  # waits for the device
             ends.append(time.perf_counter())
 
-    network.fit(stream, steps_per_epoch=WARMUP + steps, callbacks=[Clock()], verbose=0, shuffle=False)
-    return [b - a for a, b in itertools.pairwise(ends[WARMUP - 1 :])]
+    network.fit(stream, steps_per_epoch=warmup + steps, callbacks=[Clock()], verbose=0, shuffle=False)
+    return [b - a for a, b in itertools.pairwise(ends[warmup - 1 :])]
 
 
 def random_images(count, size=32):
@@ -117,14 +124,14 @@ def random_images(count, size=32):
     return generator.integers(0, 256, (count, size, size, 3), dtype=np.uint8), generator.integers(0, 10, count)
 
 
-def keras_steps(kind, name, precision, batch, steps, *, size=32, layers=None):
+def keras_stepper(kind, name, precision, batch, *, size=32, layers=None):
+    """The parameters of a network, and a function that returns the seconds of so many steps."""
     import numpy as np
 
     network = build(kind, name, precision, size, num_layers=layers)
     images, labels = random_images(batch, size)
-    memory = Memory()
-    times = fit(network, again((images, np.eye(10, dtype="float32")[labels])), steps)
-    return network.count_params(), times, memory.most()
+    data = images, np.eye(10, dtype="float32")[labels]
+    return network.count_params(), lambda steps: fit(network, again(data), steps)
 
 
 def again(batch):
@@ -170,6 +177,9 @@ def torch_network(name, *, size=32, layers=None):
     """vit-pytorch's model of this name and the device that it is on."""
     import torch
 
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")  # TF32, as JAX and TensorFlow compute float32 on a GPU
+
     # The package imports torchvision, which lacks a CPU build on some platforms. Its cct.py does not need torchvision.
     folder = Path(importlib.util.find_spec("vit_pytorch").submodule_search_locations[0])
     package = types.ModuleType("vit_pytorch")
@@ -189,7 +199,8 @@ def torch_network(name, *, size=32, layers=None):
     return network, device
 
 
-def torch_steps(kind, name, precision, batch, steps, *, size=32, layers=None):
+def torch_stepper(kind, name, precision, batch, *, size=32, layers=None):
+    """As `keras_stepper`."""
     import torch
 
     network, device = torch_network(name, size=size, layers=layers)
@@ -206,16 +217,20 @@ def torch_steps(kind, name, precision, batch, steps, *, size=32, layers=None):
 
     if kind == "vit-pytorch-compiled":
         forward = torch.compile(forward)
-    memory, times = Memory(), []
-    for _ in range(WARMUP + steps):
-        start = time.perf_counter()
-        optimizer.zero_grad()
-        loss = forward(images, labels)
-        loss.backward()
-        optimizer.step()
-        loss.item()
-        times.append(time.perf_counter() - start)
-    return sum(p.numel() for p in network.parameters()), times[WARMUP:], memory.most()
+
+    def run(steps):
+        times = []
+        for _ in range(WARMUP + steps):
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            loss = forward(images, labels)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+            times.append(time.perf_counter() - start)
+        return times[WARMUP:]
+
+    return sum(p.numel() for p in network.parameters()), run
 
 
 def torch_predictions(name, batch):
@@ -257,17 +272,35 @@ def matmul_rate(precision):
     times = []
     for _ in range(12):
         start = time.perf_counter()
-        product(a).numpy()
+        product(a)
+        tf.test.experimental.sync_devices()  # waits for a GPU; the product stays where it is
         times.append(time.perf_counter() - start)
     return 2 * 2048**3 / 1e9, times[2:]
 
 
+def answer_turns(run, seconds, lines, said):
+    """Print `said`. Then time a turn of at least so many seconds for each line, and print the seconds of its steps.
+
+    The first turn also compiles, and its first steps say how many fill a turn.
+    """
+    print(json.dumps(said), flush=True)
+    count = None
+    for _ in lines:
+        count = count or math.ceil(seconds / statistics.median(run(CALIBRATION)))
+        times = run(count)
+        while sum(times) < seconds:  # the first steps may have been slow ones
+            times += run(count)
+        print(json.dumps({"seconds": times}), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, kind in {"kind": str, "model": str, "precision": str, "batch": int, "steps": int}.items():
+    parser.add_argument("kind", choices=KINDS, metavar="KIND")
+    for name, kind in {"model": str, "precision": str, "batch": int, "steps": int}.items():
         parser.add_argument(name, type=kind)
     parser.add_argument("--size", type=int, default=32, help="side of the images in pixels")
     parser.add_argument("--layers", type=int, help="encoder layers in place of the model's")
+    parser.add_argument("--turn-seconds", type=float, help="time a turn for each line of standard input")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     said = {"versions": {package: version(package) for package in PACKAGES if importlib.util.find_spec(package)}}
@@ -283,10 +316,14 @@ def main():
         size, times = matmul_rate(arguments.precision)
         print(json.dumps(said | {"size": size, "seconds": times}))
         return
-    steps_of = torch_steps if kind.startswith("vit-pytorch") else keras_steps
-    options = {"size": arguments.size, "layers": arguments.layers}
-    size, times, memory = steps_of(*fixed, arguments.batch, arguments.steps, **options)
-    print(json.dumps(said | {"size": size, "seconds": times, "memory": memory}))
+    stepper_of = torch_stepper if kind.startswith("vit-pytorch") else keras_stepper
+    size, run = stepper_of(*fixed, arguments.batch, size=arguments.size, layers=arguments.layers)
+    if arguments.turn_seconds is not None:
+        answer_turns(run, arguments.turn_seconds, sys.stdin, said | {"size": size})
+        return
+    memory = Memory()
+    times = run(arguments.steps)
+    print(json.dumps(said | {"size": size, "seconds": times, "memory": memory.most()}))
 
 
 if __name__ == "__main__":

@@ -3,19 +3,16 @@
     python benchmarks/gpu.py check steps fast paper_300 --data FOLDER --out "$OUT" --seconds 540
 
 The parts run in the given order until the time is up. `check`: the loss falls, and GPU and CPU give the same logits.
-`steps`: the time of training steps, and vit-pytorch's if it is installed. A preset, or `params.yaml` as it stands, is
+`steps`: the time of training steps against vit-pytorch's (`gpu_steps.py`). A preset, or `params.yaml` as it stands, is
 trained and tested; `-S` changes its values. gpu.json is written after each part, row and epoch. An unfinished training
 leaves its checkpoint; a later call resumes from it (`--resume`).
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import shlex
 import signal
-import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import contender
+import gpu_steps
 import numpy as np
+from common import commit, source_digest
 
 from cct import params
 from cct.data.store import SPLITS, read_meta, read_split
@@ -41,7 +40,7 @@ from cct.runtime.backend import configure_backend, describe_platform, jit_compil
 from cct.runtime.machine import cpu_cores, cpu_info, installed_packages
 from cct.training.checkpoints import CheckpointStore, run_digest
 
-PRECISIONS, BATCHES, TOLERANCE = ("mixed_bfloat16", "float32"), (128, 1024), 1e-3
+TOLERANCE = 1e-3  # of the logits
 SHAPE, CLASSES = (32, 32, 3), 10  # of the models that contender.py builds
 PIECE = 15 << 20  # bytes: a lent machine does not return files of more than 16 MiB
 RESERVE, PACKED = 20, 60  # seconds: reserved for the end of a training; between two copies of its checkpoint
@@ -60,6 +59,7 @@ class Job:
         self.splits = {n: tuple(array[:shown] for array in read_split(options.data, n)) for n in SPLITS}
         data = {"name": self.meta["name"], "digest": self.meta["digest"], "images": self.meta["examples"]}
         self.report: dict[str, Any] = {"kind": "gpu", "rehearsal": options.rehearse, "data": data}
+        self.report |= {"commit": commit() or None, "source": source_digest()}  # a lent machine may lack git
         self.report |= {"cpu": cpu_info()["model"], "cores": cpu_cores(), "packages": installed_packages()}
 
     def add_gpus(self) -> None:
@@ -70,6 +70,10 @@ class Job:
 
     def left(self) -> float:
         return self.end - time.monotonic()
+
+    def ends_soon(self) -> bool:
+        """Whether too little time is left for another part."""
+        return self.left() < 2 * RESERVE
 
     def write(self) -> None:
         write_atomically(self.options.out / "gpu.json", (json.dumps(self.report, indent=2) + "\n").encode())
@@ -120,31 +124,6 @@ def check(job: Job) -> None:
 
 def _by(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
-
-
-def steps(job: Job) -> None:
-    """Time the training steps of each model, precision and batch: first ours, then vit-pytorch's."""
-    rows = job.report["steps"] = []
-    theirs = all(map(importlib.util.find_spec, ("torch", "vit_pytorch")))
-    job.report["steps_note"] = None if theirs else "vit-pytorch is not installed here"
-    count, batches = (2, (16,)) if job.options.rehearse else (30, BATCHES)
-    cells = [(n, p, b) for n in ("cct_2_3x2", "cct_7_3x1", "keras_example") for p in PRECISIONS for b in batches]
-    for name, precision, batch in cells[:2] if job.options.rehearse else cells:
-        if job.left() < 2 * RESERVE:
-            job.report["steps_note"] = f"no time was left from {name}, {precision}, batch {batch} on"
-            return
-        seconds = {"ours": contender.keras_steps("ours-jax", name, precision, batch, count)[1]}
-        job.add_gpus()
-        if theirs and name != "keras_example":
-            words = [contender.__file__, "vit-pytorch", name, precision, str(batch), str(count)]
-            done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise CCTError(f"{' '.join(words[1:])} failed: {done.stderr[-500:]}")
-            seconds["vit-pytorch"] = json.loads(done.stdout.splitlines()[-1])["seconds"]
-        speeds = {who: round(batch / statistics.median(times)) for who, times in seconds.items()}
-        rows.append({"model": name, "precision": precision, "batch": batch, "images_per_second": speeds})
-        job.write()
-        print(f"{name:14} {precision:15} {batch:5} images/s: {speeds}")
 
 
 def sections(recipe: str, *, changes: Sequence[str] = (), small: bool) -> dict[str, Any]:
@@ -289,7 +268,7 @@ def unpack(source: Path, top: Path) -> None:
         write_atomically(top / fingerprint / name, b"".join(path.read_bytes() for path in pieces))
 
 
-PARTS = {"check": check, "steps": steps}
+PARTS = {"check": check, "steps": gpu_steps.steps}
 
 
 @entry_point
@@ -301,6 +280,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of what shall come back")
     parser.add_argument("--seconds", type=float, default=540, help="of the whole call (default: 540)")
     parser.add_argument("--resume", type=Path, help="what an earlier call left in its --out")
+    parser.add_argument("--model", choices=gpu_steps.MODELS, help="only the steps of this model (default: all)")
+    parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch, einops and vit-pytorch")
     parser.add_argument("--rehearse", action="store_true", help="all of it in small, for a CPU")
     options = parser.parse_args()
     for part in options.parts:
@@ -309,7 +290,7 @@ def main() -> None:
     job = Job(options)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory, too
     for part in options.parts:
-        if job.left() < 2 * RESERVE:
+        if job.ends_soon():
             job.report["note"] = f"no time was left from {part} on"
             break
         if part in PARTS:

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from speed import HERE, OURS, ask, has_torch, here, rates, read_machines, spread, write
+from common import HERE, OURS, ask, has_torch, here, rates, read_machines, refuse_without_torch, spread, write
 
+from cct.commands.arguments import whole_number
 from cct.entry import entry_point
 from cct.models.architectures import ModelParams, resolve_architecture
 from cct.models.cost import model_cost
@@ -84,13 +85,21 @@ def gigabytes(memory: int | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=SERIES, help="leave the other series as they were measured")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--turns", type=whole_number(1000), default=3)
+    parser.add_argument("--steps", type=whole_number(1000), default=4)
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch, einops and vit-pytorch")
     parser.add_argument("--out", type=Path, default=HERE / "results/growth.json")
     arguments = parser.parse_args()
-    contenders = CONTENDERS if has_torch(arguments.torch_python) else {"ours": OURS}
     machine, content = here(), read_machines(arguments.out, "growth")
+    chosen = {name: points for name, points in SERIES.items() if arguments.only in (None, name)}
+    contenders = CONTENDERS
+    if not has_torch(arguments.torch_python):
+        earlier = content["machines"].get(machine["cpu"], {"series": {}})["series"]
+        rows = [row for name in chosen.keys() & earlier.keys() for row in earlier[name]["rows"]]
+        titles = (title for row in rows for title in row["ratio"])
+        refuse_without_torch(titles, out=arguments.out, python=arguments.torch_python)
+        print(f"{arguments.torch_python} has no torch with vit-pytorch, so nothing is compared")
+        contenders = {"ours": OURS}
     rate = rates()[PRECISION]
     facts = {name: machine.pop(name) for name in ("commit", "python")}  # of what is measured now, not of what stays
     facts |= {"matmul_gflops": rate, "turns": arguments.turns, "steps": arguments.steps}
@@ -98,11 +107,10 @@ def main() -> None:
     report |= {"model": MODEL, "precision": PRECISION}
     content["machines"][machine["cpu"]] = report
     options = {"turns": arguments.turns, "steps": arguments.steps, "python": arguments.torch_python}
-    for name, points in SERIES.items():
-        if arguments.only in (None, name):
-            rows = [measure(point, gflops=rate, contenders=contenders, **options) for point in points]
-            report["series"][name] = facts | {"rows": rows}
-            write(arguments.out, content)  # what is measured stays if the rest is interrupted
+    for name, points in chosen.items():
+        rows = [measure(point, gflops=rate, contenders=contenders, **options) for point in points]
+        report["series"][name] = facts | {"rows": rows}
+        write(arguments.out, content)  # what is measured stays if the rest is interrupted
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 Each measurement has its own process. Turns alternate, so that a drift of the machine's speed affects all alike. A
 turn's figure is the median of its calls. Ratios compare the files of one turn: median (lowest to highest). Processor
 time is that of all threads: it says what a call costs where other processes share the machine.
+
+The file has the results of each model, with the machine, versions and turns of its own measurement. Models that are
+measured again replace their earlier results one by one.
 """
 
 import argparse
@@ -12,12 +15,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import contender
 import numpy as np
-from speed import HERE, ask, has_torch, here, spread, write
+from common import HERE, ask, has_torch, here, read_earlier, refuse_without_torch, spread, write
 
+from cct.commands.arguments import whole_number
 from cct.entry import entry_point
 from cct.errors import CCTError
 from cct.inference.exporters.run import library_versions
@@ -40,10 +46,15 @@ def calls(path: Path) -> dict[str, list[float]]:
     }
 
 
-def torch_calls(name: str, python: str) -> dict[str, list[float]]:
-    """The same of vit-pytorch's model of this name."""
-    kind = "vit-pytorch-predict"
-    return {str(batch): ask(kind, name, "float32", batch=batch, steps=0, python=python)["calls"] for batch in BATCHES}
+def torch_calls(name: str, python: str) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """The same of vit-pytorch's model of this name, and the versions of its packages."""
+    options = {"steps": 0, "python": python}
+    said = {str(batch): ask("vit-pytorch-predict", name, "float32", batch=batch, **options) for batch in BATCHES}
+    versions = said[str(BATCHES[0])]["versions"]
+    return (
+        {batch: one["calls"] for batch, one in said.items()},
+        {package: versions[package] for package in ("torch", "vit_pytorch")},
+    )
 
 
 def random_model(name: str, path: Path) -> None:
@@ -78,15 +89,16 @@ def rate(batch: int, seconds: list[float]) -> float:
 
 
 def measure(folder: Path, name: str, *, turns: int, torch_python: str | None) -> dict:
-    """Rows of one model by batch: images a second of each file, and its ratio to Keras."""
-    found = []
+    """The versions of one model's libraries, and its rows by batch: images a second of each file, ratio to Keras."""
+    found, versions = [], library_versions()
     for _ in range(turns):
         turn = {
             title: json.loads(run(__file__, "--calls", str(folder / file)).splitlines()[-1])
             for title, file in FILES.items()
         }
         if torch_python and name in NAMES:
-            turn["vit-pytorch"] = torch_calls(name, torch_python)
+            turn["vit-pytorch"], own = torch_calls(name, torch_python)
+            versions |= own
         found.append(turn)
     rows = {}
     for batch in map(str, BATCHES):
@@ -101,7 +113,15 @@ def measure(folder: Path, name: str, *, turns: int, torch_python: str | None) ->
             }
             for name in found[0]
         }
-    return rows
+    return {"versions": versions, "batches": rows}
+
+
+def models_of(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The results of each model in a file, each with its conditions. Older files have these once, for all models."""
+    if "versions" not in content:
+        return dict(content.get("models", {}))
+    shared = {name: value for name, value in content.items() if name not in ("kind", "models")}
+    return {name: shared | {"batches": batches} for name, batches in content["models"].items()}
 
 
 @entry_point
@@ -110,7 +130,7 @@ def main() -> None:
     parser.add_argument("--calls", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch, einops and vit-pytorch")
     parser.add_argument("--trained", type=Path, default=Path("reports/demo/model.keras"), help="the model of cct demo")
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=whole_number(1000), default=5)
     parser.add_argument("--note", help="what else the machine did")
     parser.add_argument("--out", type=Path, default=HERE / "results/inference.json")
     arguments = parser.parse_args()
@@ -119,10 +139,14 @@ def main() -> None:
         return
     if not arguments.trained.is_file():
         raise CCTError(f"there is no {arguments.trained}: run make demo, or name a .keras file with --trained")
-    report = {"kind": "inference"} | here() | {"load_at_start": [round(value, 1) for value in os.getloadavg()]}
-    report |= {"versions": library_versions(), "turns": arguments.turns, "note": arguments.note}
-    models: dict[str, dict] = {}
+    facts = here() | {"load_at_start": [round(value, 1) for value in os.getloadavg()]}
+    facts |= {"turns": arguments.turns, "note": arguments.note}
+    models = models_of(read_earlier(arguments.out, "inference"))
     torch_python = arguments.torch_python if has_torch(arguments.torch_python) else None
+    if torch_python is None:
+        rows = [row for name in models.keys() & {*NAMES} for row in models[name]["batches"].values()]
+        titles = (title for row in rows for title in row)
+        refuse_without_torch(titles, out=arguments.out, python=arguments.torch_python)
     with tempfile.TemporaryDirectory() as folder:
         for name in ("demo", *NAMES):
             own = Path(folder, name)
@@ -133,10 +157,9 @@ def main() -> None:
             else:
                 random_model(name, path)
             run("-m", "cct.cli", "export", "--model", str(path), "--format", "onnx", "litert")
-            models[name] = measure(own, name, turns=arguments.turns, torch_python=torch_python)
-            report |= {"models": models}
-            write(arguments.out, report)  # what is measured stays if the rest is interrupted
-            for batch, row in models[name].items():
+            models[name] = facts | measure(own, name, turns=arguments.turns, torch_python=torch_python)
+            write(arguments.out, {"kind": "inference", "models": models})  # stays if the rest is interrupted
+            for batch, row in models[name]["batches"].items():
                 speeds = ", ".join(f"{file} {one['images_per_second']:,}" for file, one in row.items())
                 print(f"{name}, batch {batch}: {speeds} images/s; times Keras {row['onnx']['times_keras']}", flush=True)
 

@@ -196,8 +196,7 @@ def result(
     changed = _differing(first.parameters, committed) - {SEED}
     code = git(repository_root(), "diff", "--name-only", experiment.baseline, experiment.commit, *CODE)
     accuracies = [run.metrics["test"]["accuracy"] for run in found]
-    seconds = [each for times in timed for each in times.epochs]
-    typical = statistics.median(seconds) if seconds else None
+    typical = _typical_epoch(found, timed)
     machines = _machines(found, timed)
     kind = machines[0]["kind"]
     return {
@@ -246,6 +245,14 @@ def _machines(found: Sequence[Run], timed: Sequence[Times]) -> list[dict[str, An
         described = [{"cpu": each.cpu, "cores": each.cores, "kind": kind} for kind in run.kinds]
         machines += [one for one in described if one not in machines]
     return machines
+
+
+def _typical_epoch(found: Sequence[Run], timed: Sequence[Times]) -> float | None:
+    """The median seconds of an epoch; None if no time is known. Epochs of different machines have no common median."""
+    known = [(run, each) for run, each in zip(found, timed, strict=True) if each.epochs]
+    if len(_machines([run for run, _ in known], [each for _, each in known])) != 1:
+        return None
+    return statistics.median(seconds for _, each in known for seconds in each.epochs)
 
 
 def _row(run: Run, timed: Times) -> dict[str, Any]:

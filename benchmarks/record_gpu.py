@@ -3,7 +3,8 @@
     python benchmarks/record_gpu.py OUT/gpu.json... --out benchmarks/results/X.json
 
 Reports of trainings are seeds of one recipe and become a result of the README's table. Other reports become one table
-of training steps. The source code of HEAD must be that of the measurements.
+of training steps. The source code of the work tree must be that of the measurements: both have a digest. A report of an
+older `gpu.py` has none and is refused, because nothing shows which commit it measured.
 """
 
 import argparse
@@ -14,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from record import Run, Times, add_result_options, must_be_seeds, result, write_result
+from common import source_digest
+from record import CODE, Run, Times, add_result_options, must_be_seeds, result, write_result
 
 from cct.dvc import Experiment
 from cct.entry import entry_point
@@ -28,7 +30,7 @@ def read_report(path: Path) -> dict[str, Any]:
     """The content of a gpu.json.
 
     Raises:
-        CCTError: it is no report of `gpu.py`, or one of a rehearsal.
+        CCTError: it is no report of `gpu.py`, one of a rehearsal, or of other source code than that of the work tree.
     """
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
@@ -38,6 +40,12 @@ def read_report(path: Path) -> dict[str, Any]:
         raise CCTError(f"{path} is not a report of benchmarks/gpu.py")
     if report["rehearsal"]:
         raise CCTError(f"{path} is of a rehearsal: measure on a GPU, without --rehearse")
+    if report.get("source") != source_digest():
+        measured = f"commit {report['commit'][:12]}" if report.get("commit") else "an unknown commit"
+        raise CCTError(
+            f"{path} measured another src/ ({measured}) than that of the work tree: check out its commit, or measure "
+            "again"
+        )
     return report
 
 
@@ -55,7 +63,7 @@ def trained_run(path: Path, report: dict[str, Any]) -> tuple[Run, Times, str]:
     run = Run(
         experiment=Experiment(path.parent.name, head, head),
         parameters=flatten(read_yaml(repository_root() / "params.yaml") | sections),
-        dependencies={"data": report["data"]["digest"]},
+        dependencies={"data": report["data"]["digest"], "src": report["source"]},
         meta=report["data"] | {"examples": report["data"]["images"]},
         metrics={"test": entry["test"], "model": {"parameters": entry["model_parameters"]}},
         history=entry["epochs"],
@@ -72,7 +80,7 @@ def steps_of(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         CCTError: the machines or packages differ, or nothing was measured.
     """
-    same = ("kind", "data", "cpu", "cores", "gpus", "packages")
+    same = ("kind", "data", "commit", "source", "cpu", "cores", "gpus", "packages")
     first = reports[0]
     for other in reports[1:]:
         differing = [name for name in same if other.get(name) != first.get(name)]
@@ -82,7 +90,9 @@ def steps_of(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     rows = [row for report in reports for row in report.get("steps", [])]
     if not rows:
         raise CCTError("no report has steps: run benchmarks/gpu.py steps")
-    return {name: first.get(name) for name in same} | {"check": check[-1] if check else None, "steps": rows}
+    notes = [note for report in reports for note in report.get("steps_notes", [])]
+    found = {"check": check[-1] if check else None, "steps": rows, "steps_notes": notes}
+    return {name: first.get(name) for name in same} | found
 
 
 @entry_point
@@ -99,6 +109,8 @@ def main() -> None:
     must_be_seeds(found)
     content = result(found, timed, repository_root(), title=options.title, data=options.data)
     content["command"] = " && ".join([f"git checkout {found[0].experiment.baseline[:12]}", *commands])
+    # The work tree may differ from HEAD, and it is what was measured.
+    content["changed_code"] = git(repository_root(), "diff", "--name-only", "HEAD", *CODE).splitlines()
     write_result(content, options)
 
 

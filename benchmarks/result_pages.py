@@ -11,12 +11,12 @@ and `record_gpu.py` writes `gpu.json`. `ablation.json` is a copy of the file tha
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from common import HERE, ROOT, read_json
 from result_figures import plot_minutes, plot_results
 from result_files import commands, markdown, read
 from result_tables import augmentation, fine_tuning, gpu, growth, inference, profile, scale, serving, startup, steps
@@ -29,8 +29,7 @@ from cct.experiments.ablation.figure import plot_ablation
 from cct.experiments.ablation.table import ablation_table
 from cct.markers import fill_markers
 
-HERE = Path(__file__).parent
-ROOT, RESULTS = HERE.parent, HERE / "results"
+RESULTS = HERE / "results"
 IMAGES = ROOT / "docs/images"
 # The tables of each page, by the names in its markers.
 PAGES = {
@@ -70,18 +69,14 @@ def all_tables(folder: Path) -> dict[str, str]:
     Raises:
         CCTError: a file is not valid.
     """
-    _, _, compared = ablation_table(_content(folder / "ablation.json")).partition("\n\n")  # without its heading
+    _, _, compared = ablation_table(read_json(folder / "ablation.json")).partition("\n\n")  # without its heading
     results = read(folder)
     return {
-        "results": markdown(results, _content(folder / "trec.json")),
+        "results": markdown(results, read_json(folder / "trec.json")),
         "commands": commands(results),
         "ablation": compared.rstrip(),
-        **{name: table(_content(folder / file)) for name, (table, file) in TABLES.items()},
+        **{name: table(read_json(folder / file)) for name, (table, file) in TABLES.items()},
     }
-
-
-def _content(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def pages(folder: Path) -> dict[Path, str]:
@@ -108,7 +103,7 @@ def main() -> int:
     drawn = [result for result in read(RESULTS) if result.data.title == DRAWN]
     save_figure(plot_results(drawn), IMAGES / "results.png", dpi=100)
     save_figure(plot_minutes(drawn), IMAGES / "minutes.png", dpi=100)
-    save_figure(plot_ablation(_content(RESULTS / "ablation.json")), IMAGES / "ablation.png", dpi=100)
+    save_figure(plot_ablation(read_json(RESULTS / "ablation.json")), IMAGES / "ablation.png", dpi=100)
     return 0
 
 

@@ -1,8 +1,9 @@
 """The tables of measured times, sizes and gains, each from its file in `benchmarks/results/`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from inference import models_of
 from result_files import markdown_table
 
 TITLES = {  # titles of `contender.AUGMENTATIONS`
@@ -15,7 +16,7 @@ TITLES = {  # titles of `contender.AUGMENTATIONS`
 def steps(speed: Mapping[str, Any]) -> str:
     """A table of training steps against other projects for each kind of machine, from `speed.json`."""
     found = []
-    for machine in speed["machines"].values():
+    for machine in (one for one in speed["machines"].values() if "groups" in one):  # not augmentation alone
         lines, rates = [], {}
         for row in machine["groups"]:
             rates.setdefault(row["precision"], []).append(row["matmul_gflops"])
@@ -25,20 +26,26 @@ def steps(speed: Mapping[str, Any]) -> str:
                 cells = [f"`{row['model']}`", f"`{row['precision']}`", str(row["batch"]), _turns(row)]
                 lines.append([*cells, ours, title, other, ratio])
         columns = ["model", "precision", "batch", "turns", "images/s", "against", "images/s", "ratio"]
-        versions = {
-            name: number
-            for row in machine["groups"]
-            for own in row["versions"].values()
-            for name, number in own.items()
-        }
+        versions = _versions(own for row in machine["groups"] for own in row["versions"].values())
+        notes = dict.fromkeys(row["note"] for row in machine["groups"] if "note" in row)
         pythons = " and ".join(dict.fromkeys(row["python"] for row in machine["groups"]))
         reached = " and ".join(f"{_range(rate)} in `{precision}`" for precision, rate in rates.items())
-        found.append(
+        found += [
             f"Machine: {machine['cpu']} ({', '.join(machine['flags'])}). A matrix product of 2048³ reaches {reached} "
-            f"GFLOP/s.\n\n{markdown_table(columns, lines)}\n\nVersions: Python {pythons}, "
-            f"{', '.join(f'{name} {number}' for name, number in sorted(versions.items()))}."
-        )
+            "GFLOP/s.",
+            markdown_table(columns, lines),
+            *notes,
+            f"Versions: Python {pythons}, {versions}.",
+        ]
     return "\n\n".join(found)
+
+
+def _versions(found: Iterable[Mapping[str, str]]) -> str:
+    """The versions of packages in several measurements. Where they differ, all are named."""
+    numbers: dict[str, dict[str, None]] = {}
+    for name, number in (item for versions in found for item in versions.items()):
+        numbers.setdefault(name, {})[number] = None
+    return ", ".join(f"{name} {' and '.join(each)}" for name, each in sorted(numbers.items()))
 
 
 def _turns(measured: Mapping[str, Any]) -> str:
@@ -68,7 +75,9 @@ def profile(measured: Mapping[str, Any]) -> str:
         rows.append([f"{gflop:g} GFLOP at the rate of a matrix product", *rates])
         table = markdown_table(["ms", *(f"`{precision}`" for precision in precisions)], rows)
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-        found.append(f"`{machine['model']}`, batches of {machine['batch']}, {cpu}:\n\n{table}\n\nVersions: {versions}.")
+        turns = f", {machine['turns']} turns" if "turns" in machine else ""
+        heading = f"`{machine['model']}`, batches of {machine['batch']}{turns}, {cpu}:"
+        found.append(f"{heading}\n\n{table}\n\nVersions: {versions}.")
     return "\n\n".join(found)
 
 
@@ -77,7 +86,8 @@ def growth(measured: Mapping[str, Any]) -> str:
     found = []
     for cpu, machine in measured["machines"].items():
         series = machine["series"].values()
-        others = list(next(iter(series))["rows"][0]["ratio"])
+        # Series that were measured without PyTorch have fewer contenders.
+        others = list(dict.fromkeys(title for one in series for row in one["rows"] for title in row["ratio"]))
         titles = ["ours", *others]
         columns = ["batch", "pixels", "tokens", "layers", "turns", *(f"{title}, s" for title in titles)]
         columns += ["arithmetic, s", *(f"times {title}" for title in others)]
@@ -86,10 +96,10 @@ def growth(measured: Mapping[str, Any]) -> str:
         for one in series:
             for row in one["rows"]:
                 cells = [f"{row['batch']}", f"{row['size']}", f"{row['tokens']:,}", f"{row['layers']}", _turns(one)]
-                cells += [f"{row['seconds'][title]:.3g}" for title in titles]
+                cells += [f"{row['seconds'][title]:.3g}" if title in row["seconds"] else "" for title in titles]
                 cells.append(f"{row['arithmetic']:.3g}")
-                cells += [_ratio(row["ratio"][title]) for title in others]
-                memory = (row["memory"][title] for title in titles)
+                cells += [_ratio(row["ratio"][title]) if title in row["ratio"] else "" for title in others]
+                memory = (row["memory"].get(title) for title in titles)
                 rows.append([*cells, *("" if held is None else f"{held / 1e9:.2g}" for held in memory)])
         rates = _range([one["matmul_gflops"] for one in series])
         found.append(
@@ -99,10 +109,10 @@ def growth(measured: Mapping[str, Any]) -> str:
     return "\n\n".join(found)
 
 
-def _ratio(spread: Sequence[float]) -> str:
+def _ratio(spread: Sequence[float], *, digits: int = 2) -> str:
     """The median, and the range where there was more than one turn."""
-    middle, low, high = spread
-    return f"{middle:.2f}" if low == high else f"{middle:.2f} ({low:.2f} to {high:.2f})"
+    middle, low, high = (f"{value:.{digits}f}" for value in spread)
+    return middle if spread[1] == spread[2] else f"{middle} ({low} to {high})"
 
 
 def startup(measured: Mapping[str, Any]) -> str:
@@ -120,6 +130,7 @@ def augmentation(speed: Mapping[str, Any]) -> str:
         f"Machine: {machine['cpu']}{_of_turns(machine['augmentation'])}.\n\n"
         f"{_augmentation(machine['augmentation']['rows'])}"
         for machine in speed["machines"].values()
+        if "augmentation" in machine
     )
 
 
@@ -148,15 +159,26 @@ def _augmentation(measured: Sequence[Mapping[str, Any]]) -> str:
 
 
 def gpu(measured: Mapping[str, Any]) -> str:
-    """The table of training steps on a GPU, from `gpu.json`."""
+    """The table of training steps on a GPU, from `gpu.json`. Older files have one turn of PyTorch's eager form."""
     lines = []
     for row in measured["steps"]:
-        ours, others = row["images_per_second"]["ours"], row["images_per_second"].get("vit-pytorch")
-        against = ["", ""] if others is None else [f"{others:,}", f"{ours / others:.1f}"]
-        lines.append([f"`{row['model']}`", f"`{row['precision']}`", str(row["batch"]), f"{ours:,}", *against])
-    table = markdown_table(["model", "precision", "batch", "images/s, JAX", "images/s, vit-pytorch", "ratio"], lines)
-    versions = ", ".join(f"{name} {measured['packages'][name]}" for name in ("jax", "keras", "torch", "vit-pytorch"))
-    return f"{table}\n\nMachine: {', '.join(measured['gpus'])}, {measured['cores']} cores. Versions: {versions}."
+        ours, others = row["images_per_second"]["ours"], {**row["images_per_second"]}
+        del others["ours"]
+        precision = f"`{row['precision']}`{' (TF32)' if row.get('tf32') else ''}"
+        turns = f"{row['turns']} of {row['turn_seconds']:g} s" if "turns" in row else ""
+        cells = [f"`{row['model']}`", precision, str(row["batch"]), turns, f"{ours:,}"]
+        for title, speed in others.items():
+            ratio = _ratio(row["ratio"][title]) if "ratio" in row else f"{ours / speed:.1f}"
+            lines.append([*cells, title, f"{speed:,}", ratio])
+        if not others:
+            lines.append([*cells, "", "", ""])
+    columns = ["model", "precision", "batch", "turns", "images/s, JAX", "against", "images/s", "ratio"]
+    named = {name: measured["packages"].get(name) for name in ("jax", "keras", "torch", "vit-pytorch")}
+    found = [own for row in measured["steps"] for own in row.get("versions", {}).values()]
+    versions = _versions(found or [{name: number for name, number in named.items() if number}])
+    notes = "".join(f" {note}." for note in measured.get("steps_notes", []))
+    machine = f"Machine: {', '.join(measured['gpus'])}, {measured['cores']} cores. Versions: {versions}."
+    return f"{markdown_table(columns, lines)}\n\n{machine}{notes}"
 
 
 def scale(measured: Mapping[str, Any]) -> str:
@@ -197,26 +219,33 @@ def _gain(spread: Mapping[str, float | None]) -> str:
     return f" ({_percent(spread, '+')})" if spread["mean"] or spread["sd"] else ""
 
 
+SERVERS = {"cct": "`cct serve`", "cct_keras": "`cct serve`", "mlflow": "`mlflow models serve`"}
+
+
 def serving(measured: Mapping[str, Any]) -> str:
     """The tables of `cct serve` against MLflow's server and of many requests, from `serving.json`."""
-    columns = ["clients", "server", "requests/s", "median", "99th percentile", "processor time of a request"]
-    lines = []
+    # Older files have the runtime of cct serve once. MLflow's server has always had the .keras file alone.
+    runtimes = {"cct": measured.get("runtime", ""), "mlflow": "Keras"}
+    columns = ["clients", "server", "runtime", "requests/s", "median", "99th percentile"]
+    columns.append("processor time of a request")
+    lines, ratios = [], {}
     for row in measured["speed"]:
-        for name, title in (("cct", "`cct serve`"), ("mlflow", "`mlflow models serve`")):
+        for name in (name for name in SERVERS if name in row):
             found = row[name]
+            runtime = found.get("runtime", runtimes.get(name, ""))
             times = (f"{found[key]:,.3g} ms" for key in ("p50_ms", "p99_ms", "cpu_ms"))
-            lines.append([str(row["clients"]), title, f"{found['requests_per_second']:,.0f}", *times])
-    ratios = " and ".join(
-        f"{row['ratio'][0]:.1f} ({row['ratio'][1]:.1f} to {row['ratio'][2]:.1f}) with {row['clients']}"
-        for row in measured["speed"]
-    )
+            speed = f"{found['requests_per_second']:,.0f}"
+            lines.append([str(row["clients"]), SERVERS[name], runtime, speed, *times])
+            if ratio := row.get("ratios", {"cct": row.get("ratio")}).get(name):
+                ratios.setdefault(runtime, []).append(f"{_ratio(ratio, digits=1)} with {row['clients']}")
+    factors = "; ".join(f"by {runtime} {' and '.join(each)} clients" for runtime, each in ratios.items())
     long = measured["endurance"]
     memory = ", ".join(f"{value:.0f} MB {name}" for name, value in long["memory_mb"].items())
     versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
     return (
         f"{markdown_table(columns, lines)}\n\n"
-        "`cct serve` answers more requests a second, by these factors (median and range of the turns): "
-        f"{ratios} clients.\n\n"
+        "Requests a second of `cct serve` as a multiple of those of MLflow's server (median and range of the turns): "
+        f"{factors}.\n\n"
         f"Then 16 clients sent {long['requests']:,} requests, {long['malformed']:,} of them malformed. Wrong answers: "
         f"{long['wrong']}. The largest difference from `predict` is {long['largest_difference']:.1g}. "
         f"Memory: {memory}.\n\n"
@@ -225,21 +254,21 @@ def serving(measured: Mapping[str, Any]) -> str:
 
 
 def inference(measured: Mapping[str, Any]) -> str:
-    """The table of models in Keras, ONNX Runtime, LiteRT and PyTorch, from `inference.json`."""
-    columns = ["model", "batch", *("Keras", "ONNX Runtime", "LiteRT", "vit-pytorch")]
-    lines = []
-    for model, batches in measured["models"].items():
-        for batch, found in batches.items():
-            cells = [f"{found['keras']['images_per_second']:,.0f}"]
+    """A table of models in Keras, ONNX Runtime, LiteRT and PyTorch for each kind of conditions, `inference.json`."""
+    groups: dict[str, list[list[str]]] = {}
+    for model, found in models_of(measured).items():
+        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        conditions = f"{found['turns']} turns. Machine: {found['cpu']}. Versions: Python {found['python']}, {versions}."
+        lines = groups.setdefault(conditions, [])
+        for batch, row in found["batches"].items():
+            cells = [f"{row['keras']['images_per_second']:,.0f}"]
             for name in ("onnx", "litert", "vit-pytorch"):
-                if name not in found:
+                if name not in row:
                     cells.append("")
                     continue
-                middle, least, most = found[name]["times_keras"]
-                cells.append(f"{found[name]['images_per_second']:,.0f} ({middle:.1f}, {least:.1f} to {most:.1f})")
+                middle, low, high = row[name]["times_keras"]
+                cells.append(f"{row[name]['images_per_second']:,.0f} ({middle:.1f}, {low:.1f} to {high:.1f})")
             lines.append([model if model == "demo" else f"`{model}`", batch, *cells])
-    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
-    return (
-        f"{markdown_table(columns, lines)}\n\nImages a second; in brackets the ratio to Keras, median and range of "
-        f"{measured['turns']} turns. Machine: {measured['cpu']}. Versions: Python {measured['python']}, {versions}."
-    )
+    columns = ["model", "batch", "Keras", "ONNX Runtime", "LiteRT", "vit-pytorch"]
+    said = "Images a second; in brackets the ratio to Keras, median and range of"
+    return "\n\n".join(f"{markdown_table(columns, lines)}\n\n{said} {each}" for each, lines in groups.items())

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 import psutil
-from speed import here
+from common import ROOT, here, read_earlier, write
 
+from cct.commands.arguments import whole_number
 from cct.data.images.source import list_images, prepare_images
 from cct.data.params import PreprocessParams
 from cct.data.prepare import write_processed
@@ -33,7 +34,6 @@ from cct.entry import entry_point
 from cct.errors import CCTError
 from cct.tasks.preparation import PREPARATION_TASKS
 
-ROOT = Path(__file__).parents[1]
 SIZES = {32: (1_000, 10_000, 100_000, 1_000_000), 224: (1_000, 10_000, 100_000)}
 CLASSES, BATCH = 10, 128
 OPTIONS = PreprocessParams(  # those of params.yaml, whatever a user has there
@@ -139,7 +139,9 @@ def private_memory(pid: int) -> int:
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--most", type=int, default=1_000_000, help="leave out larger numbers of images")
+    parser.add_argument(
+        "--most", type=whole_number(1_000_000), default=1_000_000, help="leave out larger numbers of images"
+    )
     parser.add_argument("--folder", type=Path, help="where the archives and arrays are written and removed")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/scale.json")
     parser.add_argument("--job", nargs=3, help=argparse.SUPPRESS)
@@ -150,7 +152,8 @@ def main() -> None:
         return
     if arguments.folder and not arguments.folder.is_dir():
         raise CCTError(f"--folder {arguments.folder} is no folder: make it, on a disk with 35 GB free")
-    rows = []
+    read_earlier(arguments.out, "scale")  # refuses to replace another file
+    report: dict[str, Any] = {"kind": "scale"} | here() | {"rows": []}
     for size, counts in SIZES.items():
         for count in counts:
             if count > arguments.most:
@@ -161,9 +164,9 @@ def main() -> None:
                 row = {"size": size, "images": count, "archive_bytes": archive.stat().st_size}
                 for job in ("preprocess", "epoch"):
                     row[job] = measure(job, archive, Path(folder))
-            rows.append(row)
+            report["rows"].append(row)
+            write(arguments.out, report)  # what is measured stays if the rest is interrupted
             print(json.dumps(row), flush=True)
-    arguments.out.write_text(json.dumps({"kind": "scale"} | here() | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python benchmarks/serving.py [--model reports/demo/model.keras] [--turns 7] [--out benchmarks/results/serving.json]
 
-Both servers run on this machine, and are loaded in turns. They get the same images as the same JSON arrays over
-connections that stay open. The clients run on the same cores. `cpu_ms` is the server's own processor time of a request,
-which other work on the machine changes least. The model is the demo's: run `make demo` and
-`cct export --model reports/demo/model.keras --format onnx` before.
+All servers run on this machine, and are loaded in turns. They get the same images as the same JSON arrays. Each client
+has one connection, which stays open for a turn. The clients run on the same cores. `cpu_ms` is the server's own
+processor time of a request, which other work on the machine changes least. The model is the demo's: run `make demo` and
+`cct export --model reports/demo/model.keras --format onnx` before. With the ONNX file `cct serve` answers by ONNX
+Runtime, and MLflow's server by Keras. So a second `cct serve` has the `.keras` file alone.
 """
 
 import argparse
@@ -14,28 +15,26 @@ import contextlib
 import io
 import json
 import os
-import signal
-import socket
+import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import load
 import numpy as np
 import psutil
+from common import ROOT, here, read_earlier, spread, write
 from PIL import Image
-from speed import here, spread
+from run_server import ANSWER_S, get, running
 
+from cct.commands.arguments import whole_number
 from cct.entry import entry_point
 from cct.errors import CCTError
 
-ROOT = Path(__file__).parents[1]
 CLIENTS = (1, 16)
 PACKAGES = ("mlflow", "fastapi", "uvicorn", "keras", "tensorflow", "onnxruntime", "numpy")
 BAD_SHARE = 0.05
@@ -54,37 +53,6 @@ MALFORMED = {
     "media type": ("text/plain", lambda file: file),
     "form": ("multipart/form-data; boundary=a", lambda file: b"--a\r\n" + file),
 }
-
-
-@contextlib.contextmanager
-def running(words: list[str], *, health: str) -> Iterator[tuple[int, int]]:
-    """Run a server on a free port: its process and its port, once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [*words, "--port", str(port)], stdout=log, stderr=log, start_new_session=True, cwd=ROOT
-        )
-        try:
-            while not _answers(port, health):
-                if process.poll() is not None:
-                    log.seek(0)
-                    sys.exit(f"{' '.join(words)} ended:\n{log.read().decode()[-2000:]}")
-                time.sleep(0.1)
-            yield process.pid, port
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-
-
-def _answers(port: int, path: str) -> bool:
-    try:
-        answers = load.ask(port, [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()], clients=1)
-    except OSError:
-        return False
-    return answers[0].status == 200
 
 
 def cct_serve(model: Path) -> list[str]:
@@ -114,14 +82,17 @@ def images_of(model: Path, count: int) -> np.ndarray:
 
 
 def turn(pid: int, port: int, requests: list[bytes], *, clients: int, seconds: float) -> dict[str, float]:
-    """Load a server for so long: what `load.summary` says, and the processor time of a request."""
-    begun, used, answers = time.perf_counter(), processor_seconds(pid), []
-    while time.perf_counter() - begun < seconds:
-        answers += load.ask(port, requests, clients=clients)
+    """Load a server for so long: what `load.summary` says, and the processor time of a request.
+
+    Raises:
+        CCTError: an answer is not 200.
+    """
+    begun, used = time.perf_counter(), processor_seconds(pid)
+    answers = load.ask(port, load.until(begun + seconds, requests), clients=clients, patience=ANSWER_S)
+    took, used = time.perf_counter() - begun, processor_seconds(pid) - used
     if failed := [answer for answer in answers if answer.status != 200]:
-        sys.exit(f"port {port}: {failed[0]}")
-    used = processor_seconds(pid) - used
-    return load.summary(answers, time.perf_counter() - begun) | {"cpu_ms": round(1000 * used / len(answers), 2)}
+        raise CCTError(f"port {port}: {failed[0]}")
+    return load.summary(answers, took) | {"cpu_ms": round(1000 * used / len(answers), 2)}
 
 
 def processor_seconds(pid: int) -> float:
@@ -130,32 +101,67 @@ def processor_seconds(pid: int) -> float:
     return sum(sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)])
 
 
+class Server(NamedTuple):
+    """A server to load.
+
+    Attributes:
+        words: its command.
+        health: the path of its health check.
+        predict: the path for requests.
+        key: of the images in a request.
+        runtime: what computes the model; None: the server says it.
+    """
+
+    words: list[str]
+    health: str
+    predict: str
+    key: str
+    runtime: str | None = None
+
+
+def servers_of(model: Path, folder: Path) -> dict[str, Server]:
+    """`cct serve`, the same with the `.keras` file alone if there is an ONNX file, and MLflow's server."""
+    from cct.inference.runtimes.onnx_model import onnx_beside
+
+    paths = {"cct": model}
+    if onnx_beside(model):
+        paths["cct_keras"] = folder / model.name
+        shutil.copyfile(model, folder / model.name)
+    servers = {name: Server(cct_serve(path), "/health", "/predict", "images") for name, path in paths.items()}
+    # The logged model has the .keras file alone.
+    return servers | {"mlflow": Server(mlflow_serve(model, folder), "/ping", "/invocations", "instances", "Keras")}
+
+
 def compare(model: Path, *, turns: int, seconds: float) -> list[dict[str, Any]]:
-    """Both servers, each loaded in turn while the other one is idle: a row for each number of clients."""
+    """All servers, each loaded in turn while the other ones are idle: a row for each number of clients."""
     images = images_of(model, 50)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        servers = {}
-        for name, words, health, path, key in (
-            ("cct", cct_serve(model), "/health", "/predict", "images"),
-            ("mlflow", mlflow_serve(model, Path(folder)), "/ping", "/invocations", "instances"),
-        ):
-            requests = [load.post(path, json.dumps({key: [one.tolist()]}).encode(), JSON) for one in images]
-            servers[name] = (*stack.enter_context(running(words, health=health)), requests)
+        loaded, runtimes = {}, {}
+        for name, server in servers_of(model, Path(folder)).items():
+            pid, port = stack.enter_context(running(server.words, health=server.health))
+            bodies = (json.dumps({server.key: [one.tolist()]}).encode() for one in images)
+            loaded[name] = pid, port, [load.post(server.predict, body, JSON) for body in bodies]
+            runtimes[name] = server.runtime or json.loads(get(port, "/model").body)["runtime"]
         rows = []
         for clients in CLIENTS:
-            found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
+            found: dict[str, list[dict[str, float]]] = {name: [] for name in loaded}
             for number in range(turns + 1):
-                for name, server in servers.items():
+                for name, server in loaded.items():
                     result = turn(*server, clients=clients, seconds=seconds)
                     print(f"{clients} clients, turn {number}, {name}: {result}", flush=True)
                     found[name] += [result] if number else []  # the first turn compiles
             rows.append({"clients": clients} | {name: median_of(results) for name, results in found.items()})
-            rows[-1]["ratio"] = spread(
-                ours["requests_per_second"] / others["requests_per_second"]
-                for ours, others in zip(*found.values(), strict=True)
-            )
+            for name, runtime in runtimes.items():
+                rows[-1][name]["runtime"] = runtime
+            rows[-1]["ratios"] = {name: ratio_of(found[name], found["mlflow"]) for name in found if name != "mlflow"}
         return rows
+
+
+def ratio_of(ours: list[dict[str, float]], others: list[dict[str, float]]) -> list[float]:
+    """How many times as many requests a second, in the same turns."""
+    key = "requests_per_second"
+    return spread(one[key] / other[key] for one, other in zip(ours, others, strict=True))
 
 
 def median_of(results: list[dict[str, float]]) -> dict[str, float]:
@@ -211,7 +217,7 @@ def endure(model: Path, count: int) -> dict[str, Any]:
             begun = time.perf_counter()
             answers += [
                 answer._replace(place=start + answer.place)
-                for answer in load.ask(port, requests[start:stop], clients=CLIENTS[-1])
+                for answer in load.ask(port, requests[start:stop], clients=CLIENTS[-1], patience=ANSWER_S)
             ]
             seconds += time.perf_counter() - begun
             memory[f"after {stop:,}"] = psutil.Process(pid).memory_info().rss
@@ -245,23 +251,25 @@ def endure(model: Path, count: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=ROOT / "reports/demo/model.keras")
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=4, help="of each turn")
-    parser.add_argument("--requests", type=int, default=10_000, help="of the part with malformed ones")
+    parser.add_argument("--turns", type=whole_number(1000), default=7)
+    parser.add_argument("--seconds", type=whole_number(3600), default=4, help="of each turn")
+    parser.add_argument(
+        "--requests", type=whole_number(1_000_000), default=10_000, help="of the part with malformed ones"
+    )
     parser.add_argument("--note", default="", help="what else the machine did")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/serving.json")
     arguments = parser.parse_args()
     model = arguments.model.resolve()
     if not model.is_file():
         raise CCTError(f"there is no {arguments.model}: run make demo, or name a .keras file with --model")
+    read_earlier(arguments.out, "serving")  # refuses to replace another file
     loads = [round(os.getloadavg()[0], 1)]
     report = {"kind": "serving"} | here() | {"versions": {name: version(name) for name in PACKAGES}}
-    report["runtime"] = "ONNX Runtime" if model.with_suffix(".onnx").exists() else "Keras"
     report["speed"] = compare(model, turns=arguments.turns, seconds=arguments.seconds)
     report["endurance"] = endure(model, arguments.requests)
     report |= {"load_average": [*loads, round(os.getloadavg()[0], 1)], "note": arguments.note}
     print(json.dumps(report["endurance"], indent=2))
-    arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write(arguments.out, report)
 
 
 if __name__ == "__main__":

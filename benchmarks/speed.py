@@ -8,32 +8,33 @@ Augmentation is measured twice. First: the processor time to make a batch, alone
 of `fit` with real batches, made on a thread beside the step, over its time with one repeated batch.
 
 The file has the results of each kind of machine. Those of other kinds stay. Each group of contenders has the commit,
-the turns and the rate of a matrix product of its own measurement. What has become slower than the committed result of
-the same kind is named.
+the turns and the rate of a matrix product of its own measurement. What has become slower than an earlier run in the
+file is named. A group that was measured more than once has all runs in the file, until it is measured again.
 """
 
 import argparse
-import json
-import platform
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from common import (
+    HERE,
+    OURS,
+    PRECISIONS,
+    TORCH,
+    ask,
+    has_torch,
+    here,
+    rates,
+    read_machines,
+    spread,
+    write,
+)  # fmt: skip
+
+from cct.commands.arguments import whole_number
 from cct.entry import entry_point
-from cct.runtime.machine import cpu_cores, cpu_info
-
-HERE = Path(__file__).parent
-OURS, BF16 = "ours-tensorflow", "mixed_bfloat16"
-PRECISIONS = ("float32", BF16)
-TORCH = {
-    "vit-pytorch": "vit-pytorch",
-    "vit-pytorch, channels last": "vit-pytorch-channels-last",
-    "vit-pytorch, compiled": "vit-pytorch-compiled",
-}
-
 
 STEPS = 12  # timed steps of a turn
 
@@ -54,61 +55,9 @@ GROUPS = [
     # A smaller batch: a step of this model takes eight times as long.
     *(Group("cct_7_3x1", precision, TORCH, batch=32, steps=4) for precision in PRECISIONS),
 ]
-SLOWER = 0.9  # of the committed speed: less is named
+SLOWER = 0.9  # of the speed of an earlier run: less is named
 # Target for each of `contender.AUGMENTATIONS`: its largest share of a step.
 TARGETS = {"default": 0.15, "randaugment": 0.30, "all": None}
-
-
-def ask(
-    kind: str, name: str, precision: str, *, batch: int, steps: int, python: str, options: Iterable[str] = ()
-) -> dict:
-    """Run one process of `contender.py`, and return its JSON."""
-    words = [python if kind.startswith("vit-pytorch") else sys.executable, str(HERE / "contender.py"), kind, name]
-    words += [precision, str(batch), str(steps), *options]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{kind} {name} {precision} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-# By the flag of the widest of them that a CPU has. Names such as "AMD EPYC" leave open which it is.
-INSTRUCTIONS = {
-    "amx_bf16": "AMX",
-    "avx512_bf16": "AVX-512 BF16",
-    "avx512f": "AVX-512",
-    "avx2": "AVX2",
-    "sve2": "SVE2",
-    "asimd": "NEON",
-}
-
-
-def widest(flags: Iterable[str]) -> str:
-    """The instruction set that decides how fast a CPU is."""
-    return next((title for flag, title in INSTRUCTIONS.items() if flag in flags), "no vectors that this file knows")
-
-
-def here() -> dict:
-    """The machine, Python version and commit of this measurement."""
-    words = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    commit = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-    described = cpu_info()
-    cpu = f"{cpu_cores()} cores of {described['model']} ({widest(described['flags'])})"
-    return {"cpu": cpu, "flags": described["flags"], "python": platform.python_version(), "commit": commit}
-
-
-def spread(values: Iterable[float]) -> list[float]:
-    """Median, lowest, highest."""
-    ordered = sorted(values)
-    return [round(value, 3) for value in (statistics.median(ordered), ordered[0], ordered[-1])]
-
-
-def rates() -> dict[str, int]:
-    """GFLOP/s of a matrix product in each precision."""
-    found = {}
-    for precision in PRECISIONS:
-        product = ask("matmul", "-", precision, batch=0, steps=0, python=sys.executable)
-        found[precision] = round(product["size"] / statistics.median(product["seconds"]))
-    return found
 
 
 def measure(group: Group, *, turns: int, python: str, torch: bool) -> dict[str, Any]:
@@ -130,6 +79,7 @@ def measure(group: Group, *, turns: int, python: str, torch: bool) -> dict[str, 
         "steps": group.steps,
         "parameters": parameters,
         "versions": versions,
+        "seconds": {title: [round(one, 6) for one in each] for title, each in seconds.items()},  # a step, by turn
         "images_per_second": {title: round(group.batch / statistics.median(s)) for title, s in seconds.items()},
         "ratio": {
             title: spread(b / a for a, b in zip(seconds["ours"], seconds[title], strict=True)) for title in others
@@ -170,32 +120,69 @@ def augmentation(turns: int, batch: int) -> dict:
     return report
 
 
-def slower(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
-    """What is less than 0.9 times as fast as it was, in words."""
-    earlier = {(row["model"], row["precision"]): row for row in before.get("groups", [])}
-    found = []
-    for row in now["groups"]:
-        was = earlier.get((row["model"], row["precision"]))
-        if not was:
-            continue
-        speed = row["images_per_second"]["ours"] / was["images_per_second"]["ours"]
-        ratios = {title: row["ratio"][title][0] / was["ratio"][title][0] for title in {*row["ratio"]} & {*was["ratio"]}}
-        for what, ratio in {"images/s": speed, **{f"ratio to {title}": one for title, one in ratios.items()}}.items():
-            if ratio < SLOWER:
-                found.append(f"{row['model']}, {row['precision']}: {what} is {ratio:.2f} times the committed one")
-    return found
+def key_of(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    """A new measurement replaces all earlier ones with its key."""
+    return row["model"], row["precision"], row["batch"]
+
+
+def slower(measured: Iterable[Mapping[str, Any]], earlier: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each figure below 0.9 times that of an earlier run, and for each group without one."""
+    lines = []
+    for row in measured:
+        group = f"{row['model']}, {row['precision']}, batch {row['batch']}"
+        # The first results do not say how many steps they had.
+        runs = [was for was in earlier if key_of(was) == key_of(row) and was.get("steps", row["steps"]) == row["steps"]]
+        if not runs:
+            lines.append(f"{group}: there is no earlier result of this kind")
+        for was in runs:
+            ratios = {"images/s": _own_speed(row) / _own_speed(was)}
+            for title in row["ratio"].keys() & was["ratio"].keys():
+                ratios[f"ratio to {title}"] = row["ratio"][title][0] / was["ratio"][title][0]
+            lines += [
+                f"{group}: {what} is {ratio:.2f} times that of an earlier run"
+                for what, ratio in ratios.items()
+                if ratio < SLOWER
+            ]
+    return lines
+
+
+def _own_speed(row: Mapping[str, Any]) -> float:
+    """Our images a second, not rounded where the row has the seconds of its turns."""
+    if "seconds" not in row:
+        return row["images_per_second"]["ours"]
+    return row["batch"] / statistics.median(row["seconds"]["ours"])
 
 
 def replaced(rows: Iterable[Mapping[str, Any]], measured: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Rows with those of a new measurement in place of the older ones of the same model and precision."""
-    return [*{(row["model"], row["precision"]): row for row in (*rows, *measured)}.values()]
+    """Rows with those of a new measurement in place of older ones with their keys, unless those compare with more."""
+    runs: dict[tuple, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        runs.setdefault(key_of(row), []).append(row)
+    for row in measured:
+        older = runs.get(key_of(row), [])
+        if all(row["ratio"].keys() >= was["ratio"].keys() for was in older):
+            runs[key_of(row)] = [row]
+        else:
+            print(
+                f"{row['model']}, {row['precision']}: not stored, because an earlier result also compares with "
+                "vit-pytorch: give --torch-python to replace it"
+            )
+    return [row for each in runs.values() for row in each]
 
 
-def has_torch(python: str) -> bool:
-    """Whether a Python can run vit-pytorch."""
-    # vit_pytorch is not imported: it needs torchvision, and `contender.py` does not.
-    code = "import importlib.util, torch; raise SystemExit(not importlib.util.find_spec('vit_pytorch'))"
-    return subprocess.run([python, "-c", code], capture_output=True, check=False).returncode == 0
+def measured_groups(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure the steps of the chosen groups."""
+    groups = [group for group in GROUPS if arguments.model in (None, group.model)]
+    python = arguments.torch_python
+    torch = has_torch(python)
+    if not torch:
+        print(f"{python} has no torch with vit-pytorch, so only the Keras example is compared")
+    gflops = rates()
+    print(f"a matrix product: {gflops} GFLOP/s")
+    return [
+        measure(group, turns=arguments.turns, python=python, torch=torch) | {"matmul_gflops": gflops[group.precision]}
+        for group in groups
+    ]
 
 
 @entry_point
@@ -204,7 +191,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["steps", "augmentation"], help="leave the other part as it was measured")
     models = dict.fromkeys(group.model for group in GROUPS)
     parser.add_argument("--model", choices=models, help="only the steps of this model; others stay as they were")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=whole_number(1000), default=3)
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch, einops and vit-pytorch")
     parser.add_argument("--out", type=Path, default=HERE / "results/speed.json")
     arguments = parser.parse_args()
@@ -213,38 +200,17 @@ def main() -> None:
     machine = here()
     facts = {name: machine.pop(name) for name in ("commit", "python")}  # of what is measured now, not of what stays
     content = read_machines(arguments.out, "speed")
-    before = content["machines"].get(machine["cpu"], {})
-    report = before | machine
+    report = content["machines"].get(machine["cpu"], {}) | machine
     print(f"{machine['cpu']}: {', '.join(machine['flags'])}")
     if arguments.only != "augmentation":
-        gflops = rates()
-        print(f"a matrix product: {gflops} GFLOP/s")
-        torch = has_torch(arguments.torch_python)
-        if not torch:
-            print(f"{arguments.torch_python} has no torch with vit-pytorch, so only the Keras example is compared")
-        measured = [
-            measure(group, turns=arguments.turns, python=arguments.torch_python, torch=torch)
-            | facts
-            | {"matmul_gflops": gflops[group.precision]}
-            for group in GROUPS
-            if arguments.model in (None, group.model)
-        ]
-        report["groups"] = replaced(before.get("groups", []) if arguments.model else [], measured)
-        print("\n".join(slower(report, before)) or "Nothing is slower than the committed result of this kind.")
+        earlier = report.get("groups", [])
+        measured = [row | facts for row in measured_groups(arguments)]
+        report["groups"] = replaced(earlier, measured)
+        print("\n".join(slower(measured, earlier)) or "Nothing is slower than an earlier result of this kind.")
     if arguments.only != "steps" and not arguments.model:
         report["augmentation"] = augmentation(arguments.turns, 128) | facts
     content["machines"][machine["cpu"]] = report
     write(arguments.out, content)
-
-
-def read_machines(path: Path, kind: str) -> dict[str, Any]:
-    """The results of all kinds of machines in a file; none if there is no file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"kind": kind, "machines": {}}
-
-
-def write(path: Path, report: dict) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from speed import HERE, here, read_machines, spread, write
+from common import HERE, here, read_machines, spread, write
 
+from cct.commands.arguments import whole_number
 from cct.entry import entry_point
 
 IMPORT = "from cct.runtime.backend import import_keras; import_keras('tensorflow')"
@@ -55,7 +56,7 @@ def environment() -> dict[str, str]:
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=whole_number(1000), default=5)
     parser.add_argument("--out", type=Path, default=HERE / "results/startup.json")
     arguments = parser.parse_args()
     machine, content = here(), read_machines(arguments.out, "startup")

@@ -10,7 +10,6 @@ be that of the measurements.
 
 import argparse
 import itertools
-import json
 import platform
 import shlex
 import statistics
@@ -22,8 +21,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from common import read_earlier, write
+
 from cct import params
-from cct.commands.arguments import add_set_param
+from cct.commands.arguments import add_set_param, whole_number
 from cct.data.kinds import source_task
 from cct.data.prepare import write_processed
 from cct.data.sources import open_source
@@ -32,7 +33,6 @@ from cct.entry import entry_point
 from cct.errors import CCTError
 from cct.experiments.presets import read_preset
 from cct.experiments.settings import merged, read_settings
-from cct.files import write_atomically
 from cct.paths import PARAMS, RAW
 from cct.repository import git, repository_root
 from cct.runtime.backend import configure_backend, prepare_backend
@@ -154,13 +154,13 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--models", nargs="+", required=True)
     parser.add_argument("--embeddings", nargs="+", default=["none"], metavar="FILE", help="of data/vectors, or none")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=whole_number(1000), default=5)
     parser.add_argument("--change", nargs="+", default=[], metavar="NAME=VALUE", help="also train with each of these")
     parser.add_argument("--machine", default=platform.processor() or platform.machine(), help="kind of machine")
     parser.add_argument("--out", type=Path, required=True)
     add_set_param(parser)
     args = parser.parse_args()
-    done = json.loads(args.out.read_text(encoding="utf-8"))["cases"] if args.out.exists() else {}
+    done = read_earlier(args.out, "text").get("cases", {})
     sections = sections_of(args.set_param)
     facts = {
         "commit": git(repository_root(), "rev-parse", "HEAD"),
@@ -203,8 +203,7 @@ def main() -> None:
                     case |= {"epochs": sections["train"].epochs, "vocabulary_size": meta["vocabulary_size"]}
                     case["runs"].append(measure(one, meta, folder))
                     print(key, case["runs"][-1], flush=True)
-                    content = result(done, facts, meta, sections["train"].epochs)
-                    write_atomically(args.out, (json.dumps(content, indent=2) + "\n").encode())
+                    write(args.out, result(done, facts, meta, sections["train"].epochs))
 
 
 if __name__ == "__main__":

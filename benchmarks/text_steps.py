@@ -19,8 +19,9 @@ from typing import Any
 
 import contender
 import numpy as np
-from speed import HERE, here, spread, write
+from common import HERE, here, spread, write
 
+from cct.commands.arguments import whole_number
 from cct.entry import entry_point
 from cct.models.names import CUSTOM, MODELS, TEXTS
 
@@ -79,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [name for name in MODELS[TEXTS] if name not in CUSTOM]
     parser.add_argument("--model", choices=names, metavar="NAME", default="text_cct_2_1")
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=whole_number(1000), default=5)
     parser.add_argument("--out", type=Path, default=HERE / "results/text_steps.json")
     arguments = parser.parse_args()
     contender.configure("tensorflow", "float32")

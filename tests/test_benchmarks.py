@@ -1,10 +1,8 @@
 """Recorded results: written from experiments, checked, and shown in the README."""
 
-import itertools
 import json
 import sys
 
-import keras
 import mlflow
 import numpy as np
 import pytest
@@ -13,16 +11,11 @@ from runs import SEED_SHIFT, THREADS
 
 from cct.dvc import Experiment
 from cct.errors import CCTError
-from cct.models.architectures import ModelParams, resolve_architecture
-from cct.models.build import build_model
-from cct.training.batches import Examples
 from cct.training.checkpoints import CheckpointStore
 
 sys.path.append(str(ROOT / "benchmarks"))
-import contender
-import fine_tuning
+import common
 import gpu
-import inference
 import record
 import record_gpu
 import result_figures
@@ -30,11 +23,6 @@ import result_files
 import result_pages
 import result_tables
 import result_text_tables
-import scale
-import serving
-import speed
-import step_profile
-import text
 
 COMMITTED = {"data.source": "cifar10.yaml", "model.name": "cct_2_3x2", "train.epochs": 30, "train.seed": 0}
 PRESETS = {"fast": {"model.name": "cct_4_3x2", "train.epochs": 60}, "slow": {"train.epochs": 300}}
@@ -137,7 +125,7 @@ def test_a_result_of_several_seeds_is_a_mean_with_its_spread(tmp_path):
     trec = {"cases": {"a": case, "b": case | {"change": "model.num_layers=3"}}, "epochs": 20, "machine": "a computer"}
     *_, last = result_files.markdown(result_files.read(tmp_path), trec).splitlines()
     assert last.endswith(
-        "| `text_cct_2_1`, changed recipe `text` | 7,000 | 20 | 90.00 ± 1.00 % (2 seeds) | 2.5 s | 9 | a computer |"
+        "| `text_cct_2_1`, changed recipe `text` | 7,000 | 20 | 90.00 ± 1.00 % (2 seeds) | at most 2.5 s | a computer |"
     )
     del content["epochs"]
     (tmp_path / "one.json").write_text(json.dumps(content | {"epoch": 30}))
@@ -191,6 +179,51 @@ def test_a_table_says_how_often_was_measured_and_has_no_empty_columns():
     said = result_tables.growth({"machines": {"A": {"model": "m", "precision": "float32", "series": series}}})
     assert said.endswith("| 8 | 32 | 64 | 2 | 3 of 4 steps | 1 | 2 | 0.1 | 2.00 (1.50 to 2.50) | 2 |")
     assert "ours, GB |" in said and "other, GB" not in said
+    alone = point | {"batch": 9, "seconds": {"ours": 3}, "memory": {"ours": 4e9}, "ratio": {}}
+    series = {"layers": {"matmul_gflops": 100, "rows": [alone]}} | series  # measured without PyTorch, and first
+    said = result_tables.growth({"machines": {"A": {"model": "m", "precision": "float32", "series": series}}})
+    assert "| 9 | 32 | 64 | 2 |  | 3 |  | 0.1 |  | 4 |" in said
+    assert "| 8 | 32 | 64 | 2 | 3 of 4 steps | 1 | 2 | 0.1 | 2.00 (1.50 to 2.50) | 2 |" in said
+
+
+def test_a_table_names_all_versions_of_a_package():
+    row = {"model": "m", "precision": "float32", "batch": 8, "python": "3.11", "matmul_gflops": 100, "note": "A note."}
+    row |= {"images_per_second": {"ours": 20, "other": 10}, "ratio": {"other": [2.0, 1.5, 2.5]}}
+    rows = [row | {"versions": {"ours": {"keras": "3.15"}, "other": {"torch": number}}} for number in ("2.14", "2.15")]
+    machines = {"a": {"cpu": "A", "flags": [], "groups": rows}, "augmentation alone": {"cpu": "B", "flags": []}}
+    said = result_tables.steps({"machines": machines})
+    assert said.endswith("\n\nA note.\n\nVersions: Python 3.11, keras 3.15, torch 2.14 and 2.15.")
+
+
+def test_a_table_of_a_gpu_needs_no_other_project():
+    measured = {"gpus": ["G"], "cores": 4, "packages": {"jax": "1", "keras": "3"}}
+    row = {"model": "m", "precision": "float32", "batch": 8, "images_per_second": {"ours": 20}}
+    said = result_tables.gpu(measured | {"steps": [row]})
+    assert "| `m` | `float32` | 8 | 20 |" in said and said.endswith("Machine: G, 4 cores. Versions: jax 1, keras 3.")
+    old = row | {"images_per_second": {"ours": 20, "vit-pytorch": 8}}
+    new = old | {"turns": 5, "turn_seconds": 1.0, "ratio": {"vit-pytorch": [2.5, 2.0, 3.0]}, "tf32": True}
+    new |= {"versions": {"vit-pytorch": {"torch": "2"}}}
+    said = result_tables.gpu(measured | {"steps": [old, new], "steps_notes": ["A note"]})
+    assert "| `m` | `float32` | 8 |  | 20 | vit-pytorch | 8 | 2.5 |" in said
+    assert "| `m` | `float32` (TF32) | 8 | 5 of 1 s | 20 | vit-pytorch | 8 | 2.50 (2.00 to 3.00) |" in said
+    assert said.endswith("Versions: torch 2. A note.")
+
+
+def test_a_table_of_servers_says_what_computes():
+    """Of an older file, too, which has the runtime of `cct serve` once."""
+    found = {"requests_per_second": 100.0, "p50_ms": 1.0, "p99_ms": 2.0, "cpu_ms": 3.0}
+    long = {"requests": 10, "malformed": 1, "wrong": 0, "largest_difference": 0.0, "memory_mb": {"started": 9.0}}
+    rest = {"endurance": long, "cpu": "A", "python": "3.11", "versions": {"keras": "3"}}
+    old = {"clients": 1, "cct": found, "mlflow": found, "ratio": [2.0, 1.0, 3.0]}
+    said = result_tables.serving(rest | {"runtime": "ONNX Runtime", "speed": [old]})
+    assert "| 1 | `cct serve` | ONNX Runtime | 100 |" in said and "| 1 | `mlflow models serve` | Keras | 100 |" in said
+    assert "turns): by ONNX Runtime 2.0 (1.0 to 3.0) with 1 clients." in said
+    new = {"clients": 1, "ratios": {"cct": [4.0, 3.0, 5.0], "cct_keras": [1.5, 1.0, 2.0]}}
+    for name, runtime in {"cct": "ONNX Runtime", "cct_keras": "Keras", "mlflow": "Keras"}.items():
+        new[name] = found | {"runtime": runtime}
+    said = result_tables.serving(rest | {"speed": [new, new | {"clients": 16}]})
+    assert said.count("| `cct serve` | Keras |") == 2 and said.count("| `cct serve` | ONNX Runtime |") == 2
+    assert "by Keras 1.5 (1.0 to 2.0) with 1 and 1.5 (1.0 to 2.0) with 16 clients." in said
 
 
 @pytest.mark.parametrize(
@@ -230,6 +263,26 @@ def test_only_seeds_of_one_recipe_are_one_result():
         record.must_be_seeds([run("a"), run("b")])
 
 
+def timed(cpu: str | None, seconds: list[float], **kind) -> tuple[record.Run, record.Times]:
+    """A run on a machine, and its times."""
+    return run("a")._replace(kinds=[kind]), record.Times(seconds, sum(seconds), cpu, 2)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (timed("A", [3.0], threads=2), 2.0),
+        (timed("B", [3.0], threads=2), None),
+        (timed("A", [3.0], threads=1), None),
+        (timed(None, [], threads=2), 1.5),  # MLflow does not know its machine and times
+    ],
+)
+def test_epochs_of_different_machines_have_no_common_median(second, expected):
+    found, times = zip(timed("A", [1.0, 2.0], threads=2), second, strict=True)
+    assert record._typical_epoch(found, times) == expected
+    assert record._typical_epoch([], []) is None
+
+
 def test_a_state_travels_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "PIECE", 1000)
     here, out, there = (tmp_path / name for name in ("here", "out", "there"))
@@ -261,6 +314,8 @@ def report(folder, *, seed: int = 0, **fields):
     content = {
         "kind": "gpu",
         "rehearsal": False,
+        "commit": "c" * 40,
+        "source": common.source_digest(),
         "data": {"name": "made-up", "digest": "d" * 64, "images": {"train": 100, "val": 10, "test": 10}},
         "cpu": "Xeon",
         "cores": 16,
@@ -291,6 +346,40 @@ def test_a_training_on_a_lent_gpu_becomes_a_result(tmp_path, monkeypatch):
     assert "NVIDIA H200" in result_files.markdown([result])
 
 
+def test_a_report_of_other_source_code_is_refused(tmp_path, monkeypatch, capsys):
+    """Also one of an older gpu.py, without a digest."""
+    for name, fields, commit in (
+        ("a", {"source": "0" * 64}, "commit cccccccccccc"),
+        ("b", {"source": "0" * 64, "commit": None}, "an unknown commit"),
+        ("c", {"source": None}, "commit cccccccccccc"),
+    ):
+        path = report(tmp_path / name, **fields)
+        assert record_reports(monkeypatch, path, "--out", tmp_path / "out.json") == 1
+        said = capsys.readouterr().err
+        assert f"{path} measured another src/ ({commit}) than that of the work tree: check out its commit" in said
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_the_digest_of_source_code_is_that_of_names_and_contents(tmp_path):
+    def digest() -> str:
+        return common.source_digest(tmp_path)
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b.py").write_text("x = 1")
+    found = [digest()]
+    (tmp_path / "a/__pycache__").mkdir()
+    (tmp_path / "a/__pycache__/b.pyc").write_bytes(b"x")
+    (tmp_path / "a/.b.py.swp").write_bytes(b"x")
+    assert digest() == found[0]
+    (tmp_path / "a/b.py").write_text("x = 2")
+    found.append(digest())
+    (tmp_path / "a/b.py").rename(tmp_path / "a/c.py")
+    found.append(digest())
+    (tmp_path / "a/d.html").touch()
+    found.append(digest())
+    assert len(set(found)) == 4
+
+
 def test_a_report_that_is_no_result_is_refused(tmp_path, monkeypatch, capsys):
     (tmp_path / "not.json").write_text("[]")
     for path, said in (
@@ -302,7 +391,8 @@ def test_a_report_that_is_no_result_is_refused(tmp_path, monkeypatch, capsys):
         assert record_reports(monkeypatch, path, "--out", tmp_path / "out.json") == 1
         assert said in capsys.readouterr().err
     trained, steps = report(tmp_path / "c"), tmp_path / "d.json"
-    steps.write_text(json.dumps({"kind": "gpu", "rehearsal": False, "steps": [{"batch": 128}]}))
+    source = {"source": common.source_digest()}
+    steps.write_text(json.dumps({"kind": "gpu", "rehearsal": False, "steps": [{"batch": 128}]} | source))
     assert record_reports(monkeypatch, trained, steps, "--out", tmp_path / "out.json") == 1
     assert f"{steps} must have one finished training, but it has 0" in capsys.readouterr().err
     other = {"name": "made-up", "digest": "e" * 64, "images": {"train": 100, "val": 10, "test": 10}}
@@ -319,88 +409,10 @@ def test_steps_of_one_machine_become_one_table():
     assert merged["steps"] == [{"batch": 128}, {"batch": 1024}] and merged["check"] == {"losses": [2.0, 1.0]}
     with pytest.raises(CCTError, match="differ in gpus"):
         record_gpu.steps_of([first, later | {"gpus": ["NVIDIA H100"]}])
+    with pytest.raises(CCTError, match="differ in source"):
+        record_gpu.steps_of([first, later | {"source": "0" * 64}])
     with pytest.raises(CCTError, match="no report has steps"):
         record_gpu.steps_of([{"kind": "gpu"}])
-
-
-def test_a_gain_is_that_over_random_weights_of_the_same_seed():
-    """0.5 and 0.7 against 0.4 and 0.3: gains of 0.1 and 0.4; a seed without its pair does not count."""
-    accuracies = {
-        (fine_tuning.BASE, 0): 0.4,
-        (fine_tuning.BASE, 1): 0.3,
-        ("all layers", 0): 0.5,
-        ("all layers", 1): 0.7,
-    }
-    runs = [
-        {"variant": variant, "images": 5, "seed": seed, "test_accuracy": accuracy}
-        for (variant, seed), accuracy in accuracies.items()
-    ]
-    base, tuned = fine_tuning.summarize(runs)
-    assert (base["gain"], base["seeds"]) == ({"mean": 0, "sd": 0}, 2)
-    assert tuned["accuracy"] == {"mean": 0.6, "sd": 0.141421} and tuned["gain"] == {"mean": 0.25, "sd": 0.212132}
-    lines = result_tables.fine_tuning({"rows": [base, tuned]}).splitlines()
-    assert lines[2:] == ["| random weights | 35.0 ± 7.1 |", "| all layers | 60.0 ± 14.1 (+25.0 ± 21.2) |"]
-    (alone,) = fine_tuning.summarize(runs[:1])
-    assert alone["accuracy"] == {"mean": 0.4, "sd": None} and "40.0 |" in result_tables.fine_tuning({"rows": [alone]})
-
-
-@pytest.mark.parametrize("images", fine_tuning.SIZES)
-def test_fine_tuning_makes_equally_many_updates_with_any_number_of_images(images):
-    labels = np.arange(10 * images)
-    repeated = fine_tuning.repeated(Examples(labels[:, None], labels), fine_tuning.BATCH * fine_tuning.UPDATES)
-    counts = np.bincount(repeated.labels)
-    assert len(repeated.labels) == 500 and len(counts) == len(labels) and np.ptp(counts) <= 1
-    np.testing.assert_array_equal(repeated.inputs[:, 0], repeated.labels)
-
-
-def test_a_training_with_fewer_updates_is_made_again():
-    runs = json.loads((result_pages.RESULTS / "fine_tuning.json").read_text())["runs"]
-    assert {run["images"] for run in runs} - {run["images"] for run in fine_tuning.complete(runs)} == {20}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "train.epoch=3", "epochs=3", "train.epochs=many", "model.name=cct_9", "train.epochs=[3", "trian.epochs=3",
-        "train.epochs", "train.name=#",
-    ],
-)  # fmt: skip
-def test_a_misspelt_change_is_refused_before_any_work(change):
-    with pytest.raises(CCTError):
-        gpu.sections("fast", changes=[change], small=False)
-    with pytest.raises(CCTError):
-        text.sections_of([change])
-
-
-def call(monkeypatch, script, *words) -> int:
-    monkeypatch.setattr(sys, "argv", [f"{script.__name__}.py", *map(str, words)])
-    return script.main()
-
-
-@pytest.mark.parametrize(
-    ("script", "words", "said"),
-    [
-        (inference, ["--trained", "none.keras"], "there is no none.keras: run make demo"),
-        (serving, ["--model", "none.keras"], "there is no none.keras: run make demo"),
-        (scale, ["--folder", "none"], "--folder none is no folder"),
-    ],
-)
-def test_a_missing_file_is_named_before_any_work(script, words, said, monkeypatch, capsys, tmp_path):
-    assert call(monkeypatch, script, *words, "--out", tmp_path / "out.json") == 1
-    assert f"error: {said}" in capsys.readouterr().err and not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("words", [["--model", "cct_2_3x3"], ["--only", "augmentation", "--model", "cct_2_3x2"]])
-def test_a_model_that_is_not_measured_is_refused(words, monkeypatch, tmp_path):
-    with pytest.raises(SystemExit) as ended:
-        call(monkeypatch, speed, *words, "--out", tmp_path / "out.json")
-    assert ended.value.code == 2 and not list(tmp_path.iterdir())
-
-
-def test_a_group_that_is_not_measured_again_stays_as_it_is():
-    rows = [{"model": model, "precision": "float32", "commit": "old"} for model in ("a", "b", "c")]
-    new = [{"model": "b", "precision": precision, "commit": "new"} for precision in ("float32", "mixed_bfloat16")]
-    assert speed.replaced(rows, new) == [rows[0], new[0], rows[2], new[1]]
 
 
 def test_the_check_on_a_gpu_is_refused_for_other_images(tmp_path):
@@ -408,53 +420,6 @@ def test_the_check_on_a_gpu_is_refused_for_other_images(tmp_path):
     job = type("Job", (), {"options": options, "meta": {"image_shape": [28, 28, 1], "classes": ["a"] * 10}})
     with pytest.raises(CCTError, match=r"check is for images of 32x32x3 in 10 classes, and .* of 28x28x1 in 10: "):
         gpu.check(job)
-
-
-def test_memory_is_that_beyond_the_start():
-    memory = contender.Memory()
-    before = memory.most()
-    filled = np.ones(4 << 20)  # 32 MiB
-    assert memory.most() >= before + filled.nbytes // 2
-    memory.before = None  # as where the system does not tell
-    assert memory.most() is None
-
-
-def test_each_file_of_vectors_has_its_own_cases():
-    assert text.key_of("m", None, "", files=0) == "m"
-    assert text.key_of("m", "data/vectors/a.txt", "x.y=1", files=1) == "m, with vectors, x.y=1"
-    assert text.key_of("m", "data/vectors/a.txt", "", files=2) != text.key_of("m", "data/vectors/b.txt", "", files=2)
-
-
-def test_a_command_is_whole_whatever_its_order(tmp_path):
-    words = ["--models", "a", "--machine", "2 cores", str(tmp_path), "-S", "train.epochs=2"]
-    said = "python benchmarks/text.py --models a --machine '2 cores' SOURCE -S train.epochs=2"
-    assert text.command(words, tmp_path) == said
-
-
-def test_trainings_of_other_conditions_are_not_continued(tmp_path):
-    facts = {"commit": "a", "settings": {"train.epochs": 2}}
-    options = {"out": tmp_path / "trec.json"}
-    text.refuse_others("m", {"runs": []}, facts, more=True, **options)
-    text.refuse_others("m", {"runs": [{}]} | facts, facts, more=True, **options)
-    text.refuse_others("m", {"runs": [{}]} | facts | {"commit": "b"}, facts, more=False, **options)
-    for case, differing in (
-        (facts | {"commit": "b"}, "commit"),
-        (facts | {"settings": {}}, "settings"),
-        ({}, "commit, settings"),
-    ):
-        with pytest.raises(CCTError) as refused:
-            text.refuse_others("m", {"runs": [{}]} | case, facts, more=True, **options)
-        assert f"{options['out']} has trainings of 'm' with other or unknown conditions ({differing}): " in str(
-            refused.value
-        )
-
-
-def test_a_committed_file_of_older_cases_is_not_continued(monkeypatch, capsys):
-    before = (result_pages.RESULTS / "trec.json").read_bytes()
-    words = ["none", "--models", "text_cct_2_1", "--seeds", 6, "--out", result_pages.RESULTS / "trec.json"]
-    assert call(monkeypatch, text, *words) == 1
-    assert "has trainings of 'text_cct_2_1' with other or unknown conditions (commit, " in capsys.readouterr().err
-    assert (result_pages.RESULTS / "trec.json").read_bytes() == before
 
 
 @pytest.fixture(scope="module")
@@ -496,63 +461,3 @@ def test_what_is_no_result_is_refused(saved, tmp_path):
     assert "error: experiment 'stale' is not finished: train has not run with its parameters" in said
     assert "did you mean whole?" in saved.run(*words, "whol", code=1)
     assert not list(tmp_path.iterdir())
-
-
-def test_what_a_source_of_images_costs_is_measured(tmp_path):
-    """On a few images: all different, and each process has some memory."""
-    scale.write_archive(tmp_path / "images.tar", size=32, count=300)
-    done = scale.measure("preprocess", tmp_path / "images.tar", tmp_path)
-    assert done["examples"] == 300 and done["duplicates"] == 0 and done["seconds"] > 0 and done["memory_mb"] > 10
-    done = scale.measure("epoch", tmp_path / "images.tar", tmp_path)
-    assert done["examples"] == 220 and done["memory_mb"] > 10
-
-
-def test_what_became_slower_is_named():
-    def machine(ours: int, ratio: float) -> dict:
-        row = {
-            "model": "m",
-            "precision": "float32",
-            "images_per_second": {"ours": ours},
-            "ratio": {"other": [ratio, 1, 2]},
-        }
-        return {"groups": [row]}
-
-    assert not speed.slower(machine(91, 1.9), machine(100, 2.0))
-    assert not speed.slower(machine(91, 1.9), {})
-    assert speed.slower(machine(89, 2.0), machine(100, 2.0)) == ["m, float32: images/s is 0.89 times the committed one"]
-    (named,) = speed.slower(machine(100, 1.7), machine(100, 2.0))
-    assert named == "m, float32: ratio to other is 0.85 times the committed one"
-
-
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="make profile measures steps on TensorFlow")
-@pytest.mark.parametrize(
-    ("name", "fields"),
-    [
-        ("cct_2_3x2", {}),
-        ("cct_2_7x2", {}),
-        ("vit_lite_6_4", {}),
-        ("keras_example", {}),
-        ("cct_2_3x2", {"num_conv_layers": 3, "pool_after": [1, 3], "conv_norm": "batch"}),
-    ],
-)
-def test_the_parts_of_a_profile_are_all_layers(name, fields):
-    """All weights are in them, and one after the other they compute the tokens, each from inputs of its shape."""
-    architecture = resolve_architecture(ModelParams(name=name, num_layers=1, **fields))
-    model = build_model(architecture, image_shape=(16, 16, 3), classes=10)
-    parts = [*step_profile.parts(model)]
-    found = [variable.path for part in parts for layer in part.layers for variable in layer.trainable_variables]
-    others = {"class_token/token"}  # a copy of one vector for each image
-    assert sorted(found) == sorted({variable.path for variable in model.trainable_variables} - others)
-    _, *before = itertools.takewhile(lambda part: part.title not in ("positions", "layer norms"), parts)
-    images = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
-    flipped = before[0].title == "convolution 1"  # as `convolve_relu_pool` has them
-    x = images[:, ::-1, ::-1] if flipped else images
-    for part in before:
-        assert part.shapes == [x.shape[1:]], part.title
-        x = np.asarray(part.function(x))
-    x = x[:, ::-1, ::-1] if flipped else x
-    tokens = np.asarray(model.get_layer("tokenizer")(images, training=True))
-    np.testing.assert_allclose(x.reshape(tokens.shape), tokens, rtol=1e-5, atol=1e-5)
-    for part in parts:
-        gradients = step_profile.timed_part(part, 2)()
-        assert all(np.isfinite(one).all() for one in (gradients if isinstance(gradients, list) else [gradients]))

@@ -81,6 +81,25 @@ def test_a_batch_is_as_its_images_alone(monkeypatch):
     np.testing.assert_allclose(together.rollout_bln, alone.rollout_bln, rtol=1e-5)
 
 
+@pytest.mark.parametrize("flip_invariant", [False, True])
+def test_a_batch_has_no_more_weights_than_the_limit(monkeypatch, flip_invariant):
+    """The encoder of a flip-invariant model reads the tokens of two images for each input."""
+    model = make_model(image_shape=(9, 18, 3), num_layers=1, flip_invariant=flip_invariant)
+    (block,) = (layer for layer in model.layers if isinstance(layer, EncoderBlock))
+    weights_of, found = block.attention.attention_weights, []
+
+    def counted(*inputs):
+        weights = weights_of(*inputs)
+        found.append(int(np.prod(weights.shape)))
+        return weights
+
+    monkeypatch.setattr(block.attention, "attention_weights", counted)
+    tokens, limit = 5 * 9, 4 * block.num_heads * (5 * 9) ** 2
+    monkeypatch.setattr("cct.evaluation.attention.WEIGHTS_AT_ONCE", limit)
+    attention_maps(model, np.zeros((4, 9, 18, 3), np.uint8))
+    assert found == [limit] * (1 + flip_invariant) and tokens == model.get_layer("pool").input.shape[1]
+
+
 def test_a_model_of_other_layers_is_refused():
     images = keras.Input((8, 8, 3), dtype="uint8")
     model = keras.Model(images, keras.layers.GlobalAveragePooling2D()(images))

@@ -375,6 +375,17 @@ def test_an_export_of_another_model_than_the_one_beside_it_says_so(exported, nam
     assert not caplog.records
 
 
+def test_a_saved_model_may_be_the_current_folder(exported, tmp_path, monkeypatch, caplog, capsys):
+    shutil.copytree(exported / "model.savedmodel", tmp_path / "model.savedmodel")
+    brightness_model(tmp_path / "model.keras", temperature=3.0)
+    Image.new("L", (20, 20), 250).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path / "model.savedmodel")
+    assert main(["predict", "--model", ".", "../a.png", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["label"] == "bright"
+    assert cct.load(".").classes == CLASSES and "was made of another model.keras" in caplog.text
+    assert onnx_beside(Path(".")) is None
+
+
 def test_the_precision_in_an_exports_name_is_no_part_of_its_models(exported, tmp_path, caplog):
     keras_file = tmp_path / "model.keras"
     shutil.copy(exported / "model.keras", keras_file)

@@ -49,10 +49,11 @@ def attention_maps(model: keras.Model, inputs: np.ndarray) -> AttentionMaps:
     if not blocks or pool is None:
         raise ModelError("the model has no attention: only models that this project built show what they looked at")
     streams = keras.Model(model.inputs[0], [_inputs(layer) for layer in (*blocks, pool)])
-    tokens = _inputs(pool)[0].shape[1]
-    size = max(1, WEIGHTS_AT_ONCE // (tokens**2 * max(block.num_heads for block in blocks)))
-    parts = [_maps(streams, blocks, pool, inputs[i : i + size]) for i in range(0, len(inputs), size)]
     views = next((layer for layer in model.layers if isinstance(layer, BothViews)), None)
+    matrices = max(block.num_heads for block in blocks) * (1 if views is None else 2)  # of weights, for an input
+    tokens = _inputs(pool)[0].shape[1]
+    size = max(1, WEIGHTS_AT_ONCE // (tokens**2 * matrices))
+    parts = [_maps(streams, blocks, pool, inputs[i : i + size]) for i in range(0, len(inputs), size)]
 
     def joined(shares: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(shares if views is None else [views.mean_shares(one) for one in shares])

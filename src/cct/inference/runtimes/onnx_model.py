@@ -106,8 +106,10 @@ def onnx_beside(model: Path) -> Path | None:
     Returns:
         The ONNX file; None if there is none that gives the same answers.
     """
+    if model.suffix.lower() != ".keras":  # a folder may be ".", which has no name
+        return None
     path = model.with_suffix(".onnx")
-    if model.suffix.lower() != ".keras" or not (path.exists() and model.is_file()):
+    if not (path.exists() and model.is_file()):
         return None
     try:
         _, facts = read_onnx(path)

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 from pathlib import Path
 
 from cct.errors import CCTError
@@ -40,7 +41,8 @@ def open_model(path: Path) -> Runtime:
 
 def _warn_of_other_model(path: Path, facts: ExportFacts) -> None:
     """Say that the `.keras` file beside an exported file is not the one that it was made of."""
-    stem = path.stem.removesuffix(f".{facts.precision}")
-    model = path.with_name(f"{stem}.keras")
+    whole = Path(os.path.abspath(path))  # a folder may be ".", which has no name
+    stem = whole.stem.removesuffix(f".{facts.precision}")
+    model = whole.with_name(f"{stem}.keras")
     if model.is_file() and sha256_of_file(model) != facts.model_sha256:
         log.warning(f"{path} was made of another {model.name} than the one beside it: cct export makes it again")
