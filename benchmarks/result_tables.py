@@ -238,14 +238,14 @@ def serving(measured: Mapping[str, Any]) -> str:
             lines.append([str(row["clients"]), SERVERS[name], runtime, speed, *times])
             if ratio := row.get("ratios", {"cct": row.get("ratio")}).get(name):
                 ratios.setdefault(runtime, []).append(f"{_ratio(ratio, digits=1)} with {row['clients']}")
-    factors = "; ".join(f"by {runtime} {' and '.join(each)} clients" for runtime, each in ratios.items())
+    factors = "\n".join(f"- {runtime}: {' and '.join(each)} clients" for runtime, each in ratios.items())
     long = measured["endurance"]
     memory = ", ".join(f"{value:.0f} MB {name}" for name, value in long["memory_mb"].items())
     versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
     return (
         f"{markdown_table(columns, lines)}\n\n"
-        "Requests a second of `cct serve` as a multiple of those of MLflow's server (median and range of the turns): "
-        f"{factors}.\n\n"
+        "Requests a second of `cct serve` as a multiple of those of MLflow's server, median and range of the turns:\n\n"
+        f"{factors}\n\n"
         f"Then 16 clients sent {long['requests']:,} requests, {long['malformed']:,} of them malformed. Wrong answers: "
         f"{long['wrong']}. The largest difference from `predict` is {long['largest_difference']:.1g}. "
         f"Memory: {memory}.\n\n"

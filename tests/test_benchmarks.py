@@ -217,13 +217,13 @@ def test_a_table_of_servers_says_what_computes():
     old = {"clients": 1, "cct": found, "mlflow": found, "ratio": [2.0, 1.0, 3.0]}
     said = result_tables.serving(rest | {"runtime": "ONNX Runtime", "speed": [old]})
     assert "| 1 | `cct serve` | ONNX Runtime | 100 |" in said and "| 1 | `mlflow models serve` | Keras | 100 |" in said
-    assert "turns): by ONNX Runtime 2.0 (1.0 to 3.0) with 1 clients." in said
+    assert "turns:\n\n- ONNX Runtime: 2.0 (1.0 to 3.0) with 1 clients\n" in said
     new = {"clients": 1, "ratios": {"cct": [4.0, 3.0, 5.0], "cct_keras": [1.5, 1.0, 2.0]}}
     for name, runtime in {"cct": "ONNX Runtime", "cct_keras": "Keras", "mlflow": "Keras"}.items():
         new[name] = found | {"runtime": runtime}
     said = result_tables.serving(rest | {"speed": [new, new | {"clients": 16}]})
     assert said.count("| `cct serve` | Keras |") == 2 and said.count("| `cct serve` | ONNX Runtime |") == 2
-    assert "by Keras 1.5 (1.0 to 2.0) with 1 and 1.5 (1.0 to 2.0) with 16 clients." in said
+    assert "- Keras: 1.5 (1.0 to 2.0) with 1 and 1.5 (1.0 to 2.0) with 16 clients\n" in said
 
 
 @pytest.mark.parametrize(
