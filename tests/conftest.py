@@ -106,10 +106,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.pluginmanager.hasplugin("randomly"):
         return
     names = [
-        "experiments", "resume", "text_pipeline", "own_images", "pipeline", "ablation_run", "services", "backends",
-        "commands", "resumed_trainings", "fine_tuning", "exported_family", "page", "text_training", "benchmarks",
-        "export", "presets", "same_answers", "load", "loop", "class_weights", "image_shapes", "text_models",
-        "fast_layers", "machine", "build", "reproduce", "dvc",
+        "experiments", "resume", "own_images", "text_pipeline", "pipeline", "resumed_trainings", "ablation_run",
+        "services", "backends", "commands", "exported_family", "text_training", "starting_and_stopping", "fine_tuning",
+        "page", "server_runtimes", "benchmarks_run", "optimizers", "presets", "delivery", "text_models", "machine",
+        "loop", "dependencies", "export", "benchmarks_measure", "reproduce", "tracking", "text_server", "build", "show",
+        "image_shapes", "benchmarks", "saving", "starting", "weight_transfer", "class_weights", "repository",
+        "same_answers", "load", "fast_layers", "dvc",
     ]  # fmt: skip
     longest = [f"test_{name}.py" for name in names]
     order = {name: place for place, name in enumerate(longest)}
