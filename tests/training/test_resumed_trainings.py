@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 
 import keras
 import numpy as np
@@ -183,12 +184,12 @@ import sys, time
 from pathlib import Path
 from cct.entry import entry_point, log
 from cct.training.interrupts import deferred_interrupts
-checkpoint, proceed = map(Path, sys.argv[1:])
+ready, checkpoint, proceed = map(Path, sys.argv[1:])
 
 @entry_point
 def main():
     with deferred_interrupts() as stop_requested:
-        print("ready")
+        ready.touch()
         while not proceed.exists():
             time.sleep(0.01)
         assert stop_requested.is_set()
@@ -203,16 +204,17 @@ sys.exit(main())
 def test_a_closed_terminal_leaves_time_for_the_checkpoint(tmp_path):
     """The shell and the kernel both send SIGHUP, and nothing can be written to the terminal any more."""
     terminal, inner = os.openpty()
-    checkpoint, proceed = tmp_path / "checkpoint", tmp_path / "proceed"
+    files = ready, checkpoint, proceed = [tmp_path / name for name in ("ready", "checkpoint", "proceed")]
     process = subprocess.Popen(
-        [sys.executable, "-c", CLOSED, checkpoint, proceed],
+        [sys.executable, "-c", CLOSED, *files],
         stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
     os.close(inner)
-    said = b""
-    while b"ready" not in said:
-        said += os.read(terminal, 1000)
+    until = time.monotonic() + HUNG_S
+    while not ready.exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
     os.close(terminal)
     for _ in range(2):
         process.send_signal(signal.SIGHUP)
