@@ -11,13 +11,26 @@ from typing import Any
 STOPPING = "stopping after this step"  # `cct ablate` reads it in the output of a training
 
 
+class StopRequest:
+    """Whether a signal asked for the end. It has no lock, as an Event has, for which a second signal could wait for ever."""
+
+    def __init__(self) -> None:
+        self._requested = False
+
+    def set(self) -> None:
+        self._requested = True
+
+    def is_set(self) -> bool:
+        return self._requested
+
+
 @contextlib.contextmanager
-def deferred_interrupts() -> Iterator[threading.Event]:
-    """Set an event at the first Ctrl-C, SIGTERM or SIGHUP. Another Ctrl-C or SIGTERM raises KeyboardInterrupt at once.
+def deferred_interrupts() -> Iterator[StopRequest]:
+    """Note the first Ctrl-C, SIGTERM or SIGHUP. Another Ctrl-C or SIGTERM raises KeyboardInterrupt at once.
 
     An exception in the middle of a step would leave only a part of the variables updated.
     """
-    stop_requested = threading.Event()
+    stop_requested = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # signals can be handled only there
         yield stop_requested
         return

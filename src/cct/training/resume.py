@@ -1,7 +1,6 @@
 """Writes checkpoints while a training runs, and restores them when it resumes."""
 
 import math
-import threading
 import time
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from keras import ops
 
 from cct.training.callbacks import BestWeights
 from cct.training.checkpoints import CheckpointStore
+from cct.training.interrupts import StopRequest
 from cct.training.variables import assign_variables, training_variables
 
 
@@ -69,7 +69,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         history: list[dict],
         steps: int,
         first_step: int,
-        stop_requested: threading.Event,
+        stop_requested: StopRequest,
     ) -> None:
         super().__init__()
         self.store, self.best, self.history, self.stop_requested = store, best, history, stop_requested
