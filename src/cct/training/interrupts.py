@@ -12,7 +12,7 @@ STOPPING = "stopping after this step"  # `cct ablate` reads it in the output of 
 
 
 class StopRequest:
-    """Whether a signal asked for the end. It has no lock, as an Event has, for which a second signal could wait for ever."""
+    """Whether a signal asked for the end. It has no lock, for which a second signal could wait for ever."""
 
     def __init__(self) -> None:
         self._requested = False
