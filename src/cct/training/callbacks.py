@@ -128,7 +128,8 @@ class ProgressLogger(keras.callbacks.Callback):
         if share == 1:
             self.seconds.append(time.perf_counter() - self.start)
         # The first epoch includes compilation. The forecast leaves it out as soon as there is another epoch.
-        left = [second * (self.epochs - epoch - 1) for second in self.seconds[1:] or self.seconds]
+        whole = self.seconds[1:] or self.seconds
+        left = f"  {format_seconds(float(np.median(whole)) * (self.epochs - epoch - 1))} left" if whole else ""
         averaged = f" (averaged {logs['ema_val_accuracy']:.4f})" if "ema_val_accuracy" in logs else ""
         log.info(
             f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
@@ -136,7 +137,7 @@ class ProgressLogger(keras.callbacks.Callback):
             f"  val loss {logs[f'val_{LOSS}']:.4f}  val accuracy {logs['val_accuracy']:.4f}{averaged}"
             f"  best {self.best.accuracy:.4f} in {self.best.epoch + 1}"
             f"  {self.examples * share / (self.trained - self.start):,.0f} examples/s"
-            f"{f'  {format_seconds(float(np.median(left)))} left' if left else ''}"
+            f"{left}"
         )
 
 

@@ -177,15 +177,14 @@ class CheckpointStore:
         folders = [folder for folder in self.folder.parent.iterdir() if folder.is_dir()]
         runs = sorted((not (folder / FINISHED).is_file(), _age(folder), folder) for folder in folders)
         sizes = {folder: _size(folder) for folder in folders}
-        others = [folder for *_, folder in runs if folder != self.folder]
+        others = [(unfinished, folder) for unfinished, _, folder in runs if folder != self.folder]
         count, total = len(others), sum(sizes.values())
-        for folder in others:
+        for unfinished, folder in others:
             if count < MAX_RUNS and total <= MAX_BYTES:
                 return
-            finished = (folder / FINISHED).is_file()
             if self._remove(folder):
                 count, total = count - 1, total - sizes[folder]
-                if not finished:
+                if unfinished:
                     log.warning(
                         "removed %s, the oldest checkpoints of an interrupted training, which cannot resume now: at "
                         "most %d trainings and %d GiB are kept",
